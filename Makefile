@@ -1,0 +1,67 @@
+# Every target sets up what it needs: a virtual environment with pinned dependencies in .venv.
+# `make help` lists them.
+
+PYTHON ?= $(shell command -v python3 || command -v python)
+SCALE ?= smoke
+LAUNCHER ?= pool
+TRACKER ?= offline
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/ready
+EXPERIMENTS := $(notdir $(patsubst %/experiment.yaml,%,$(wildcard experiments/*/experiment.yaml)))
+SCOPE = --scale $(SCALE) --launcher $(LAUNCHER) --tracker $(TRACKER) \
+	$(if $(CELL),--cell '$(CELL)') $(if $(SEEDS),--seeds $(SEEDS))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench figures claims report verify-figures clean $(EXPERIMENTS)
+
+help: ## list the targets
+	@echo 'usage: make TARGET [SCALE=smoke|small|paper] [DRY=1] [CELL=TEXT] [SEEDS=0,1] [LAUNCHER=serial|pool] [TRACKER=offline|online|none]'
+	@echo
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|' 2>/dev/null \
+		|| grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST)
+	@echo
+	@echo 'experiments (each a target):'
+	@for name in $(EXPERIMENTS); do echo "  $$name"; done
+
+setup: $(READY) ## make .venv and install the pinned dependencies
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "normlab needs Python 3.11 or newer; this is %s. Give another with PYTHON=/path/to/python3." % sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## a sweep, figures, verdicts and a report on embedded data: a first look, in minutes
+	$(RUN) scripts/experiment.py run demo
+	@$(RUN) scripts/experiment.py report
+	@$(RUN) scripts/experiment.py next
+
+test: $(READY) ## the test suite
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -q
+
+lint: $(READY) ## ruff (format and rules) and mypy --strict
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+
+bench: $(READY) ## measure what normlab costs, as ratios; writes results/bench.json
+	$(RUN) scripts/bench.py
+
+$(EXPERIMENTS): $(READY)
+	@$(RUN) scripts/experiment.py $(if $(DRY),plan,run) $@ $(SCOPE)
+
+figures: $(READY) ## every experiment at SCALE: run what is missing, draw, judge
+	@$(RUN) scripts/experiment.py $(if $(DRY),plan,run) all $(SCOPE)
+
+claims: $(READY) ## rebuild results/ledger.md and ledger.json from the verdicts
+	@$(RUN) scripts/experiment.py claims
+
+report: $(READY) ## rebuild results/report/index.html
+	@$(RUN) scripts/experiment.py report
+
+verify-figures: $(READY) ## redraw committed figures from their tables and compare
+	@$(RUN) scripts/experiment.py verify
+
+clean: ## remove what lint and test runs left behind (never results)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
