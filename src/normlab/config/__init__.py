@@ -1,0 +1,40 @@
+"""The typed schema of a run. Hydra composes plain YAML; below the entry point there is only this."""
+
+from normlab.config import check
+from normlab.config.component import (
+    Component,
+    DataConfig,
+    InitConfig,
+    LauncherConfig,
+    ModelConfig,
+    NormConfig,
+    OptimizerConfig,
+    ProbeConfig,
+    ScheduleConfig,
+    TrackerConfig,
+    choices,
+    neutral,
+    register,
+)
+from normlab.config.run import CheckpointConfig, EvalConfig, RegularizerConfig, RunConfig
+
+__all__ = [
+    "CheckpointConfig",
+    "Component",
+    "DataConfig",
+    "EvalConfig",
+    "InitConfig",
+    "LauncherConfig",
+    "ModelConfig",
+    "NormConfig",
+    "OptimizerConfig",
+    "ProbeConfig",
+    "RegularizerConfig",
+    "RunConfig",
+    "ScheduleConfig",
+    "TrackerConfig",
+    "check",
+    "choices",
+    "neutral",
+    "register",
+]

@@ -1,0 +1,265 @@
+"""What a run is composed of: one frozen dataclass a component, found by the name YAML selects it by.
+
+A component's dataclass lives beside the class or function it builds (`norms/batch.py` holds both
+`BatchConfig` and `BatchNorm`) and registers itself under its group and name. The abstract bases
+below are the seams: a training run knows these and no component by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+
+from normlab.config import check
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from normlab.data.dataset import Dataset
+    from normlab.models.chain import Chain
+    from normlab.models.kit import Kit
+    from normlab.probes.base import Probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(ABC):
+    """One choice of one group, with its settings.
+
+    `REVISION` is raised whenever the numbers a component produces change, so that results made
+    by older code keep their own identity.
+    """
+
+    GROUP: ClassVar[str]
+    NAME: ClassVar[str]
+    REVISION: ClassVar[int] = 1
+
+    def canonical(self) -> Self:
+        """The same science with every setting that has no effect put back to its default."""
+        return self
+
+
+Registered = TypeVar("Registered", bound=type[Component])
+
+_CHOICES: dict[str, dict[str, type[Component]]] = {}
+
+
+def register(name: str) -> Callable[[Registered], Registered]:
+    """Class decorator: makes a component selectable as `GROUP=name`."""
+
+    def decorate(cls: Registered) -> Registered:
+        group = _CHOICES.setdefault(cls.GROUP, {})
+        assert name not in group, f"{cls.GROUP}={name} is registered twice"
+        cls.NAME = name
+        group[name] = cls
+        return cls
+
+    return decorate
+
+
+def choices(group: str) -> dict[str, type[Component]]:
+    """Every registered component of a group, by name, in order of registration."""
+    return dict(_CHOICES.get(group, {}))
+
+
+def neutral(value: Any) -> Any:
+    """A field that changes nothing at `value`: at that value it is left out of the identity.
+
+    A field added to a component later is declared so; runs recorded before it existed keep
+    their identity.
+    """
+    return dataclasses.field(default=value, metadata={"neutral": value})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Component):
+    GROUP: ClassVar[str] = "model"
+    SAMPLE: ClassVar[Literal["image", "vector", "any"]] = "image"
+    """What one sample must be: an image (C, H, W), a vector (D,), or either (images are flattened)."""
+    INPUT_SIZE: ClassVar[int | None] = None
+    """The image side in pixels that `data.resize=auto` provides; None: the data's own."""
+
+    @abstractmethod
+    def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
+        """The network as a chain of named stages, parameters not yet initialized."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormConfig(Component):
+    """Fields every normalization shares, `none` too, so that a sweep may set them over all."""
+
+    GROUP: ClassVar[str] = "norm"
+
+    eps: float = 1e-5
+    """Added to the variance inside the root."""
+    affine: bool = True
+    """Learn a scale gamma and a shift beta for each feature."""
+    position: Literal["before", "after"] = neutral("before")
+    """Place relative to the activation."""
+    weight_standardization: bool | Literal["scaled"] = neutral(False)
+    """Standardize the weights of hidden layers too; scaled: also divide by the root of the fan."""
+
+    def __post_init__(self) -> None:
+        check.positive("norm.eps", self.eps)
+
+    @abstractmethod
+    def build(self, num_features: int) -> nn.Module | None:
+        """A layer for inputs (N, num_features) and (N, num_features, H, W); None: no layer."""
+
+    @property
+    @abstractmethod
+    def makes_bias_redundant(self) -> bool:
+        """Whether a bias added right before this layer would be undone or repeated by it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InitConfig(Component):
+    GROUP: ClassVar[str] = "init"
+
+    scale: float = neutral(1.0)
+    """Multiplies the standard deviation of every weight."""
+
+    def __post_init__(self) -> None:
+        check.non_negative("init.scale", self.scale)
+
+    @abstractmethod
+    def apply(self, model: nn.Module, batch: torch.Tensor | None, seed: int) -> None:
+        """Fill the parameters in place; each draw depends on the seed and the parameter's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Component):
+    """Fields every data set shares; `root` says where the files lie and is not part of identity."""
+
+    GROUP: ClassVar[str] = "data"
+    TASK: ClassVar[Literal["classification", "regression"]] = "classification"
+
+    root: str = "data"
+    limit: int | None = neutral(None)
+    """Use only the first `limit` training samples."""
+    resize: int | Literal["auto"] | None = "auto"
+    """Side in pixels; auto: what the model wants; null: as stored."""
+    binarize: bool = neutral(False)
+    """Threshold pixels at one half (Ioffe & Szegedy 2015, section 4.1)."""
+    standardize: bool = True
+    """Subtract the training set's mean and divide by its deviation, for each channel."""
+    augment: bool = neutral(False)
+    """Random crop after padding by 4 pixels, and horizontal flip."""
+    sampling: Literal["epoch", "with_replacement"] = neutral("epoch")
+    validation_fraction: float = neutral(0.0)
+    """Share of the training set held out as `val/*`."""
+
+    def __post_init__(self) -> None:
+        if self.limit is not None:
+            check.at_least("data.limit", self.limit, 1)
+        if isinstance(self.resize, int):
+            check.at_least("data.resize", self.resize, 1)
+        check.fraction("data.validation_fraction", self.validation_fraction)
+
+    @property
+    def label(self) -> str:
+        """What figures and run names call the data."""
+        return self.NAME
+
+    @abstractmethod
+    def missing(self) -> str | None:
+        """None where the data can be read now; else what is absent and the command that gets it."""
+
+    @property
+    @abstractmethod
+    def native_shape(self) -> tuple[int, ...]:
+        """Shape of one stored sample, known without reading the data where possible."""
+
+    @property
+    @abstractmethod
+    def num_outputs(self) -> int:
+        """Classes to tell apart, or dimensions of the regression target."""
+
+    @property
+    @abstractmethod
+    def num_stored_samples(self) -> int:
+        """Training samples as stored, before `limit` and `validation_fraction`."""
+
+    @property
+    def num_val_samples(self) -> int:
+        """Training samples set aside as `val/*`: their share, rounded down."""
+        num_samples = self._num_limited_samples
+        num_val = math.floor(self.validation_fraction * num_samples)
+        if self.validation_fraction and num_val == 0:
+            raise ValueError(
+                "data.validation_fraction must set at least one sample aside; "
+                f"{self.validation_fraction} of {num_samples} training samples is none. "
+                "Raise data.validation_fraction or data.limit."
+            )
+        return num_val
+
+    @property
+    def num_train_samples(self) -> int:
+        """Training samples a run trains on: after `limit`, without those set aside."""
+        return self._num_limited_samples - self.num_val_samples
+
+    @property
+    def _num_limited_samples(self) -> int:
+        stored = self.num_stored_samples
+        if self.limit is not None and self.limit > stored:
+            raise ValueError(
+                f"data.limit must not exceed the {stored} training samples of data={self.NAME}; "
+                f"got {self.limit}. Give data.limit=null for all of them."
+            )
+        return stored if self.limit is None else self.limit
+
+    @abstractmethod
+    def checksum(self) -> str:
+        """sha256 of the stored arrays of both splits, before anything is done to them."""
+
+    @abstractmethod
+    def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:
+        """The data set as tensors on the device, images resized to `size` pixels (None: as stored)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(Component):
+    GROUP: ClassVar[str] = "optimizer"
+
+    lr: float
+
+    def __post_init__(self) -> None:
+        check.positive("optimizer.lr", self.lr)
+
+    @abstractmethod
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig(Component):
+    GROUP: ClassVar[str] = "schedule"
+
+    @abstractmethod
+    def factor(self, step: int, num_steps: int) -> float:
+        """What multiplies `optimizer.lr` at a step of a run of `num_steps`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig(Component):
+    GROUP: ClassVar[str] = "probe"
+
+    @abstractmethod
+    def check(self, model: nn.Module) -> None:
+        """Refuse, before anything is started, what cannot be measured on this model."""
+
+    @abstractmethod
+    def build(self, model: nn.Module, num_steps: int) -> Probe: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackerConfig(Component):
+    GROUP: ClassVar[str] = "tracker"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LauncherConfig(Component):
+    GROUP: ClassVar[str] = "launcher"

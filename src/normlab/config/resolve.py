@@ -1,0 +1,48 @@
+"""A configuration with nothing left open: what is stored with a run, and what identity hashes."""
+
+import dataclasses
+import math
+
+from normlab.config.run import RunConfig
+
+NUM_EVALUATIONS = 20
+NUM_RECORDED_LOSSES = 500
+
+NOT_SCIENCE = (
+    "tracker",
+    "launcher",
+    "checkpoint",
+    "device",
+    "num_threads",
+    "results_dir",
+    "data.root",
+    "data.path",
+)
+"""Settings that say where and how a run is carried out, never what it computes."""
+
+MEASUREMENT = ("probe", "eval")
+"""Settings that say what is observed of a training that is the same without them."""
+
+
+def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
+    """The same run with defaults worked out and settings without effect at their defaults.
+
+    `steps` is a number and `epochs` None; `data.resize` is the side in pixels or None; `eval` has
+    its intervals. Two configurations that train and measure the same resolve to equal ones.
+    """
+    num_steps = config.num_steps(num_train_samples)
+    every = config.eval.every or math.ceil(num_steps / NUM_EVALUATIONS)
+    record_every = config.eval.record_every or math.ceil(num_steps / NUM_RECORDED_LOSSES)
+    return dataclasses.replace(
+        config,
+        model=config.model.canonical(),
+        norm=config.norm.canonical(),
+        init=config.init.canonical(),
+        data=dataclasses.replace(config.data.canonical(), resize=config.image_size()),
+        optimizer=config.optimizer.canonical(),
+        schedule=config.schedule.canonical(),
+        probe=tuple(sorted((p.canonical() for p in config.probe), key=lambda probe: probe.NAME)),
+        eval=dataclasses.replace(config.eval, every=every, record_every=record_every),
+        steps=num_steps,
+        epochs=None,
+    )

@@ -1,0 +1,140 @@
+"""The typed configuration of one run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from normlab.config import check
+from normlab.config.component import (
+    DataConfig,
+    InitConfig,
+    LauncherConfig,
+    ModelConfig,
+    NormConfig,
+    OptimizerConfig,
+    ProbeConfig,
+    ScheduleConfig,
+    TrackerConfig,
+    neutral,
+)
+
+Precision = Literal["float32", "bfloat16", "float64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegularizerConfig:
+    """Penalties on the weights (never on biases or norm parameters) and softened targets."""
+
+    l1: float = neutral(0.0)
+    """alpha in alpha * sum |w|."""
+    l2: float = neutral(0.0)
+    """lambda in 1/2 * lambda * sum w^2."""
+    label_smoothing: float = neutral(0.0)
+
+    def __post_init__(self) -> None:
+        check.non_negative("regularizer.l1", self.l1)
+        check.non_negative("regularizer.l2", self.l2)
+        check.fraction("regularizer.label_smoothing", self.label_smoothing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """When accuracy and loss are measured, and how often the step's own loss is recorded."""
+
+    every: int | None = None
+    """Steps between evaluations; None: 20 evaluations a run."""
+    record_every: int | None = None
+    """Steps between recorded training losses; None: 500 a run."""
+    limit: int | None = neutral(None)
+    """Evaluate on this many samples of each split, the same ones throughout a run; None: all."""
+
+    def __post_init__(self) -> None:
+        for key in ("every", "record_every", "limit"):
+            value = getattr(self, key)
+            if value is not None:
+                check.at_least(f"eval.{key}", value, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    every: int | None = None
+    """Steps between checkpoints; None: when stopped by a signal, and at least once a minute."""
+    keep_final: bool = False
+    """Keep the checkpoint of a finished run."""
+
+    def __post_init__(self) -> None:
+        if self.every is not None:
+            check.at_least("checkpoint.every", self.every, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything a run depends on.
+
+    Exactly one of `steps` and `epochs` says how long it trains. What counts towards a run's
+    identity, and what does not (device, threads, paths, tracker), is listed in
+    `normlab.config.canonical`.
+    """
+
+    model: ModelConfig
+    norm: NormConfig
+    init: InitConfig
+    data: DataConfig
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    probe: tuple[ProbeConfig, ...] = ()
+    tracker: TrackerConfig
+    launcher: LauncherConfig
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    dropout: float = neutral(0.0)
+    batch_size: int
+    steps: int | None = None
+    epochs: float | None = None
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "float32"
+    num_threads: int | None = None
+    results_dir: str = "results"
+
+    def __post_init__(self) -> None:
+        check.fraction("dropout", self.dropout)
+        check.at_least("batch_size", self.batch_size, 1)
+        check.at_least("seed", self.seed, 0)
+        if self.num_threads is not None:
+            check.at_least("num_threads", self.num_threads, 1)
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(
+                f"a run's length is either steps or epochs; got steps={self.steps} and "
+                f"epochs={self.epochs}. Keep one and write the other as null."
+            )
+        if self.steps is None and self.epochs is None:
+            raise ValueError("a run needs a length: give steps=N or epochs=N.")
+        if self.steps is not None:
+            check.at_least("steps", self.steps, 1)
+        if self.epochs is not None:
+            check.positive("epochs", self.epochs)
+
+    def num_steps(self, num_train_samples: int) -> int:
+        """Length in steps; an epoch is `num_train_samples // batch_size` steps."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, math.floor(self.epochs * (num_train_samples // self.batch_size)))
+
+    def image_size(self) -> int | None:
+        """The side in pixels that `data.resize` comes to with this model; None: as stored."""
+        native = self.data.native_shape
+        if len(native) != 3:
+            return None
+        wanted = self.model.INPUT_SIZE if self.data.resize == "auto" else self.data.resize
+        return None if wanted == native[-1] and native[-2] == native[-1] else wanted
+
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample as the model sees it."""
+        native = self.data.native_shape
+        size = self.image_size()
+        return native if size is None else (native[0], size, size)
