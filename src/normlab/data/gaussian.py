@@ -1,0 +1,102 @@
+"""A linear map of Gaussian vectors, to be learnt from samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, Literal, Self
+
+import torch
+from torch import Tensor
+
+from normlab.config import check
+from normlab.config.component import DataConfig, register
+from normlab.data.dataset import Dataset
+from normlab.data.prepare import prepare
+from normlab.data.source import Source
+from normlab.randomness import generator
+
+
+@register("gaussian")
+@dataclass(frozen=True, kw_only=True)
+class GaussianConfig(DataConfig):
+    """x ~ N(0, I) with target A x, A square with N(0, 1) entries (Santurkar et al. 2018, app. A).
+
+    Training and held-out samples are drawn alike, `num_samples` each, in float64; both and A
+    depend on `data.seed` alone, so runs with different seeds learn the same map.
+    """
+
+    TASK: ClassVar[Literal["classification", "regression"]] = "regression"
+
+    num_samples: int = 1000
+    num_features: int = 10
+    seed: int = 0
+    standardize: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.at_least("data.num_samples", self.num_samples, 1)
+        check.at_least("data.num_features", self.num_features, 1)
+        check.at_least("data.seed", self.seed, 0)
+        for key in ("binarize", "augment"):
+            if getattr(self, key):
+                raise ValueError(
+                    f"data.{key} needs images; data=gaussian holds vectors. Give data.{key}=false."
+                )
+        if isinstance(self.resize, int):
+            raise ValueError(
+                "data.resize needs images; data=gaussian holds vectors. Give data.resize=auto."
+            )
+
+    def canonical(self) -> Self:
+        return dataclasses.replace(self, resize="auto")
+
+    def missing(self) -> None:
+        return None
+
+    @property
+    def native_shape(self) -> tuple[int, ...]:
+        return (self.num_features,)
+
+    @property
+    def num_outputs(self) -> int:
+        return self.num_features
+
+    @property
+    def num_stored_samples(self) -> int:
+        return self.num_samples
+
+    def checksum(self) -> str:
+        return _draw(self.num_samples, self.num_features, self.seed).checksum
+
+    def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:
+        source = _draw(self.num_samples, self.num_features, self.seed)
+        return prepare(self, source, lambda inputs: inputs.to(dtype), device, num_classes=None)
+
+
+@lru_cache(maxsize=8)
+def _draw(num_samples: int, num_features: int, seed: int) -> Source:
+    def normal(name: str, num_rows: int) -> Tensor:
+        draws = generator(seed, "gaussian", name)
+        return torch.randn(num_rows, num_features, generator=draws, dtype=torch.float64)
+
+    A, train, test = (
+        normal("map", num_features),
+        normal("train", num_samples),
+        normal("test", num_samples),
+    )
+    return Source.of(
+        train_inputs=train,
+        train_targets=_apply(A, train),
+        test_inputs=test,
+        test_targets=_apply(A, test),
+    )
+
+
+def _apply(A: Tensor, inputs: Tensor) -> Tensor:
+    # Column by column: a matrix product's bits, and so the checksum, differ between machines.
+    targets = torch.zeros_like(inputs)
+    for column in range(inputs.shape[1]):
+        targets += inputs[:, column, None] * A[:, column]
+    return targets

@@ -1,0 +1,42 @@
+"""What all image sets share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from normlab.config.component import DataConfig
+from normlab.data.dataset import Dataset
+from normlab.data.prepare import prepare
+from normlab.data.source import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDataConfig(DataConfig):
+    """Images in [0, 1], resized (bilinear, antialiased), binarized, standardized, in this order."""
+
+    MAX_VALUE: ClassVar[int] = 255
+    """The stored value that stands for white."""
+
+    @abstractmethod
+    def source(self) -> Source:
+        """The stored images and labels; `ValueError` where they cannot be read."""
+
+    def checksum(self) -> str:
+        return self.source().checksum
+
+    def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:
+        def transform(images: Tensor) -> Tensor:
+            images = images.to(dtype).div_(self.MAX_VALUE)
+            if size is not None and tuple(images.shape[2:]) != (size, size):
+                images = F.interpolate(
+                    images, (size, size), mode="bilinear", align_corners=False, antialias=True
+                )
+            return (images >= 0.5).to(dtype) if self.binarize else images
+
+        return prepare(self, self.source(), transform, device, num_classes=self.num_outputs)

@@ -1,0 +1,138 @@
+from itertools import chain
+
+import pytest
+import torch
+
+from normlab.data import Batches, Dataset, evaluation_batches, steps_per_epoch
+from normlab.data.augment import PADDING, crop_and_flip
+from normlab.randomness import generator
+
+
+def numbered(num_train=23, num_test=7):
+    """A data set whose samples say where they stood."""
+    train, test = torch.arange(num_train), torch.arange(num_test)
+    return Dataset(
+        train_inputs=train.float().unsqueeze(1),
+        train_targets=train,
+        test_inputs=test.float().unsqueeze(1),
+        test_targets=test,
+        num_classes=num_train,
+        checksum="numbered",
+    )
+
+
+def drawn(batches, steps):
+    return [batches.at(step).targets.tolist() for step in steps]
+
+
+def test_an_epoch_is_a_permutation_without_its_remainder():
+    batches = Batches(numbered(), 5, seed=0)
+    assert batches.steps_per_epoch == 4
+    steps = [range(4 * epoch, 4 * epoch + 4) for epoch in range(3)]
+    epochs = [list(chain.from_iterable(drawn(batches, of))) for of in steps]
+    for epoch in epochs:
+        assert len(epoch) == len(set(epoch)) == 20
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    left_out = [set(range(23)) - set(epoch) for epoch in epochs]
+    assert left_out[0] != left_out[1]
+
+
+def test_inputs_and_targets_belong_together():
+    inputs, targets = Batches(numbered(), 5, seed=0).at(3)
+    assert torch.equal(inputs.squeeze(1), targets.float())
+
+
+@pytest.mark.parametrize("sampling", ["epoch", "with_replacement"])
+def test_a_batch_is_a_function_of_seed_and_step(sampling):
+    steps = list(range(12))
+    there = drawn(Batches(numbered(), 5, seed=3, sampling=sampling), steps)
+    back = drawn(Batches(numbered(), 5, seed=3, sampling=sampling), reversed(steps))
+    assert there == back[::-1]
+    assert there != drawn(Batches(numbered(), 5, seed=4, sampling=sampling), steps)
+
+
+def test_the_order_is_the_named_stream():
+    expected = torch.randperm(23, generator=generator(6, "order", 1))[5:10]
+    assert torch.equal(Batches(numbered(), 5, seed=6).at(5).targets, expected)
+
+
+def test_with_replacement_draws_every_sample_alike():
+    batches = Batches(numbered(), 23, seed=0, sampling="with_replacement")
+    draws = torch.cat([batches.at(step).targets for step in range(400)])
+    counts = torch.bincount(draws, minlength=23)
+    # 400 expected each, standard deviation 19.6: five of them.
+    assert counts.min() > 300
+    assert counts.max() < 500
+    assert any(len(batches.at(step).targets.unique()) < 23 for step in range(3))
+
+
+def test_full_batches_are_shuffled():
+    batches = Batches(numbered(), 23, seed=0)
+    first, second = drawn(batches, range(2))
+    assert sorted(first) == sorted(second) == list(range(23))
+    assert first != second
+
+
+def test_a_batch_larger_than_the_training_set_is_refused():
+    with pytest.raises(ValueError, match="got batch_size=24 for 23 training samples"):
+        Batches(numbered(), 24, seed=0)
+    with pytest.raises(ValueError, match=r"Lower batch_size, or raise data.limit"):
+        steps_per_epoch(10, 11)
+
+
+def naive_crop_and_flip(images, draws):
+    shift = torch.randint(2 * PADDING + 1, (len(images), 2, 1), generator=draws)
+    mirrored = torch.randint(2, (len(images), 1), generator=draws)
+    padded = torch.zeros(*images.shape[:2], *(side + 2 * PADDING for side in images.shape[2:]))
+    padded[:, :, PADDING:-PADDING, PADDING:-PADDING] = images
+    height, width = images.shape[2:]
+    crops = []
+    for image, (top, left), flip in zip(padded, shift.squeeze(2).tolist(), mirrored, strict=True):
+        crop = image[:, top : top + height, left : left + width]
+        crops.append(crop.flip(2) if flip else crop)
+    return torch.stack(crops)
+
+
+def test_crop_and_flip_equals_its_naive_twin():
+    images = torch.rand(64, 3, 9, 11, generator=generator(0, "images"))
+    ours = crop_and_flip(images, generator(1, "augment"))
+    assert torch.equal(ours, naive_crop_and_flip(images, generator(1, "augment")))
+    assert ours.is_contiguous()
+
+
+def test_augmentation_depends_on_seed_and_step_alone():
+    images = torch.rand(12, 1, 8, 8, generator=generator(0, "images"))
+    data = Dataset(
+        train_inputs=images,
+        train_targets=torch.arange(12),
+        test_inputs=images,
+        test_targets=torch.arange(12),
+        num_classes=12,
+        checksum="",
+    )
+    plain, augmented = Batches(data, 4, seed=0), Batches(data, 4, seed=0, augment=True)
+    expected = crop_and_flip(plain.at(1).inputs, generator(0, "augment", 1))
+    assert torch.equal(augmented.at(1).inputs, expected)
+    assert torch.equal(augmented.at(1).targets, plain.at(1).targets)
+    assert torch.equal(data.train_inputs, images)
+
+
+def test_evaluation_sees_every_sample_once_in_one_shuffled_order():
+    batches = list(evaluation_batches(numbered(), "test", 3, seed=0))
+    assert [len(batch.targets) for batch in batches] == [3, 3, 1]
+    order = torch.cat([batch.targets for batch in batches])
+    assert sorted(order.tolist()) == list(range(7))
+    assert order.tolist() != list(range(7))
+    again = torch.cat([b.targets for b in evaluation_batches(numbered(), "test", 7, seed=0)])
+    assert torch.equal(order, again)
+    other = torch.cat([b.targets for b in evaluation_batches(numbered(), "test", 7, seed=1)])
+    assert not torch.equal(order, other)
+
+
+def test_training_accuracy_is_taken_on_a_subset_as_large_as_the_test_set():
+    (batch,) = evaluation_batches(numbered(), "train", 100, seed=0)
+    assert len(set(batch.targets.tolist())) == 7
+    (smaller,) = evaluation_batches(numbered(), "train", 100, seed=0, limit=4)
+    assert torch.equal(smaller.targets, batch.targets[:4])
+    (whole,) = evaluation_batches(numbered(num_train=5), "train", 100, seed=0)
+    assert sorted(whole.targets.tolist()) == list(range(5))

@@ -1,0 +1,53 @@
+"""The YAML of configs/data and the command that gets data."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.data_files import write_image_folder
+
+import normlab.data
+from normlab.config.component import choices
+
+REPOSITORY = Path(normlab.data.__file__).parents[3]
+
+
+def test_every_data_set_has_its_yaml_and_the_reverse():
+    files = {path.stem for path in (REPOSITORY / "configs" / "data").glob("*.yaml")}
+    assert files == set(choices("data"))
+
+
+@pytest.mark.parametrize("name", sorted(choices("data")))
+def test_yaml_states_every_field_with_its_default(name):
+    content = yaml.safe_load((REPOSITORY / "configs" / "data" / f"{name}.yaml").read_text())
+    config = choices("data")[name]()
+    expected = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    assert content == {"name": name, **expected}
+
+
+def run_script(*arguments):
+    return subprocess.run(
+        [sys.executable, REPOSITORY / "scripts" / "data.py", *arguments],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_script_decodes_a_folder(tmp_path):
+    write_image_folder(tmp_path / "pets", {"a": 2, "b": 1})
+    done = run_script("image_folder", "--path", str(tmp_path / "pets"))
+    assert done.returncode == 0
+    assert done.stdout.startswith("data=image_folder: 3 + 3 images, sha256 ")
+    assert (tmp_path / "pets.uint8.pt").is_file()
+
+
+def test_script_says_what_is_wrong_without_a_traceback(tmp_path):
+    done = run_script("image_folder", "--path", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "data.path must hold train/CLASS/ and test/CLASS/ with images; "
+        f"{tmp_path / 'train'} is not a folder.\n"
+    )

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from normlab.data.gaussian import GaussianConfig
+
+
+def load(config, dtype=torch.float64):
+    return config.load(None, dtype, torch.device("cpu"))
+
+
+def test_targets_are_one_linear_map_of_both_splits():
+    data = load(GaussianConfig())
+    assert data.train_inputs.shape == data.train_targets.shape == (1000, 10)
+    assert (data.task, data.num_classes, data.chance) == ("regression", None, None)
+    A = torch.linalg.lstsq(data.train_inputs, data.train_targets).solution
+    torch.testing.assert_close(data.test_inputs @ A, data.test_targets, rtol=1e-10, atol=1e-10)
+    assert not torch.equal(data.train_inputs, data.test_inputs)
+
+
+def test_inputs_are_standard_normal():
+    inputs = load(GaussianConfig(num_samples=20_000)).train_inputs
+    covariance = inputs.T @ inputs / len(inputs)
+    # Standard errors are 0.007 for the mean, 0.007 and 0.01 for the second moments.
+    assert inputs.mean(0).abs().max() < 0.035
+    assert (covariance - torch.eye(10, dtype=torch.float64)).abs().max() < 0.05
+
+
+def test_the_seed_alone_decides_the_draws():
+    first, again = load(GaussianConfig()), load(GaussianConfig())
+    assert torch.equal(first.train_inputs, again.train_inputs)
+    single = load(GaussianConfig(), torch.float32)
+    assert torch.equal(single.train_targets, first.train_targets.float())
+    other = GaussianConfig(seed=1)
+    assert other.checksum() != first.checksum
+    assert GaussianConfig(limit=5, validation_fraction=0.5).checksum() == first.checksum
+
+
+def test_limit_and_standardize():
+    data = load(GaussianConfig(limit=100, standardize=True))
+    assert data.num_train == 100
+    assert data.train_inputs.mean(0).abs().max() < 1e-12
+    assert torch.equal(data.train_targets, load(GaussianConfig()).train_targets[:100])
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"augment": True}, "data.augment needs images; data=gaussian holds vectors"),
+        ({"binarize": True}, "data.binarize needs images"),
+        ({"resize": 8}, "data.resize needs images"),
+        ({"num_features": 0}, "data.num_features must be 1 or greater; got 0"),
+    ],
+)
+def test_settings_for_images_are_refused(settings, text):
+    with pytest.raises(ValueError, match=text):
+        GaussianConfig(**settings)
