@@ -1,0 +1,70 @@
+"""The weight layers and small modules that networks are built from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Activation = Literal["relu", "sigmoid", "tanh", "gelu", "identity"]
+
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module] | None] = {
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "identity": None,
+}
+"""What builds each activation; None: no stage at all."""
+
+
+class Linear(nn.Linear):
+    """y = W x + b, (N, in_features) -> (N, out_features).
+
+    Parameters are NaN until an initialization fills them: torch's own constructor would draw from
+    the global generator.
+    """
+
+    KIND: ClassVar[str] = "linear"
+
+    def reset_parameters(self) -> None:
+        _fill_with_nan(self)
+
+
+class Conv2d(nn.Conv2d):
+    """Cross-correlation, (N, in_channels, H, W) -> (N, out_channels, H', W'), zero padding.
+
+    Parameters are NaN until an initialization fills them.
+    """
+
+    KIND: ClassVar[str] = "conv"
+
+    def reset_parameters(self) -> None:
+        _fill_with_nan(self)
+
+
+WeightLayer = Linear | Conv2d
+
+
+class GlobalAveragePool(nn.Module):
+    """Mean over positions, (N, C, H, W) -> (N, C)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs.mean((2, 3))
+
+
+class MaxPool2d(nn.Module):
+    """Maximum over windows of 2 x 2 with stride 2, (N, C, H, W) -> (N, C, H // 2, W // 2)."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return F.max_pool2d(inputs, 2)
+
+
+def _fill_with_nan(layer: nn.Linear | nn.Conv2d) -> None:
+    with torch.no_grad():
+        for parameter in layer.parameters(recurse=False):
+            parameter.fill_(math.nan)

@@ -1,0 +1,104 @@
+"""VGG networks with a CIFAR head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from torch import nn
+
+from normlab.config import check
+from normlab.config.component import ModelConfig, neutral, register
+from normlab.models.chain import Chain, Stage
+from normlab.models.kit import Kit, refuse_small_image, require_image
+from normlab.models.layers import MaxPool2d
+
+BLOCK_CHANNELS = (64, 128, 256, 512, 512)
+HEAD_FEATURES = 4096
+MINIMUM_SIDE = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class VGGConfig(ModelConfig):
+    """Blocks of 3 x 3 convolutions, each ended by 2 x 2 max pooling (Simonyan & Zisserman 2015).
+
+    Convolutions are named conv1, conv2, ... across blocks. The head is one linear layer on the
+    flattened features, 512 for 32 x 32 images, named linear; or the paper's three layers (4096,
+    4096, outputs), whose numbers go on from the convolutions': linear9, linear10 and linear11 in
+    vgg11. Normalization follows convolutions, never the head's layers
+    (as in torchvision's `vgg11_bn`). Dropout stands in the head alone: before its only layer, or
+    after each of its hidden activations.
+    """
+
+    INPUT_SIZE: ClassVar[int | None] = MINIMUM_SIDE
+    CONVS_PER_BLOCK: ClassVar[tuple[int, ...]]
+
+    width: float = 1.0
+    """Multiplies channels and the head's hidden features, rounded, at least 1."""
+    head: Literal["linear", "three_layer"] = neutral("linear")
+
+    def __post_init__(self) -> None:
+        check.positive("model.width", self.width)
+
+    def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
+        channels, height, width = require_image(self.NAME, sample_shape)
+        refuse_small_image(self.NAME, sample_shape, MINIMUM_SIDE, "halves images five times")
+        stages: list[Stage] = []
+        index = 0
+        for block, num_convs in enumerate(self.CONVS_PER_BLOCK):
+            out_channels = self._scaled(BLOCK_CHANNELS[block])
+            for _ in range(num_convs):
+                index += 1
+                stages += kit.unit(index, kit.conv(channels, out_channels, 3))
+                channels = out_channels
+            stages.append((f"pool{block + 1}", MaxPool2d()))
+        features = channels * (height // MINIMUM_SIDE) * (width // MINIMUM_SIDE)
+        stages.append(("flatten", nn.Flatten()))
+        stages += self._head(kit, index + 1, features, num_outputs)
+        return Chain(stages)
+
+    def _head(self, kit: Kit, index: int, features: int, num_outputs: int) -> list[Stage]:
+        if self.head == "linear":
+            return [*kit.dropped("dropout"), ("linear", kit.output(features, num_outputs))]
+        hidden = self._scaled(HEAD_FEATURES)
+        plain = kit.without_norm()
+        return [
+            *plain.unit(index, plain.linear(features, hidden), dropout=True),
+            *plain.unit(index + 1, plain.linear(hidden, hidden), dropout=True),
+            (f"linear{index + 2}", plain.output(hidden, num_outputs)),
+        ]
+
+    def _scaled(self, count: int) -> int:
+        return max(1, round(count * self.width))
+
+
+@register("vgg11")
+@dataclass(frozen=True, kw_only=True)
+class VGG11Config(VGGConfig):
+    """Configuration A: 8 convolutions."""
+
+    CONVS_PER_BLOCK: ClassVar[tuple[int, ...]] = (1, 1, 2, 2, 2)
+
+
+@register("vgg13")
+@dataclass(frozen=True, kw_only=True)
+class VGG13Config(VGGConfig):
+    """Configuration B: 10 convolutions."""
+
+    CONVS_PER_BLOCK: ClassVar[tuple[int, ...]] = (2, 2, 2, 2, 2)
+
+
+@register("vgg16")
+@dataclass(frozen=True, kw_only=True)
+class VGG16Config(VGGConfig):
+    """Configuration D: 13 convolutions."""
+
+    CONVS_PER_BLOCK: ClassVar[tuple[int, ...]] = (2, 2, 3, 3, 3)
+
+
+@register("vgg19")
+@dataclass(frozen=True, kw_only=True)
+class VGG19Config(VGGConfig):
+    """Configuration E: 16 convolutions."""
+
+    CONVS_PER_BLOCK: ClassVar[tuple[int, ...]] = (2, 2, 4, 4, 4)

@@ -1,0 +1,82 @@
+"""What normalization layers have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from normlab.randomness import Clock, Stream
+
+
+class Normalization(nn.Module, ABC):
+    """A layer (N, C) -> (N, C) and (N, C, H, W) -> (N, C, H, W), one feature a channel.
+
+    `weight` (gamma, starts at 1) and `bias` (beta, starts at 0) have shape (num_features,) and are
+    None with `affine=False`.
+    """
+
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(self, num_features: int, *, eps: float, affine: bool, shift: bool = True) -> None:
+        """`shift=False`: no beta even where there is a gamma."""
+        super().__init__()
+        self.num_features = num_features
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(num_features)) if affine and shift else None
+
+    def reset_parameters(self) -> None:
+        """gamma = 1, beta = 0."""
+        with torch.no_grad():
+            if self.weight is not None:
+                self.weight.fill_(1)
+            if self.bias is not None:
+                self.bias.zero_()
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor: ...
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
+
+
+class StepDependent(ABC):
+    """A layer whose output depends on the step: it draws noise, or follows a schedule."""
+
+    @abstractmethod
+    def connect(self, stream: Stream) -> None:
+        """Take the stream of this layer, named by its place in the network."""
+
+
+def connect(layer: nn.Module, seed: int, name: str, clock: Clock) -> None:
+    """Give every step-dependent part of a layer its stream; `name` is the layer's whole name."""
+    for part, module in layer.named_modules(prefix=name):
+        if isinstance(module, StepDependent):
+            module.connect(Stream(seed, f"norm/{part}", clock))
+
+
+def refuse_single_value(norm: str, inputs: Tensor, num_values: int, over: str, remedy: str) -> None:
+    """A `ValueError` for a statistic taken of one value, whose variance is 0 whatever the input."""
+    if num_values < 2:
+        raise ValueError(
+            f"norm={norm} takes a variance over {over}, which needs at least 2 values; an input of "
+            f"shape {tuple(inputs.shape)} has {num_values}. {remedy}"
+        )
+
+
+def per_feature(values: Tensor, inputs: Tensor) -> Tensor:
+    """(C,) shaped to broadcast over inputs (N, C) or (N, C, H, W)."""
+    return values.view(1, -1, *(1,) * (inputs.dim() - 2))
+
+
+def over_batch(inputs: Tensor) -> tuple[int, ...]:
+    """The dimensions that statistics of a batch run over: (N,) or (N, H, W)."""
+    return (0, *range(2, inputs.dim()))
+
+
+def statistics_dtype(inputs: Tensor) -> torch.dtype:
+    """Statistics of bfloat16 values are taken in float32."""
+    return torch.float32 if inputs.dtype == torch.bfloat16 else inputs.dtype

@@ -1,0 +1,42 @@
+"""Batch normalization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from normlab.config.component import register
+from normlab.norms.population import PopulationConfig, PopulationNorm
+
+
+@register("batch")
+@dataclass(frozen=True, kw_only=True)
+class BatchConfig(PopulationConfig):
+    def build(self, num_features: int) -> nn.Module:
+        return BatchNorm(num_features, self)
+
+
+class BatchNorm(PopulationNorm):
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta for each feature (Ioffe & Szegedy 2015).
+
+    In training, mean and biased variance are taken over (N,) or (N, H, W) of the batch; in
+    evaluation, running values stand in for them.
+    """
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        if not self.uses_batch:
+            return self.by_population(inputs)
+        self.refuse_single_value(inputs, inputs.numel() // self.num_features)
+        return torch.batch_norm(
+            inputs,
+            self.weight,
+            self.bias,
+            self.running_mean if self.training else None,
+            self.running_var if self.training else None,
+            True,
+            self.momentum,
+            self.eps,
+            torch.backends.cudnn.enabled,
+        )

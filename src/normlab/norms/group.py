@@ -1,0 +1,75 @@
+"""Group normalization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from normlab.config import check
+from normlab.config.component import NormConfig, register
+from normlab.norms.base import Normalization, refuse_single_value
+
+DEFAULT_GROUPS = 32
+
+
+@register("group")
+@dataclass(frozen=True, kw_only=True)
+class GroupConfig(NormConfig):
+    groups: int | None = None
+    """Groups the channels are split into; None: the largest divisor of the channels up to 32."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.groups is not None:
+            check.at_least("norm.groups", self.groups, 1)
+
+    @property
+    def makes_bias_redundant(self) -> bool:
+        return self.affine
+
+    def build(self, num_features: int) -> nn.Module:
+        groups = num_groups(num_features, self.groups)
+        return GroupNorm(num_features, eps=self.eps, affine=self.affine, groups=groups)
+
+
+class GroupNorm(Normalization):
+    """y = gamma * (x - mean) / sqrt(var + eps) + beta, statistics of each group of channels of each
+    sample (Wu & He 2018).
+
+    Mean and biased variance are taken over (C / groups,) or (C / groups, H, W) of one sample, in
+    training and evaluation alike. One group is layer normalization; as many groups as channels,
+    instance normalization.
+    """
+
+    def __init__(self, num_features: int, *, eps: float, affine: bool, groups: int) -> None:
+        super().__init__(num_features, eps=eps, affine=affine)
+        self.groups = groups
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        refuse_single_value(
+            "group",
+            inputs,
+            inputs.numel() // (len(inputs) * self.groups),
+            f"the values of one of {self.groups} groups",
+            f"Set norm.groups to a smaller divisor of {self.num_features}.",
+        )
+        return torch.group_norm(inputs, self.groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, groups={self.groups}"
+
+
+def num_groups(num_features: int, wanted: int | None) -> int:
+    """The number of groups for a layer; a `ValueError` where `wanted` does not divide it."""
+    divisors = [count for count in range(1, num_features + 1) if num_features % count == 0]
+    if wanted is None:
+        return max(count for count in divisors if count <= DEFAULT_GROUPS)
+    if wanted not in divisors:
+        raise ValueError(
+            f"norm.groups must divide the channels of every layer; got {wanted} groups for a layer "
+            f"of {num_features}, whose divisors are {', '.join(map(str, divisors))}. Choose one of "
+            "these, or norm.groups=null for the largest up to 32."
+        )
+    return wanted

@@ -1,0 +1,200 @@
+"""Layers that remember statistics of the batches they were trained on, and how these are taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from normlab.config import check
+from normlab.config.component import NormConfig, neutral
+from normlab.norms.base import (
+    Normalization,
+    StepDependent,
+    over_batch,
+    refuse_single_value,
+    statistics_dtype,
+)
+from normlab.randomness import Stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class PopulationConfig(NormConfig):
+    """Fields of every normalization by statistics of the batch."""
+
+    momentum: float = 0.1
+    """Share of the newest batch in the running statistics, as in PyTorch."""
+    population: Literal["ema", "precise", "batch"] = neutral("ema")
+    """What evaluation normalizes by: running averages, averages over many batches taken at the
+    weights evaluated, or the evaluated batch's own statistics."""
+    freeze_after: int | None = neutral(None)
+    """From this step on training too normalizes by the running averages, which stay as they are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.momentum <= 1:
+            raise ValueError(
+                "norm.momentum is the newest batch's share of the running statistics and must be "
+                f"greater than 0 and at most 1; got {self.momentum}."
+            )
+        if self.freeze_after is not None:
+            check.at_least("norm.freeze_after", self.freeze_after, 1)
+            if self.population == "batch":
+                raise ValueError(
+                    "norm.freeze_after freezes the running statistics, which norm.population=batch "
+                    f"does not use; got freeze_after={self.freeze_after}. Choose "
+                    "norm.population=ema or precise, or norm.freeze_after=null."
+                )
+
+    @property
+    def makes_bias_redundant(self) -> bool:
+        return True
+
+
+class PopulationNorm(Normalization, StepDependent):
+    """A normalization by statistics of the batch, with running averages for evaluation.
+
+    running <- (1 - momentum) * running + momentum * batch, where the batch's variance enters
+    unbiased (divided by n - 1); it normalizes biased (divided by n).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, num_features: int, config: PopulationConfig) -> None:
+        super().__init__(num_features, eps=config.eps, affine=config.affine)
+        self.momentum = config.momentum
+        self.population = config.population
+        self.freeze_after = config.freeze_after
+        self.stream: Stream | None = None
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+
+    def connect(self, stream: Stream) -> None:
+        self.stream = stream
+
+    @property
+    def step(self) -> int:
+        assert self.stream is not None, "the layer follows a clock and has none"
+        return self.stream.clock.step
+
+    @property
+    def uses_batch(self) -> bool:
+        """Whether the layer as it stands normalizes by the statistics of its input."""
+        if not self.training:
+            return self.population == "batch"
+        return self.freeze_after is None or self.step < self.freeze_after
+
+    def reset_parameters(self) -> None:
+        """gamma = 1, beta = 0, running mean 0 and variance 1."""
+        super().reset_parameters()
+        self.running_mean.zero_()
+        self.running_var.fill_(1)
+
+    def refuse_single_value(self, inputs: Tensor, num_values: int) -> None:
+        refuse_single_value(
+            "batch",
+            inputs,
+            num_values,
+            "a feature's values in the batch",
+            "Raise batch_size, or choose norm=layer or norm=group.",
+        )
+
+    def by_population(self, inputs: Tensor) -> Tensor:
+        """The input normalized by the running statistics, as constants."""
+        return torch.batch_norm(
+            inputs,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            False,
+            0.0,
+            self.eps,
+            torch.backends.cudnn.enabled,
+        )
+
+    def moments(self, inputs: Tensor) -> Tensor:
+        """Mean and mean square of each feature, (2, C): what may be averaged over batches."""
+        values = inputs.to(statistics_dtype(inputs))
+        var, mean = torch.var_mean(values, over_batch(inputs), correction=0)
+        return torch.stack([mean, var + mean.square()])
+
+    def adopt(self, moments: Tensor) -> None:
+        """Take averaged moments as the population's: var = E[x^2] - E[x]^2."""
+        mean, square = moments
+        self.running_mean.copy_(mean)
+        self.running_var.copy_(square - mean.square())
+
+
+@contextmanager
+def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
+    """Evaluate a model by PreciseBN inside a `with` block (Wu & Johnson 2021, section 3).
+
+    Layers with `population=precise` get mean = E[mu_B] and var = E[mu_B^2 + var_B] - E[mu_B]^2 over
+    the batches (inputs, weighted by their size), taken in one pass in training mode at the weights
+    as they are, every layer normalizing by its own batch. After the block the running statistics
+    and the training mode are as they were. A model without such layers is left alone and the
+    batches are not read.
+    """
+    layers = [
+        module
+        for module in model.modules()
+        if isinstance(module, PopulationNorm) and module.population == "precise"
+    ]
+    if not layers:
+        yield
+        return
+    kept = {
+        buffer: buffer.clone()
+        for module in model.modules()
+        if isinstance(module, PopulationNorm)
+        for buffer in module.buffers(recurse=False)
+    }
+    try:
+        averages = average_moments(model, layers, batches)
+        for buffer, value in kept.items():
+            buffer.copy_(value)
+        for layer, average in averages.items():
+            layer.adopt(average)
+        yield
+    finally:
+        for buffer, value in kept.items():
+            buffer.copy_(value)
+
+
+def average_moments(
+    model: nn.Module, layers: list[PopulationNorm], batches: Iterable[Tensor]
+) -> dict[PopulationNorm, Tensor]:
+    """Each layer's `moments` of its inputs, averaged over samples, in training mode.
+
+    The running statistics move during the pass; the caller puts them back.
+    """
+    sums: dict[PopulationNorm, Tensor] = {}
+    num_samples = 0
+
+    def add(layer: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(layer, PopulationNorm)
+        weighted = layer.moments(inputs[0]).double() * len(inputs[0])
+        sums[layer] = sums[layer] + weighted if layer in sums else weighted
+
+    hooks = [layer.register_forward_pre_hook(add) for layer in layers]
+    modes = {module: module.training for module in model.modules()}
+    try:
+        model.train()
+        with torch.no_grad():
+            for batch in batches:
+                model(batch)
+                num_samples += len(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in modes.items():
+            module.training = mode
+    if num_samples == 0:
+        raise ValueError("precise population statistics need at least one batch; got none.")
+    return {layer: total / num_samples for layer, total in sums.items()}
