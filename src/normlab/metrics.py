@@ -1,0 +1,266 @@
+"""The one registry of what normlab records: every metric's name, label, unit and direction.
+
+The recorder refuses names that are not here; figures, W&B and the report take their axis texts
+from here, so that one quantity is called the same everywhere. A probe of one's own adds its
+metrics with `register`.
+
+Beside the registered names there are four derived forms:
+
+- ``ics/l2/conv5``: a per-layer metric with its layer;
+- ``steps_to/test/accuracy>=0.9`` (or ``<=`` for what should fall): first step at that level;
+- ``best/test/accuracy``: the best value of a run, by the metric's direction;
+- ``probe/seconds/ics``: the time a probe took.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+Direction = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """What a recorded number means.
+
+    `direction` says which way is better (None: neither). A `per_layer` metric is recorded as
+    NAME/LAYER. A `histogram` metric is an array a step, not a number.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    direction: Direction | None = None
+    doc: str
+    per_layer: bool = False
+    histogram: bool = False
+
+
+METRICS: dict[str, Metric] = {}
+"""Registered metrics by name, in the order of registration."""
+
+
+def register(metric: Metric) -> Metric:
+    """Make a metric known; a name is registered once."""
+    if metric.name in METRICS and METRICS[metric.name] != metric:
+        raise ValueError(
+            f"the metric {metric.name!r} is already registered with another meaning "
+            f"({METRICS[metric.name].label!r}); choose another name."
+        )
+    METRICS[metric.name] = metric
+    describe.cache_clear()
+    return metric
+
+
+_LEVEL = re.compile(r"steps_to/(?P<metric>.+?)(?P<relation>>=|<=)(?P<level>[^<>=]+)")
+_PROBE_SECONDS = re.compile(r"probe/seconds/(?P<probe>\w+)")
+_BEST = re.compile(r"best/(?P<metric>.+)")
+
+
+@cache
+def describe(name: str) -> tuple[Metric, str | None]:
+    """The metric behind a recorded name, and its layer: "ics/l2/conv5" -> (ics/l2, "conv5").
+
+    Raises:
+        ValueError: no metric has this name; the nearest that exists is named.
+    """
+    if name in METRICS:
+        return METRICS[name], None
+    for metric in METRICS.values():
+        if metric.per_layer and name.startswith(f"{metric.name}/"):
+            layer = name.removeprefix(f"{metric.name}/")
+            if layer:
+                return metric, layer
+    derived = _derived(name)
+    if derived is not None:
+        return derived
+    raise ValueError(
+        f"no metric is called {name!r}.{_nearest(name)} normlab.metrics lists them all; "
+        "metrics.register adds one."
+    )
+
+
+def _nearest(name: str) -> str:
+    layer = name.rpartition("/")[2]
+    known = [
+        f"{metric.name}/{layer}" if metric.per_layer else metric.name for metric in METRICS.values()
+    ]
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+    return f" Nearest: {matches[0]!r}." if matches else ""
+
+
+def _derived(name: str) -> tuple[Metric, str | None] | None:
+    if match := _LEVEL.fullmatch(name):
+        source, layer = describe(match["metric"])
+        try:
+            level = float(match["level"])
+        except ValueError:
+            raise ValueError(
+                f"the level in {name!r} must be a number; got {match['level']!r}."
+            ) from None
+        relation = "at least" if match["relation"] == ">=" else "at most"
+        return Metric(
+            name=name,
+            label=f"steps to {source.label} of {relation} {level:g}",
+            unit="steps",
+            direction="lower",
+            doc=f"First evaluated step whose {match['metric']} is {relation} {level:g}; "
+            "missing where it never is.",
+        ), layer
+    if match := _PROBE_SECONDS.fullmatch(name):
+        return Metric(
+            name=name,
+            label=f"time in probe {match['probe']}",
+            unit="s",
+            direction="lower",
+            doc=f"Wall time the probe {match['probe']} took at a step.",
+        ), None
+    if match := _BEST.fullmatch(name):
+        source, layer = describe(match["metric"])
+        if source.direction is None:
+            raise ValueError(
+                f"{name!r} is not defined: {source.name} has no better direction. "
+                "Use its values over steps."
+            )
+        return Metric(
+            name=name,
+            label=f"best {source.label}",
+            unit=source.unit,
+            direction=source.direction,
+            doc=f"Best {source.name} of a run ({source.direction} is better).",
+        ), layer
+    return None
+
+
+def axis_text(name: str) -> str:
+    """The text at an axis: "label (layer) [unit]"; "step" is the axis of steps."""
+    if name == "step":
+        return "step"
+    metric, layer = describe(name)
+    text = metric.label if layer is None else f"{metric.label} ({layer})"
+    return f"{text} [{metric.unit}]" if metric.unit else text
+
+
+def _of_split(split: str, label: str, doc: str) -> None:
+    register(
+        Metric(
+            name=f"{split}/loss",
+            label=f"{label} loss",
+            direction="lower",
+            doc=f"Data term of the loss, {doc}.",
+        )
+    )
+    register(
+        Metric(
+            name=f"{split}/accuracy",
+            label=f"{label} accuracy",
+            unit="fraction",
+            direction="higher",
+            doc=f"Share of samples classified correctly, {doc}.",
+        )
+    )
+
+
+_of_split("test", "test", "over the official held-out split in evaluation mode")
+_of_split("val", "validation", "over data.validation_fraction of the training set, held out")
+register(
+    Metric(
+        name="train/loss",
+        label="training loss",
+        direction="lower",
+        doc="Data term of the loss on the step's batch, in training mode, before its update.",
+    )
+)
+register(
+    Metric(
+        name="train/penalty",
+        label="weight penalty",
+        direction="lower",
+        doc="1/2 lambda sum w^2 + alpha sum |w| over the weights; not part of train/loss.",
+    )
+)
+register(
+    Metric(
+        name="train/batch_accuracy",
+        label="batch accuracy",
+        unit="fraction",
+        direction="higher",
+        doc="Share of the step's batch classified correctly, in training mode.",
+    )
+)
+register(
+    Metric(
+        name="train/accuracy",
+        label="training accuracy",
+        unit="fraction",
+        direction="higher",
+        doc="Evaluation mode, over a fixed seeded subset of the training set "
+        "as large as the test set.",
+    )
+)
+
+
+def _of_layer(
+    name: str, label: str, doc: str, unit: str = "", direction: Direction | None = None
+) -> None:
+    register(
+        Metric(name=name, label=label, unit=unit, direction=direction, doc=doc, per_layer=True)
+    )
+
+
+_of_layer(
+    "ics/l2",
+    "internal covariate shift, L2",
+    "||G - G'||, Definition 2.1 of Santurkar et al. 2018: how far a layer's weight gradient "
+    "moves when the layers before it take their step.",
+    direction="lower",
+)
+_of_layer(
+    "ics/relative_l2",
+    "internal covariate shift, L2 relative to the gradient",
+    "||G - G'|| / ||G||; missing where ||G|| is zero.",
+    direction="lower",
+)
+_of_layer(
+    "ics/cosine",
+    "internal covariate shift, cosine",
+    "Cosine of the angle between G and G'; 1: no shift; missing where either is zero.",
+    direction="higher",
+)
+_of_layer(
+    "ics/gradient_norm",
+    "gradient norm ||G||",
+    "Norm of the layer's weight gradient before the step.",
+)
+_of_layer(
+    "ics/moved_gradient_norm",
+    "gradient norm ||G'||",
+    "Norm of the layer's weight gradient once the layers before it have moved.",
+)
+_of_layer("ics/update_norm", "update norm", "Norm of the step's change of the layer's weight.")
+_of_layer(
+    "ics/control",
+    "internal covariate shift, zero-move control",
+    "||G - G|| with G recomputed by the probe's own path, nothing moved: the noise floor.",
+    direction="lower",
+)
+register(
+    Metric(
+        name="optimizer/lr",
+        label="learning rate",
+        doc="optimizer.lr times the schedule's factor at the step.",
+    )
+)
+register(
+    Metric(
+        name="samples_per_second",
+        label="training speed",
+        unit="samples/s",
+        direction="higher",
+        doc="Samples trained on per second of wall time, evaluation and probes left out.",
+    )
+)

@@ -1,0 +1,34 @@
+"""Runs on disk: what a run is, its folder, its rows, and many runs as one table."""
+
+from normlab.records.folder import (
+    AlreadyDone,
+    HeldByAnother,
+    NotClaimed,
+    Outcome,
+    RunFolder,
+    State,
+    run_folders,
+)
+from normlab.records.identity import Identity, identify
+from normlab.records.provenance import Provenance
+from normlab.records.recorder import FolderRecorder, Recorder, array_names, read_arrays
+from normlab.records.table import metrics_frame, runs_frame
+
+__all__ = [
+    "AlreadyDone",
+    "FolderRecorder",
+    "HeldByAnother",
+    "Identity",
+    "NotClaimed",
+    "Outcome",
+    "Provenance",
+    "Recorder",
+    "RunFolder",
+    "State",
+    "array_names",
+    "identify",
+    "metrics_frame",
+    "read_arrays",
+    "run_folders",
+    "runs_frame",
+]

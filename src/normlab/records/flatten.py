@@ -1,0 +1,101 @@
+"""A stored configuration by the keys a user writes on the command line, and filters over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+Value = bool | int | float | str | None
+
+
+def flatten(config: Mapping[str, Any]) -> dict[str, Value]:
+    """Nested plain values by dotted key.
+
+    A component's name stands under its group's bare key (`norm`: "batch"), its settings under
+    `norm.eps`; `probe` holds the names with commas between, settings under `probe.ics.every`.
+    """
+    flat: dict[str, Value] = {}
+    for key, value in config.items():
+        if key == "probe":
+            flat["probe"] = ",".join(value)
+        _flatten_into(flat, key, value)
+    return flat
+
+
+def _flatten_into(flat: dict[str, Value], key: str, value: Any) -> None:
+    if isinstance(value, Mapping):
+        for name, setting in value.items():
+            _flatten_into(flat, key if name == "name" else f"{key}.{name}", setting)
+    elif isinstance(value, (list, tuple)):
+        flat[key] = ",".join(written(item) for item in value)
+    else:
+        flat[key] = value
+
+
+def written(value: Value) -> str:
+    """A value as it is written on the command line."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Runs whose `key` has one of `values`, as in `norm=batch,none`."""
+
+    key: str
+    values: tuple[str, ...]
+
+    def accepts(self, flat: Mapping[str, Value]) -> bool:
+        """Whether a run has one of the values; a run without the key has none of them."""
+        if self.key not in flat:
+            return False
+        value = flat[self.key]
+        whole = ",".join(self.values)
+        return any(_equals(value, text) for text in (*self.values, whole))
+
+
+def parse_filters(text: str | Iterable[str]) -> list[Filter]:
+    """Filters from "norm=batch,none optimizer.lr=0.1"; a run must pass each of them.
+
+    Raises:
+        ValueError: a word is not KEY=VALUE.
+    """
+    words = text.split() if isinstance(text, str) else list(text)
+    filters = []
+    for word in words:
+        key, equals, values = word.partition("=")
+        if not key or not equals or not values:
+            raise ValueError(
+                f"a filter is KEY=VALUE or KEY=VALUE,VALUE, such as norm=batch,none; got {word!r}."
+            )
+        filters.append(Filter(key=key, values=tuple(values.strip("[]").split(","))))
+    return filters
+
+
+def refuse_unknown_keys(keys: Iterable[str], known: Iterable[str]) -> None:
+    """
+    Raises:
+        ValueError: with the nearest keys the runs do have.
+    """
+    known = list(known)
+    for key in keys:
+        if known and key not in known:
+            nearest = get_close_matches(key, known, n=3, cutoff=0.3) or sorted(known)[:3]
+            raise ValueError(
+                f"no run has the key {key!r}. Nearest: {', '.join(nearest)}. "
+                "`runs.py show RUN` lists every key of a run."
+            )
+
+
+def _equals(value: Value, text: str) -> bool:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return float(text) == value
+        except ValueError:
+            return False
+    return written(value) == text

@@ -1,0 +1,347 @@
+"""The folder of one run: its files, its state, and who holds it.
+
+::
+
+    results/runs/RUN/
+      identity.json    both identities and the values they hash
+      config.json      the resolved configuration
+      provenance.json  commit, versions, device, command (diff.patch: uncommitted changes)
+      status.json      state, holder, outcome, summary; touched every few seconds while running
+      lock             held by the kernel for as long as the holder lives
+      metrics.jsonl    rows while running; metrics.parquet once finished
+      arrays/          histograms and curves
+      checkpoint.pt    where an interrupted run goes on from
+      traceback.txt    why a failed run failed
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from normlab.records.files import read_json, write_json_whole, write_whole
+from normlab.records.identity import Identity
+from normlab.records.lock import STALE_SECONDS, Heartbeat, Lock, is_held
+from normlab.records.provenance import Provenance
+
+State = Literal["missing", "running", "finished", "failed", "interrupted"]
+Outcome = Literal["trained", "diverged", "stuck"]
+
+
+_STATUS_WAY_OUT = (
+    'Delete it to have the run start over, or write {"state": "interrupted"} into it to have '
+    "the run carried on from its checkpoint."
+)
+
+
+class NotClaimed(Exception):  # noqa: N818 (a refusal, not a fault)
+    """The run is not this process's to carry out."""
+
+
+class HeldByAnother(NotClaimed):
+    """A living process is carrying the run out."""
+
+
+class AlreadyDone(NotClaimed):
+    """The run has finished or failed, and was not asked for again."""
+
+
+@dataclass(kw_only=True)
+class _Holding:
+    lock: Lock
+    heartbeat: Heartbeat
+    started: float
+    earlier_seconds: float
+
+
+class RunFolder:
+    """A run's folder, which need not exist yet.
+
+    Nothing is written but by `claim`, under an exclusive lock: of two processes that claim a
+    run at once one gets it and the other is told so.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._holding: _Holding | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def checkpoint_path(self) -> Path:
+        return self.path / "checkpoint.pt"
+
+    @property
+    def status_path(self) -> Path:
+        return self.path / "status.json"
+
+    # Reading.
+
+    def state(self) -> State:
+        """How the run stands; one whose holder died while running is interrupted.
+
+        Raises:
+            ValueError: status.json is damaged; the text says what to do.
+        """
+        status = self.status()
+        while status.get("state") == "running" and not self._holder_lives(status):
+            latest = self.status()
+            if latest == status:
+                return "interrupted"
+            status = latest
+        return _state_in(status)
+
+    def status(self) -> dict[str, Any]:
+        """status.json as it stands (a dead holder's still says running); empty before a run."""
+        try:
+            status = read_json(self.status_path, _STATUS_WAY_OUT)
+        except FileNotFoundError:
+            return {}
+        if not isinstance(status, dict) or status.get("state") not in get_args(State):
+            raise ValueError(
+                f"{self.status_path} is damaged: its state is none of "
+                f"{', '.join(get_args(State))}. {_STATUS_WAY_OUT}"
+            )
+        return status
+
+    def identity(self) -> Identity:
+        """
+        Raises:
+            FileNotFoundError: the run was never started.
+            ValueError: identity.json is damaged.
+        """
+        return Identity.from_plain(self._read("identity.json"))
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration as nested plain values; errors as in `identity`."""
+        return dict(self._read("config.json"))
+
+    def provenance(self) -> dict[str, Any]:
+        """Errors as in `identity`."""
+        return dict(self._read("provenance.json"))
+
+    def traceback(self) -> str | None:
+        path = self.path / "traceback.txt"
+        return path.read_text() if path.exists() else None
+
+    def _read(self, file_name: str) -> dict[str, Any]:
+        content: dict[str, Any] = read_json(
+            self.path / file_name, "Delete the run's folder to have the run start over."
+        )
+        return content
+
+    def _holder_lives(self, status: Mapping[str, Any]) -> bool:
+        if self._holding is not None or is_held(self.path / "lock"):
+            return True
+        return self._is_beating_elsewhere(status)
+
+    def _is_beating_elsewhere(self, status: Mapping[str, Any]) -> bool:
+        return (
+            status.get("host") != socket.gethostname()
+            and time.time() - self._last_heartbeat() < STALE_SECONDS
+        )
+
+    def _last_heartbeat(self) -> float:
+        try:
+            return self.status_path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    # Carrying a run out.
+
+    @contextmanager
+    def claim(
+        self,
+        *,
+        config: Mapping[str, Any],
+        identity: Identity,
+        provenance: Provenance,
+        again: bool = False,
+    ) -> Iterator[State]:
+        """Hold the run while the block carries it out; yields the state it was found in.
+
+        A block that ends with `finish` leaves the run finished. One that raises an `Exception`
+        leaves it failed, with its traceback; one that is stopped (KeyboardInterrupt, SystemExit,
+        a full disk) or just ends leaves it interrupted. A run found interrupted keeps its rows,
+        arrays and checkpoint, to be carried on from.
+
+        Args:
+            config: the resolved configuration as nested plain values.
+            provenance: of this attempt.
+            again: carry a finished or failed run out once more, from the start.
+
+        Raises:
+            HeldByAnother: a living process holds it.
+            AlreadyDone: it has finished or failed, and `again` is false.
+            ValueError: the folder belongs to another identity, or a file in it is damaged.
+            OSError: the folder cannot be written to.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = Lock(self.path / "lock")
+        if not lock.take():
+            raise HeldByAnother(self._held_text(self.status()))
+        try:
+            found = self._begin(lock, config, identity, provenance, again)
+            try:
+                yield found
+            except Exception as error:
+                self._close_with(error)
+                raise
+            finally:
+                if self._holding is not None:
+                    with suppress(OSError):  # unwritten, a dead holder's run reads the same
+                        self._close({"state": "interrupted"})
+        finally:
+            lock.release()
+
+    def finish(self, outcome: Outcome, summary: Mapping[str, float | None]) -> None:
+        """Mark the claimed run finished; its metrics and arrays are written by then."""
+        assert outcome in get_args(Outcome), outcome
+        self._close({"state": "finished", "outcome": outcome, "summary": dict(summary)})
+
+    def _begin(
+        self,
+        lock: Lock,
+        config: Mapping[str, Any],
+        identity: Identity,
+        provenance: Provenance,
+        again: bool,
+    ) -> State:
+        status = self.status()
+        found = _state_in(status)
+        if found == "running":
+            if self._is_beating_elsewhere(status):
+                raise HeldByAnother(self._held_text(status))
+            found = "interrupted"
+        if found in ("finished", "failed") and not again:
+            raise AlreadyDone(f"{self.path} has already {found}.")
+        self._refuse_other(identity)
+        if found != "interrupted":
+            self._clear()
+        earlier_seconds = self._earlier_seconds(status) if found == "interrupted" else 0.0
+        write_json_whole(self.path / "config.json", config)
+        self._write_provenance(provenance)
+        write_json_whole(self.path / "identity.json", identity.plain())
+        started = time.time()
+        write_json_whole(
+            self.status_path,
+            {
+                "state": "running",
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started": started,
+                "seconds": earlier_seconds,
+            },
+        )
+        self._holding = _Holding(
+            lock=lock,
+            heartbeat=Heartbeat(self.status_path),
+            started=started,
+            earlier_seconds=earlier_seconds,
+        )
+        return found
+
+    def _refuse_other(self, identity: Identity) -> None:
+        try:
+            stored = self.identity()
+        except FileNotFoundError:
+            return
+        if stored.run != identity.run:
+            raise ValueError(
+                f"{self.path} holds a run of another identity ({stored.run}, not "
+                f"{identity.run}). Move that folder away and run the same command again."
+            )
+
+    def _clear(self) -> None:
+        """Remove what an earlier attempt left, its status first: killed in between, the run
+        counts as never started and is cleared again."""
+        self.status_path.unlink(missing_ok=True)
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != "lock":
+                path.unlink()
+
+    def _write_provenance(self, provenance: Provenance) -> None:
+        """The first attempt's facts on top, those of later attempts under `resumed`."""
+        try:
+            first = self.provenance()
+        except FileNotFoundError:
+            first, diff_name = dict(provenance.facts), "diff.patch"
+        else:
+            resumed = [*first.get("resumed", []), dict(provenance.facts)]
+            first, diff_name = {**first, "resumed": resumed}, f"diff.{len(resumed)}.patch"
+        if provenance.diff is not None:
+            write_whole(self.path / diff_name, provenance.diff)
+        write_json_whole(self.path / "provenance.json", first)
+
+    def _earlier_seconds(self, status: Mapping[str, Any]) -> float:
+        seconds = float(status.get("seconds", 0.0))
+        if status.get("state") == "running":
+            seconds += max(0.0, self._last_heartbeat() - float(status["started"]))
+        return seconds
+
+    def _close_with(self, error: Exception) -> None:
+        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if self._holding is None or is_full:  # with room again, the run can be carried on
+            return
+        try:
+            text = "".join(traceback.format_exception(error))
+            write_whole(self.path / "traceback.txt", text.encode())
+            self._close({"state": "failed", "error": f"{type(error).__name__}: {error}"})
+        except OSError as unwritten:
+            error.add_note(f"The run's folder could not record this: {unwritten}")
+
+    def _close(self, result: Mapping[str, Any]) -> None:
+        assert self._holding is not None, "the run is not claimed"
+        holding = self._let_go()
+        seconds = holding.earlier_seconds + time.time() - holding.started
+        write_json_whole(
+            self.status_path,
+            {
+                **result,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "started": holding.started,
+                "ended": time.time(),
+                "seconds": seconds,
+            },
+        )
+
+    def _let_go(self) -> _Holding:
+        assert self._holding is not None
+        holding, self._holding = self._holding, None
+        holding.heartbeat.stop()
+        return holding
+
+    def _held_text(self, status: Mapping[str, Any]) -> str:
+        if "pid" not in status:
+            return f"{self.path} is held by another process."
+        return f"{self.path} is held by process {status['pid']} on {status['host']}."
+
+
+def _state_in(status: Mapping[str, Any]) -> State:
+    state: State = status.get("state", "missing")
+    return state
+
+
+def run_folders(root: Path) -> list[RunFolder]:
+    """Every run folder under a results/runs folder, by name; none where there is no such folder."""
+    if not root.is_dir():
+        return []
+    return [
+        RunFolder(root / name)
+        for name in sorted(os.listdir(root))
+        if (root / name / "identity.json").exists()
+    ]

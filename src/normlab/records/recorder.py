@@ -1,0 +1,177 @@
+"""Where the training loop puts what it measures."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, Self
+from urllib.parse import quote, unquote
+
+import numpy as np
+import numpy.typing as npt
+
+from normlab.metrics import describe
+from normlab.records.files import whole_file, write_whole
+from normlab.records.rows import COLUMNS, LINES, lines_of, read_lines, read_rows, write_columns
+
+FLUSH_ROWS = 50
+FLUSH_SECONDS = 1.0
+
+
+class Recorder(Protocol):
+    """All the training loop knows of where its numbers go."""
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Keep numbers of a step, each under a name of the metric registry.
+
+        A quantity that could not be measured is left out. What stands for a number on a device
+        (a 0-d tensor) may be given as it is, if it is not written to afterwards; it is read later.
+        """
+
+    def record_array(self, step: int, name: str, array: npt.NDArray[Any]) -> None:
+        """Keep an array of a step: a histogram, a curve."""
+
+
+class FolderRecorder:
+    """Records into a run folder.
+
+    Rows are appended to metrics.jsonl, every 50 rows or every second, so that a kill loses no
+    more. An array is written at once, as arrays/NAME/STEP.npy. As a context manager it closes
+    itself.
+    """
+
+    def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
+        """
+        Args:
+            folder: of the claimed run.
+            resume_step: the step the run goes on from; what was recorded of it and of later
+                steps is removed.
+        """
+        self._folder = folder
+        _cut_rows(folder, resume_step)
+        _cut_arrays(folder / "arrays", resume_step)
+        self._file = open(folder / LINES, "ab", buffering=0)  # noqa: SIM115 (held for the run)
+        self._rows: list[dict[str, float]] = []
+        self._known: set[str] = set()
+        self._flush_due = time.monotonic() + FLUSH_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """
+        Raises:
+            ValueError: a name is not in the metric registry, or lacks its layer.
+            OSError: the rows could not be written; they are kept for the next attempt.
+        """
+        for name in values:
+            if name not in self._known:
+                self._admit(name)
+        self._rows.append({"step": step, **values})
+        if len(self._rows) >= FLUSH_ROWS or time.monotonic() >= self._flush_due:
+            self.flush()
+
+    def record_array(self, step: int, name: str, array: npt.NDArray[Any]) -> None:
+        """
+        Raises:
+            ValueError: the name cannot be a folder.
+            OSError: the array could not be written.
+        """
+        with whole_file(array_path(self._folder, name, step)) as file:
+            np.save(file, array, allow_pickle=False)
+
+    def flush(self) -> None:
+        """Hand what is buffered to the operating system: a killed process does not lose it."""
+        self._flush_due = time.monotonic() + FLUSH_SECONDS
+        if not self._rows:
+            return
+        self._append("".join(f"{_ENCODE(row)}\n" for row in self._rows).encode())
+        self._rows.clear()
+
+    def sync(self) -> None:
+        """Flush to the disk itself; before a checkpoint, which must not be ahead of its rows."""
+        self.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flush and stop; the run is to be carried on later. Calling it again does nothing."""
+        if not self._file.closed:
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+
+    def finish(self) -> None:
+        """Flush, and turn the rows into metrics.parquet; before `RunFolder.finish`."""
+        self.close()
+        write_columns(self._folder)
+
+    def _admit(self, name: str) -> None:
+        metric, layer = describe(name)
+        if metric.per_layer and layer is None:
+            raise ValueError(f"{name} is measured layer by layer; record it as {name}/LAYER.")
+        self._known.add(name)
+
+    def _append(self, content: bytes) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        try:
+            written = 0
+            while written < len(content):
+                written += self._file.write(content[written:])
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), size)  # no torn line before those to come
+            raise OSError(
+                error.errno,
+                f"could not write to {self._folder / LINES}: {error.strerror}. Rows up to here "
+                "are kept; make room and run the same command again to carry the run on",
+            ) from error
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=float).encode
+
+
+def _cut_rows(folder: Path, resume_step: int) -> None:
+    """Make metrics.jsonl hold the rows before `resume_step`, whole lines, and nothing else."""
+    path = folder / LINES
+    is_there = path.exists()
+    lines = read_lines(path) if is_there else lines_of(read_rows(folder))
+    kept = "".join(f"{_ENCODE(line)}\n" for line in lines if line["step"] < resume_step).encode()
+    if kept != (path.read_bytes() if is_there else b""):
+        write_whole(path, kept)
+    (folder / COLUMNS).unlink(missing_ok=True)
+
+
+def array_path(folder: Path, name: str, step: int) -> Path:
+    """The file of an array; what a file name cannot hold is written as %XX."""
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts):
+        raise ValueError(
+            f"the name of an array is words with / between them; got {name!r}. "
+            "Take out the empty words and the dots that stand alone."
+        )
+    return folder.joinpath("arrays", *(quote(part, safe=" ") for part in parts), f"{step}.npy")
+
+
+def array_names(folder: Path) -> list[str]:
+    """The arrays a run has, by name."""
+    root = folder / "arrays"
+    folders = {path.parent.relative_to(root) for path in root.rglob("*.npy")}
+    return sorted("/".join(unquote(part) for part in path.parts) for path in folders)
+
+
+def read_arrays(folder: Path, name: str) -> dict[int, npt.NDArray[Any]]:
+    """An array of a run at each step it was recorded, by increasing step."""
+    paths = {int(path.stem): path for path in array_path(folder, name, 0).parent.glob("[0-9]*.npy")}
+    return {step: np.load(paths[step], allow_pickle=False) for step in sorted(paths)}
+
+
+def _cut_arrays(root: Path, resume_step: int) -> None:
+    for path in root.rglob("[0-9]*.npy"):
+        if int(path.stem) >= resume_step:
+            path.unlink()

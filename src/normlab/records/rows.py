@@ -1,0 +1,164 @@
+"""A run's rows on disk: metrics.jsonl while it runs, metrics.parquet once it has finished.
+
+A line of metrics.jsonl is {"step": 3, "train/loss": 0.5, …}; several lines may speak of one step.
+metrics.parquet is wide: step, then one column a metric by name. A value that was never recorded
+is null; NaN and infinities are values. While there is a metrics.jsonl, it is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from normlab.records.files import whole_file
+
+if TYPE_CHECKING:
+    import pyarrow
+
+    Floats = np.ndarray[Any, np.dtype[np.float64]]
+    Integers = np.ndarray[Any, np.dtype[np.int64]]
+    Booleans = np.ndarray[Any, np.dtype[np.bool_]]
+
+LINES = "metrics.jsonl"
+COLUMNS = "metrics.parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One metric over a run's rows: `numbers` (num_rows,) and which of them were recorded."""
+
+    numbers: Floats
+    is_recorded: Booleans | None
+    """None: all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A run's rows by increasing step: `steps` (num_rows,) and its metrics by name."""
+
+    steps: Integers
+    columns: dict[str, Column]
+
+    def where(self, is_kept: Booleans) -> Rows:
+        """The rows of a mask (num_rows,)."""
+        return Rows(
+            steps=self.steps[is_kept],
+            columns={
+                name: Column(
+                    numbers=column.numbers[is_kept],
+                    is_recorded=None if column.is_recorded is None else column.is_recorded[is_kept],
+                )
+                for name, column in self.columns.items()
+            },
+        )
+
+
+def read_rows(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Rows:
+    """The rows recorded so far, of the metrics whose name is `wanted`.
+
+    Raises:
+        ValueError: a line before the last is damaged.
+    """
+    try:
+        lines = read_lines(folder / LINES)
+    except FileNotFoundError:
+        return _read_columns(folder / COLUMNS, wanted)
+    return _to_rows(lines, wanted)
+
+
+def read_lines(path: Path) -> list[dict[str, float]]:
+    """The lines of a metrics.jsonl; a last one cut short by a kill is left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line before the last is damaged.
+    """
+    lines = path.read_bytes().split(b"\n")
+    parsed = []
+    for number, line in enumerate(lines[:-1], start=1):  # the rest has no newline: torn
+        try:
+            row = json.loads(line)
+            row["step"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{path} is damaged at line {number} ({error}). Delete that line, or delete the "
+                "run's folder to have the run start over."
+            ) from error
+        parsed.append(row)
+    return parsed
+
+
+def lines_of(rows: Rows) -> list[dict[str, float]]:
+    """The inverse of reading lines: one line a step, of what was recorded."""
+    lines: list[dict[str, float]] = [{"step": step} for step in rows.steps.tolist()]
+    for name, column in rows.columns.items():
+        is_recorded = column.is_recorded
+        for index, value in enumerate(column.numbers.tolist()):
+            if is_recorded is None or is_recorded[index]:
+                lines[index][name] = value
+    return lines
+
+
+def write_columns(folder: Path) -> None:
+    """Put metrics.parquet in the place of metrics.jsonl."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = _to_rows(read_lines(folder / LINES), lambda name: True)
+    arrays: dict[str, Any] = {"step": pa.array(rows.steps)}
+    for name in sorted(rows.columns):
+        column = rows.columns[name]
+        is_missing = None if column.is_recorded is None else ~column.is_recorded
+        arrays[name] = pa.array(column.numbers, mask=is_missing)
+    with whole_file(folder / COLUMNS) as file:
+        pq.write_table(pa.table(arrays), file, use_dictionary=False, compression="zstd")
+    (folder / LINES).unlink()
+
+
+def _to_rows(lines: list[dict[str, float]], wanted: Callable[[str], bool]) -> Rows:
+    by_step: dict[int, dict[str, float]] = {}
+    for line in lines:
+        by_step.setdefault(int(line["step"]), {}).update(line)
+    steps = sorted(by_step)
+    merged: list[Mapping[str, float]] = [by_step[step] for step in steps]
+    names = dict.fromkeys(name for row in merged for name in row if name != "step")
+    columns = {}
+    for name in names:
+        if not wanted(name):
+            continue
+        is_recorded = np.fromiter((name in row for row in merged), dtype=np.bool_)
+        numbers = np.fromiter((row.get(name, np.nan) for row in merged), dtype=np.float64)
+        columns[name] = Column(
+            numbers=numbers, is_recorded=None if is_recorded.all() else is_recorded
+        )
+    return Rows(steps=np.array(steps, dtype=np.int64), columns=columns)
+
+
+def _read_columns(path: Path, wanted: Callable[[str], bool]) -> Rows:
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError:
+        return Rows(steps=np.empty(0, dtype=np.int64), columns={})
+    with file:
+        names = [name for name in file.schema_arrow.names if name != "step" and wanted(name)]
+        table = file.read(columns=["step", *names], use_threads=False)
+    return Rows(
+        steps=_numpy(table.column("step")),
+        columns={name: _column(table.column(name)) for name in names},
+    )
+
+
+def _column(chunks: pyarrow.ChunkedArray) -> Column:
+    is_recorded = None if chunks.null_count == 0 else chunks.is_valid().to_numpy()
+    return Column(numbers=_numpy(chunks), is_recorded=is_recorded)
+
+
+def _numpy(chunks: pyarrow.ChunkedArray) -> Any:
+    return chunks.to_numpy()

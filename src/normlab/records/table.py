@@ -1,0 +1,207 @@
+"""Many run folders as one table: the only way figures, claims and lists read results.
+
+`runs_frame` has one row a run, `metrics_frame` one row a recorded number. Finished runs are read
+from Parquet, others from their lines; both look the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from normlab.metrics import describe
+from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys
+from normlab.records.folder import RunFolder, run_folders
+from normlab.records.rows import Rows, read_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OWN_KEYS = ("run", "cell", "seed", "state", "outcome")
+NUM_READERS = 4
+TIMES = ("started", "ended", "seconds")
+
+
+def runs_frame(runs: Path | Iterable[RunFolder], where: str | Iterable[str] = ()) -> pd.DataFrame:
+    """One row a run.
+
+    Columns: run and cell (names), seed, state, outcome; the configuration by the user's keys
+    (`norm`, `optimizer.lr`, …); started, ended (seconds since 1970), seconds; the summary as
+    `summary/NAME`, such as `summary/test/accuracy`. What a run does not have is missing.
+
+    Args:
+        runs: a results/runs folder, or run folders.
+        where: filters on any of these columns, such as "norm=batch,none optimizer.lr=0.1".
+
+    Raises:
+        ValueError: a filter's key is in no run (the nearest are named), or a file is damaged.
+    """
+    import pandas as pd
+
+    entries = [entry for _, entry in _select(runs, where, with_status=True)]
+    return pd.DataFrame(entries, columns=None if entries else list(OWN_KEYS))
+
+
+def metrics_frame(
+    runs: Path | Iterable[RunFolder],
+    where: str | Iterable[str] = (),
+    *,
+    metrics: Sequence[str] | None = None,
+    steps: range | None = None,
+    factors: Sequence[str] = (),
+) -> pd.DataFrame:
+    """One row a recorded number, ordered by run, metric and step.
+
+    Columns: run, cell, metric, layer (categories; layer is missing where the metric has none),
+    seed, step, value, and `factors`. NaN and infinities are values; what was not recorded has no
+    row.
+
+    Args:
+        runs: a results/runs folder, or run folders.
+        where: filters as in `runs_frame`.
+        metrics: names ("test/accuracy"), per-layer names for all layers ("ics/l2"), or patterns
+            ("ics/*/conv1"); None: all. What is not asked for is not read.
+        steps: only these steps; None: all.
+        factors: further columns of `runs_frame` to join, such as "norm" or "optimizer.lr".
+
+    Raises:
+        ValueError: as `runs_frame`; also for a factor in no run, and a metric that does not exist.
+    """
+    filters = parse_filters(where)
+    if filters or factors:
+        selected = _select(runs, where, with_status=True)
+        refuse_unknown_keys(factors, {key for _, entry in selected for key in entry})
+    else:
+        selected = _select(runs, (), with_status=False)
+    wanted = _matcher(metrics)
+
+    def read(folder: RunFolder) -> Rows:
+        return _select_steps(read_rows(folder.path, wanted), steps)
+
+    with ThreadPoolExecutor(max_workers=min(NUM_READERS, os.cpu_count() or 1)) as pool:
+        tables = list(pool.map(read, [folder for folder, _ in selected]))
+    _refuse_unknown_metrics(metrics or (), {name for rows in tables for name in rows.columns})
+    return _assemble([entry for _, entry in selected], tables, factors)
+
+
+def _select(
+    runs: Path | Iterable[RunFolder], where: str | Iterable[str], *, with_status: bool
+) -> list[tuple[RunFolder, dict[str, Any]]]:
+    folders = run_folders(runs) if isinstance(runs, Path) else list(runs)
+    entries = [(folder, _entry(folder, with_status)) for folder in folders]
+    filters = parse_filters(where)
+    refuse_unknown_keys(
+        (filter_.key for filter_ in filters), {key for _, entry in entries for key in entry}
+    )
+    return [
+        (folder, entry)
+        for folder, entry in entries
+        if all(filter_.accepts(entry) for filter_ in filters)
+    ]
+
+
+def _entry(folder: RunFolder, with_status: bool) -> dict[str, Any]:
+    identity = folder.identity()
+    entry: dict[str, Value] = {
+        "run": folder.name,
+        "cell": identity.cell_name,
+        "seed": identity.seed,
+    }
+    if with_status:
+        status = folder.status()
+        entry |= {"state": folder.state(), "outcome": status.get("outcome")}
+        entry |= flatten(folder.config())
+        entry |= {key: status.get(key) for key in TIMES}
+        summary = status.get("summary", {})
+        entry |= {f"summary/{name}": value for name, value in summary.items()}
+    return entry
+
+
+def _matcher(metrics: Sequence[str] | None) -> Callable[[str], bool]:
+    if metrics is None:
+        return lambda name: True
+    patterns = [*metrics, *(f"{name}/*" for name in metrics)]
+    return lambda name: any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _refuse_unknown_metrics(metrics: Sequence[str], recorded: Iterable[str]) -> None:
+    for name in metrics:
+        is_recorded = any(_matcher([name])(other) for other in recorded)
+        if not is_recorded and not any(wildcard in name for wildcard in "*?["):
+            describe(name)
+
+
+def _select_steps(rows: Rows, steps: range | None) -> Rows:
+    if steps is None:
+        return rows
+    return rows.where(np.isin(rows.steps, np.asarray(steps)))
+
+
+def _assemble(
+    entries: list[dict[str, Any]], tables: list[Rows], factors: Sequence[str]
+) -> pd.DataFrame:
+    import pandas as pd
+
+    names: list[tuple[str, str | None]] = []
+    runs: list[int] = []
+    steps: list[npt.NDArray[np.int64]] = []
+    values: list[npt.NDArray[np.float64]] = []
+    for run, rows in enumerate(tables):
+        for name, column in sorted(rows.columns.items()):
+            recorded = slice(None) if column.is_recorded is None else column.is_recorded
+            names.append(_split(name))
+            runs.append(run)
+            steps.append(rows.steps[recorded])
+            values.append(column.numbers[recorded])
+    num_rows = np.array([len(part) for part in values], dtype=np.int64)
+
+    def of_run(key: str) -> Any:
+        return _spread([entries[run].get(key) for run in runs], num_rows)
+
+    return pd.DataFrame(
+        {
+            "run": of_run("run"),
+            "cell": of_run("cell"),
+            "seed": of_run("seed"),
+            "step": _joined(steps, np.int64),
+            "metric": _spread([metric for metric, _ in names], num_rows),
+            "layer": _spread([layer for _, layer in names], num_rows),
+            "value": _joined(values, np.float64),
+            **{factor: of_run(factor) for factor in factors},
+        },
+        copy=False,
+    )
+
+
+def _spread(values: list[Any], num_rows: npt.NDArray[np.int64]) -> Any:
+    """Each value for as many rows as its block has; words as categories."""
+    import pandas as pd
+
+    series = pd.Series(values)
+    if len(series) and pd.api.types.is_numeric_dtype(series.dtype):
+        return np.repeat(series.to_numpy(), num_rows)
+    codes, words = pd.factorize(series)
+    small = codes.astype(np.min_scalar_type(-max(len(words), 1)))
+    return pd.Categorical.from_codes(np.repeat(small, num_rows), words, validate=False)
+
+
+def _joined(parts: list[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
+
+
+@cache
+def _split(name: str) -> tuple[str, str | None]:
+    """Metric and layer of a recorded name; a name this version does not know stays whole."""
+    try:
+        metric, layer = describe(name)
+    except ValueError:
+        return name, None
+    return metric.name, layer

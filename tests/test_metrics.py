@@ -1,0 +1,150 @@
+"""The metric registry: names, layers, derived forms, axis texts, and what it refuses."""
+
+import pytest
+
+from normlab import metrics
+from normlab.metrics import METRICS, Metric, axis_text, describe, register
+
+NAMES = [
+    "train/loss",
+    "train/penalty",
+    "train/batch_accuracy",
+    "train/accuracy",
+    "test/loss",
+    "test/accuracy",
+    "val/loss",
+    "val/accuracy",
+    "optimizer/lr",
+    "samples_per_second",
+]
+PER_LAYER = [
+    "ics/l2",
+    "ics/relative_l2",
+    "ics/cosine",
+    "ics/gradient_norm",
+    "ics/moved_gradient_norm",
+    "ics/update_norm",
+    "ics/control",
+]
+
+
+@pytest.fixture
+def restored(monkeypatch):
+    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
+    yield
+    describe.cache_clear()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_number_of_the_whole_network_has_no_layer(name):
+    metric, layer = describe(name)
+    assert (metric.name, metric.per_layer, layer) == (name, False, None)
+
+
+@pytest.mark.parametrize("name", PER_LAYER)
+@pytest.mark.parametrize("layer", ["conv5", "block3.conv2", "linear"])
+def test_a_per_layer_number_names_its_layer(name, layer):
+    metric, found = describe(f"{name}/{layer}")
+    assert (metric.name, metric.per_layer, found) == (name, True, layer)
+
+
+def test_every_metric_says_what_it_is():
+    for metric in METRICS.values():
+        assert metric.label, metric.name
+        assert metric.doc.endswith("."), metric.name
+
+
+@pytest.mark.parametrize(
+    ("name", "direction"),
+    [
+        ("test/accuracy", "higher"),
+        ("test/loss", "lower"),
+        ("ics/cosine", "higher"),
+        ("ics/l2", "lower"),
+        ("samples_per_second", "higher"),
+        ("optimizer/lr", None),
+    ],
+)
+def test_direction(name, direction):
+    assert describe(name)[0].direction == direction
+
+
+def test_steps_to_a_level():
+    metric, layer = describe("steps_to/test/accuracy>=0.9")
+    assert metric.name == "steps_to/test/accuracy>=0.9"
+    assert metric.label == "steps to test accuracy of at least 0.9"
+    assert (metric.unit, metric.direction, layer) == ("steps", "lower", None)
+    falling, _ = describe("steps_to/train/loss<=0.01")
+    assert falling.label == "steps to training loss of at most 0.01"
+
+
+def test_seconds_of_a_probe():
+    metric, layer = describe("probe/seconds/ics")
+    assert (metric.label, metric.unit, metric.direction, layer) == (
+        "time in probe ics",
+        "s",
+        "lower",
+        None,
+    )
+
+
+def test_best_value_goes_by_direction():
+    metric, _ = describe("best/test/accuracy")
+    assert (metric.label, metric.unit, metric.direction) == (
+        "best test accuracy",
+        "fraction",
+        "higher",
+    )
+    with pytest.raises(ValueError, match="'best/optimizer/lr' is not defined: optimizer/lr has no"):
+        describe("best/optimizer/lr")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("step", "step"),
+        ("train/loss", "training loss"),
+        ("test/accuracy", "test accuracy [fraction]"),
+        ("samples_per_second", "training speed [samples/s]"),
+        ("ics/cosine/conv5", "internal covariate shift, cosine (conv5)"),
+        ("ics/cosine", "internal covariate shift, cosine"),
+        ("probe/seconds/ics", "time in probe ics [s]"),
+        ("steps_to/test/accuracy>=0.9", "steps to test accuracy of at least 0.9 [steps]"),
+    ],
+)
+def test_axis_text(name, text):
+    assert axis_text(name) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("test/acuracy", "test/accuracy"),
+        ("ics/l3/conv1", "ics/l2/conv1"),
+        ("test/accuracy/conv1", "test/accuracy"),
+        ("ics/l2/", "ics/l2/"),
+        ("", None),
+        ("probe/seconds/", None),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
+    with pytest.raises(ValueError, match="no metric is called") as caught:
+        describe(name)
+    assert nearest is None or f"Nearest: '{nearest}'" in str(caught.value)
+
+
+def test_a_level_must_be_a_number_of_a_known_metric():
+    with pytest.raises(ValueError, match="must be a number; got 'high'"):
+        describe("steps_to/test/accuracy>=high")
+    with pytest.raises(ValueError, match="no metric is called 'test/speed'"):
+        describe("steps_to/test/speed>=1")
+
+
+@pytest.mark.usefixtures("restored")
+def test_one_may_register_a_metric_of_ones_own():
+    with pytest.raises(ValueError, match="no metric"):
+        describe("mine/sharpness/conv1")
+    register(Metric(name="mine/sharpness", label="sharpness", doc="Mine.", per_layer=True))
+    assert describe("mine/sharpness/conv1")[1] == "conv1"
+    with pytest.raises(ValueError, match="'mine/sharpness' is already registered"):
+        register(Metric(name="mine/sharpness", label="other", doc="Other."))

@@ -1,0 +1,236 @@
+"""Many runs as one table: every number once, filters by the user's words, early selection."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from normlab.records import FolderRecorder, Identity, Provenance, RunFolder
+from normlab.records.flatten import flatten, parse_filters
+from normlab.records.table import metrics_frame, runs_frame
+
+
+def make_run(root, norm, lr, seed, *, rows, ending="finished"):
+    cell = f"mlp-{norm}-{lr}"
+    name = f"{cell}-s{seed}"
+    config = {
+        "model": {"name": "mlp", "widths": [10, 20]},
+        "norm": {"name": norm, "eps": 1e-5, "affine": True},
+        "data": {"name": "digits", "limit": None},
+        "optimizer": {"name": "sgd", "lr": lr},
+        "probe": {"ics": {"every": 10}},
+        "dropout": 0.0,
+        "batch_size": 128,
+        "seed": seed,
+    }
+    identity = Identity(
+        cell=cell,
+        run=name,
+        cell_name=cell,
+        run_name=name,
+        seed=seed,
+        science={},
+        measurement={},
+    )
+    folder = RunFolder(root / name)
+    provenance = Provenance(facts={}, diff=None)
+    with folder.claim(config=config, identity=identity, provenance=provenance):
+        recorder = FolderRecorder(folder.path)
+        for step, values in rows:
+            recorder.record(step, values)
+        if ending == "finished":
+            recorder.finish()
+            folder.finish("trained", {"test/accuracy": 0.5 + lr, "test/loss": None})
+        recorder.close()
+    return folder
+
+
+ROWS = [
+    (0, {"test/accuracy": 0.1, "train/loss": 2.0, "ics/l2/conv2": math.nan}),
+    (1, {"train/loss": math.inf}),
+    (2, {"train/loss": 1.0, "ics/l2/conv2": 0.5, "ics/l2/conv3": 0.25}),
+]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    runs = tmp_path_factory.mktemp("runs")
+    for norm in ("none", "batch"):
+        for lr in (0.1, 0.5):
+            for seed in (0, 1):
+                ending = "interrupted" if (norm, lr, seed) == ("batch", 0.5, 1) else "finished"
+                make_run(runs, norm, lr, seed, rows=ROWS, ending=ending)
+    return runs
+
+
+def test_a_table_has_every_number_once(root):
+    table = metrics_frame(root)
+    assert list(table.columns) == ["run", "cell", "seed", "step", "metric", "layer", "value"]
+    assert len(table) == 8 * 7
+    one = table[table["run"] == "mlp-batch-0.1-s1"].drop(columns=["run", "cell"])
+    numbers = [tuple(row) for row in one.to_numpy()]
+    assert repr(numbers) == repr(
+        [
+            (1, 0, "ics/l2", "conv2", math.nan),
+            (1, 2, "ics/l2", "conv2", 0.5),
+            (1, 2, "ics/l2", "conv3", 0.25),
+            (1, 0, "test/accuracy", math.nan, 0.1),
+            (1, 0, "train/loss", math.nan, 2.0),
+            (1, 1, "train/loss", math.nan, math.inf),
+            (1, 2, "train/loss", math.nan, 1.0),
+        ]
+    )
+    for column in ("run", "cell", "metric", "layer"):
+        assert isinstance(table[column].dtype, pd.CategoricalDtype)
+    assert (table["step"].dtype, table["value"].dtype) == (np.int64, np.float64)
+
+
+def test_an_unfinished_run_reads_as_a_finished_one(root):
+    table = metrics_frame(root, "optimizer.lr=0.5 norm=batch")
+    columns = ["step", "metric", "layer", "value"]
+    finished = table.loc[table["seed"] == 0, columns].reset_index(drop=True)
+    interrupted = table.loc[table["seed"] == 1, columns].reset_index(drop=True)
+    pd.testing.assert_frame_equal(finished, interrupted)
+
+
+def test_metrics_are_selected_by_name_prefix_and_pattern(root):
+    def selected(*metrics):
+        table = metrics_frame(root, metrics=metrics)
+        names = zip(table["metric"], table["layer"].astype(object).fillna(""), strict=True)
+        return {f"{metric}/{layer}".rstrip("/") for metric, layer in names}
+
+    assert selected("train/loss") == {"train/loss"}
+    assert selected("ics/l2") == {"ics/l2/conv2", "ics/l2/conv3"}
+    assert selected("ics/l2/conv3", "test/accuracy") == {"ics/l2/conv3", "test/accuracy"}
+    assert selected("ics/*/conv2") == {"ics/l2/conv2"}
+    assert selected("test/loss") == set()
+    with pytest.raises(ValueError, match=r"'train/los'\. Nearest: 'train/loss'"):
+        selected("train/los")
+
+
+def test_steps_are_selected(root):
+    table = metrics_frame(root, metrics=["train/loss", "ics/l2"], steps=range(1, 100))
+    assert sorted(set(table["step"])) == [1, 2]
+    assert len(table) == 8 * 4
+    assert len(metrics_frame(root, steps=range(0, 3, 2))) == 8 * 6
+
+
+def test_factors_are_joined(root):
+    table = metrics_frame(
+        root, metrics=["test/accuracy"], factors=["norm", "optimizer.lr", "summary/test/accuracy"]
+    )
+    assert isinstance(table["norm"].dtype, pd.CategoricalDtype)
+    assert table["optimizer.lr"].dtype == np.float64
+    found = set(zip(table["norm"], table["optimizer.lr"], strict=True))
+    assert found == {("none", 0.1), ("none", 0.5), ("batch", 0.1), ("batch", 0.5)}
+    with pytest.raises(ValueError, match=r"no run has the key 'lr'\. Nearest: "):
+        metrics_frame(root, factors=["lr"])
+
+
+def test_no_runs_make_an_empty_table(tmp_path):
+    table = metrics_frame(tmp_path / "absent")
+    assert list(table.columns) == ["run", "cell", "seed", "step", "metric", "layer", "value"]
+    assert len(table) == len(runs_frame(tmp_path / "absent")) == 0
+    assert len(metrics_frame(tmp_path / "absent", factors=["norm"])) == 0
+
+
+def test_one_row_a_run(root):
+    frame = runs_frame(root).set_index("run")
+    assert len(frame) == 8
+    run = frame.loc["mlp-batch-0.1-s1"]
+    expected = {
+        "cell": "mlp-batch-0.1",
+        "seed": 1,
+        "state": "finished",
+        "outcome": "trained",
+        "model": "mlp",
+        "model.widths": "10,20",
+        "norm": "batch",
+        "norm.eps": 1e-5,
+        "norm.affine": True,
+        "optimizer": "sgd",
+        "optimizer.lr": 0.1,
+        "probe": "ics",
+        "probe.ics.every": 10,
+        "batch_size": 128,
+        "summary/test/accuracy": 0.6,
+    }
+    assert {key: run[key] for key in expected} == expected
+    assert run["seconds"] >= 0
+    assert pd.isna(run["data.limit"])
+    assert pd.isna(run["summary/test/loss"])
+    assert frame.loc["mlp-batch-0.5-s1", "state"] == "interrupted"
+    assert pd.isna(frame.loc["mlp-batch-0.5-s1", "summary/test/accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("where", "num_runs"),
+    [
+        ("norm=batch", 4),
+        ("norm=batch,none", 8),
+        ("norm=batch optimizer.lr=0.1", 2),
+        (["norm=batch", "seed=1"], 2),
+        ("optimizer.lr=5e-1", 4),
+        ("state=interrupted", 1),
+        ("outcome=trained", 7),
+        ("run=mlp-none-0.1-s0", 1),
+        ("norm.affine=true", 8),
+        ("norm.affine=false", 0),
+        ("data.limit=null", 8),
+        ("model.widths=10,20", 8),
+        ("probe=[ics]", 8),
+        ("batch_size=128.0", 8),
+        ("norm=layer", 0),
+        ("", 8),
+    ],
+)
+def test_filters(root, where, num_runs):
+    assert len(runs_frame(root, where)) == num_runs
+    assert metrics_frame(root, where)["run"].nunique() == num_runs
+
+
+def test_an_unknown_key_is_refused_with_the_nearest(root):
+    text = "no run has the key 'optimiser.lr'. Nearest: optimizer.lr"
+    with pytest.raises(ValueError, match=text):
+        runs_frame(root, "optimiser.lr=0.1")
+    with pytest.raises(ValueError, match=text):
+        metrics_frame(root, "optimiser.lr=0.1")
+
+
+@pytest.mark.parametrize("word", ["norm", "=batch", "norm="])
+def test_a_filter_is_a_key_and_values(word):
+    with pytest.raises(ValueError, match=f"a filter is KEY=VALUE .*; got '{word}'"):
+        parse_filters(word)
+
+
+def test_a_damaged_run_is_named(tmp_path):
+    folder = make_run(tmp_path, "none", 0.1, 0, rows=ROWS)
+    (folder.path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"mlp-none-0\.1-s0/config\.json is damaged.*start over"):
+        runs_frame(tmp_path)
+
+
+def test_flatten_uses_the_users_words():
+    assert flatten({"norm": {"name": "lp", "p": math.inf}, "probe": {}, "steps": 5}) == {
+        "norm": "lp",
+        "norm.p": math.inf,
+        "probe": "",
+        "steps": 5,
+    }
+    assert flatten({"probe": {"ics": {"every": 1}, "moments": {}}}) == {
+        "probe": "ics,moments",
+        "probe.ics.every": 1,
+    }
+
+
+def test_a_metric_of_another_version_stays_readable(tmp_path):
+    make_run(tmp_path, "none", 0.1, 0, rows=ROWS)
+    folder = tmp_path / "mlp-none-0.1-s1"
+    make_run(tmp_path, "none", 0.1, 1, rows=ROWS, ending="interrupted")
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write('{"step":9,"future/thing/conv1":1.0}\n')
+    table = metrics_frame(tmp_path)
+    row = table[table["step"] == 9].iloc[0]
+    assert (row["metric"], row["value"]) == ("future/thing/conv1", 1.0)
+    assert pd.isna(row["layer"])
