@@ -1,0 +1,268 @@
+"""Internal covariate shift (Santurkar et al. 2018, Definition 2.1)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.measures.layers import WeightLayer, select, weight_names
+from normlab.measures.replay import Loss, Replay, scalar
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerShift:
+    """What the step of the layers before it did to one layer's gradient.
+
+    With L the data loss on the step's batch, W_1 .. W_k the weights in their total order, and the
+    superscript the step,
+
+        G  = dL/dW_i (W_1^t, ..., W_k^t)
+        G' = dL/dW_i (W_1^{t+1}, ..., W_{i-1}^{t+1}, W_i^t, ..., W_k^t)
+
+    Norms are Euclidean, over the layer's weight alone. What does not exist is NaN.
+    """
+
+    layer: str
+    index: int
+    """Place in the total order, from 1."""
+    l2: float
+    """||G - G'||; no shift: 0."""
+    relative_l2: float
+    """||G - G'|| / ||G||; NaN where ||G|| = 0."""
+    cosine: float
+    """G.G' / sqrt((G.G)(G'.G')); no shift: 1; NaN where a gradient is 0."""
+    gradient_norm: float
+    """||G||"""
+    moved_gradient_norm: float
+    """||G'||"""
+    update_norm: float
+    """||W_i^{t+1} - W_i^t||"""
+    control: float
+    """||G - G''|| with G'' computed like G' and nothing moved: the noise floor of `l2`."""
+
+
+@dataclass(frozen=True)
+class CovariateShift:
+    """Internal covariate shift at one step, a row a layer, in the network's order of layers."""
+
+    rows: tuple[LayerShift, ...]
+
+    def __getitem__(self, layer: str) -> LayerShift:
+        """The row of a layer, by name."""
+        return next(row for row in self.rows if row.layer == layer)
+
+
+def measure_ics(
+    model: nn.Module,
+    loss: Loss,
+    batch: tuple[Any, Any],
+    optimizer: torch.optim.Optimizer,
+    *,
+    layers: Sequence[str] | None = None,
+    control: bool = True,
+) -> CovariateShift:
+    """Internal covariate shift of the step that the optimizer would take on this batch.
+
+        model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        shift = measure_ics(model, nn.functional.cross_entropy, (inputs, targets), optimizer)
+        for row in shift.rows:
+            print(row.layer, row.l2, row.cosine)
+
+    The step is hypothetical: it is taken on copies. The model, its gradients and buffers, the
+    optimizer and torch's random state are as before. Modules run in the mode (training or
+    evaluation) they are in. The first layer has no row: nothing moves before it, so its shift is
+    exactly 0 and its cosine 1.
+
+    Args:
+        loss: (outputs, targets) -> the data loss, a single number. A penalty on weights that is
+            part of it counts as loss; weight decay inside the optimizer does not.
+        batch: (inputs, targets), each whatever `model` and `loss` take as one argument.
+        optimizer: holds parameters of `model`; its `step` takes no closure.
+        layers: names of the layers to measure; None: all from the second on.
+        control: also compute each layer's gradient with nothing moved.
+
+    Raises:
+        ValueError: a weight used twice, a layer that is frozen, does not run or gets no gradient,
+            a loss that is not a single number, an optimizer of another model.
+    """
+    inputs, targets = batch
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    if not any(id(parameter) in held for parameter in model.parameters()):
+        raise ValueError(
+            "the optimizer holds none of the model's parameters; build it on model.parameters()."
+        )
+    replay = Replay(model)
+    replay.capture(model)
+    random = replay.random_state()
+    stepped, stepper = copy.deepcopy((model, optimizer))
+    stepped.zero_grad()
+    try:
+        with torch.enable_grad():
+            value = scalar(loss(stepped(inputs), targets))
+        if value.requires_grad:
+            value.backward()  # type: ignore[no-untyped-call]
+        gradients = weight_gradients(stepped)
+        stepper.step()
+    finally:
+        random.restore()
+    after = dict(stepped.named_parameters())
+    names = None if control else ()
+    return covariate_shift(
+        replay, loss, batch, gradients=gradients, after=after, layers=layers, controls=names
+    )
+
+
+def weight_gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Copies of the gradients that a backward pass left on a model's weights, by parameter name."""
+    parameters = dict(model.named_parameters())
+    return {
+        name: gradient.detach().clone()
+        for name in weight_names(model)
+        for gradient in [parameters[name].grad]
+        if gradient is not None
+    }
+
+
+def covariate_shift(
+    replay: Replay,
+    loss: Loss,
+    batch: tuple[Any, Any],
+    *,
+    gradients: Mapping[str, Tensor],
+    after: Mapping[str, Tensor],
+    layers: Sequence[str] | None = None,
+    controls: Sequence[str] | None = None,
+) -> CovariateShift:
+    """Internal covariate shift of a step that was taken.
+
+    What comes before a layer takes its whole update: weights, biases, and the parameters of
+    normalizations. Activations under the new parameters are carried forward once; each layer's
+    pass starts at its stage, and no gradient is formed but that of its weight.
+
+    Args:
+        replay: captured before the step's forward (theta_t); holds theta_{t+1} partly afterwards.
+        gradients: G by parameter name, from the step's backward, before penalties and clipping.
+        after: theta_{t+1}, every parameter by name.
+        layers: names of the layers to measure; None: all from the second on.
+        controls: names of the layers whose zero-move control is taken too; None: all measured.
+
+    Raises:
+        ValueError: as `measure_ics`.
+    """
+    inputs, _ = batch
+    random = replay.random_state()
+    try:
+        order = replay.order(inputs)
+        measured = select(order, layers, replay.network)
+        for layer in measured:
+            _require_gradient(layer, gradients, after)
+        controlled = [layer for layer in measured if controls is None or layer.name in controls]
+        unmoved = _gradients(replay, loss, batch, order, controlled, after=None)
+        before = {layer.weight: replay.parameter(layer.weight).clone() for layer in measured}
+        moved = _gradients(replay, loss, batch, order, measured, after=after)
+    finally:
+        random.restore()
+    products = []
+    for layer in measured:
+        gradient = _vector(gradients[layer.weight])
+        moved_gradient = _vector(moved[layer.weight])
+        control = unmoved.get(layer.weight)
+        products.append(
+            torch.stack(
+                [
+                    _square(gradient - moved_gradient),
+                    _square(gradient),
+                    _square(moved_gradient),
+                    torch.dot(gradient, moved_gradient),
+                    _square(_vector(after[layer.weight]) - _vector(before[layer.weight])),
+                    _square(gradient - (_vector(control) if control is not None else math.nan)),
+                ]
+            )
+        )
+    # One transfer from the device for all layers.
+    rows = torch.stack(products).tolist()
+    return CovariateShift(
+        tuple(_row(layer, *row) for layer, row in zip(measured, rows, strict=True))
+    )
+
+
+def _gradients(
+    replay: Replay,
+    loss: Loss,
+    batch: tuple[Any, Any],
+    order: Sequence[WeightLayer],
+    layers: Sequence[WeightLayer],
+    *,
+    after: Mapping[str, Tensor] | None,
+) -> dict[str, Tensor]:
+    """Each layer's gradient with everything before it at `after` (None: where it is)."""
+    inputs, targets = batch
+    gradients = {}
+    position = replay.start(inputs)
+    num_moved = 0
+    for layer in layers:
+        if after is not None:
+            for earlier in order[num_moved : layer.index - 1]:
+                replay.load(after, earlier.parameters)
+            num_moved = layer.index - 1
+        position = replay.advance(position, replay.stage_of(layer.weight))
+        gradients[layer.weight] = replay.gradient(position, layer.weight, loss, targets)
+    return gradients
+
+
+def _require_gradient(
+    layer: WeightLayer, gradients: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> None:
+    if layer.weight in gradients:
+        return
+    if not after[layer.weight].requires_grad:
+        raise ValueError(
+            f"layer {layer.name} is frozen (requires_grad is False), so it has no gradient to "
+            "compare; unfreeze it, or name the layers to measure without it."
+        )
+    raise ValueError(
+        f"layer {layer.name} has no gradient after the backward pass: the loss does not depend on "
+        "it. Name the layers to measure without it."
+    )
+
+
+def _vector(tensor: Tensor) -> Tensor:
+    """Flat and in double precision, so that a cosine near 1 keeps its digits."""
+    return tensor.detach().reshape(-1).to(torch.float64)
+
+
+def _square(vector: Tensor) -> Tensor:
+    return torch.dot(vector, vector)
+
+
+def _row(
+    layer: WeightLayer,
+    difference: float,
+    gradient: float,
+    moved: float,
+    product: float,
+    update: float,
+    control: float,
+) -> LayerShift:
+    """A layer's numbers from the squares of its vectors and the product of its two gradients."""
+    l2 = math.sqrt(difference)
+    norm = math.sqrt(gradient)
+    norms = math.sqrt(gradient * moved)
+    return LayerShift(
+        layer=layer.name,
+        index=layer.index,
+        l2=l2,
+        relative_l2=l2 / norm if norm else math.nan,
+        cosine=product / norms if norms else math.nan,
+        gradient_norm=norm,
+        moved_gradient_norm=math.sqrt(moved),
+        update_norm=math.sqrt(update),
+        control=math.sqrt(control),
+    )
