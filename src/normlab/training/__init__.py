@@ -1,0 +1,1 @@
+"""The training of one run: setup, loop, evaluation, checkpoints, outcome."""

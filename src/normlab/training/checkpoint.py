@@ -1,0 +1,57 @@
+"""A training run's whole state at one step.
+
+Randomness needs no state of its own: every draw is a function of (seed, name, step).
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from normlab.records.files import write_whole
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Parameters, buffers and optimizer state before update `step`."""
+
+    step: int
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        buffer = io.BytesIO()
+        content = {"step": self.step, "model": self.model, "optimizer": self.optimizer}
+        torch.save(content, buffer)
+        write_whole(path, buffer.getvalue())
+
+    @staticmethod
+    def of(step: int, model: nn.Module, optimizer: Optimizer) -> Checkpoint:
+        return Checkpoint(step, model.state_dict(), optimizer.state_dict())
+
+    @staticmethod
+    def load(path: Path) -> Checkpoint:
+        """Read a checkpoint; only tensors and plain values are unpickled.
+
+        Raises:
+            ValueError: where the file is not a checkpoint.
+        """
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            return Checkpoint(content["step"], content["model"], content["optimizer"])
+        except (RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(
+                f"{path} is not a checkpoint that can be read ({reason}). "
+                "Delete it; the run then starts again from step 0."
+            ) from None
+
+    def restore(self, model: nn.Module, optimizer: Optimizer) -> None:
+        model.load_state_dict(self.model)
+        optimizer.load_state_dict(self.optimizer)

@@ -1,0 +1,288 @@
+"""The training loop: batch, step, the probes that are due, the recorder.
+
+Row `step=t` speaks of the parameters before update t: the loss of batch t, the accuracy
+evaluated there, and the measurements of update t. The last row, at `num_steps`, is evaluation
+only.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from normlab.config import RunConfig
+from normlab.data import Batch, evaluation_batches
+from normlab.data.dataset import Dataset, Split
+from normlab.objectives import accuracy
+from normlab.probes.base import Measurement, Probe, StepView
+from normlab.records.recorder import Recorder
+from normlab.training.checkpoint import Checkpoint
+from normlab.training.device import arithmetic
+from normlab.training.evaluation import evaluate
+from normlab.training.outcome import DivergenceWatch
+from normlab.training.setup import Setup
+
+CHECKPOINT_SECONDS = 60.0
+
+
+class Interrupted(Exception):  # noqa: N818 (a request granted, not a fault)
+    """Raised after a checkpoint was kept because a stop was asked for."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"interrupted before step {step}")
+        self.step = step
+
+
+class Observer(Protocol):
+    """What the loop tells whoever launched it."""
+
+    def stop_requested(self) -> bool: ...
+
+    def progress(self, step: int, num_steps: int, loss: float) -> None: ...
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None: ...
+
+
+@dataclass
+class Timing:
+    """Seconds of this process's part of the run, apart by what they were spent on."""
+
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    probe_seconds: dict[str, float] = field(default_factory=dict)
+    num_steps: int = 0
+
+    def samples_per_second(self, batch_size: int) -> float | None:
+        if self.num_steps == 0 or self.training_seconds <= 0:
+            return None
+        return self.num_steps * batch_size / self.training_seconds
+
+
+class Loop:
+    """Trains one run from a step to its end.
+
+    Args:
+        config: resolved (`normlab.config.resolve`): steps and intervals are numbers.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        setup: Setup,
+        recorder: Recorder,
+        observer: Observer,
+    ) -> None:
+        assert config.steps is not None
+        assert config.eval.every is not None
+        assert config.eval.record_every is not None
+        self._config = config
+        self._dataset = dataset
+        self._setup = setup
+        self._recorder = recorder
+        self._observer = observer
+        self._num_steps = config.steps
+        self._eval_every = config.eval.every
+        self._record_every = config.eval.record_every
+        self._device = next(setup.model.parameters()).device
+        self._arithmetic = arithmetic(config.precision, self._device)
+        self._watch = DivergenceWatch()
+        self._last_checkpoint = time.monotonic()
+        self.timing = Timing()
+
+    def run(self, first_step: int = 0) -> int | None:
+        """Train to the end, or to the first step whose loss is not finite, which is returned.
+
+        Raises:
+            Interrupted: when the observer asked to stop; a checkpoint has been handed to it.
+        """
+        self._last_checkpoint = time.monotonic()
+        started = self._now()
+        outside_before = self._outside_seconds()
+        try:
+            return self._run(first_step)
+        finally:
+            outside = self._outside_seconds() - outside_before
+            self.timing.training_seconds += self._now() - started - outside
+
+    def _run(self, first_step: int) -> int | None:
+        for step in range(first_step, self._num_steps):
+            stopping = self._observer.stop_requested()
+            keeping = stopping or self._checkpoint_due(step, first_step)
+            evaluating = step % self._eval_every == 0
+            if (keeping or evaluating) and (diverged_at := self._divergence()) is not None:
+                return diverged_at
+            if keeping:
+                self._keep_checkpoint(step)
+            if stopping:
+                raise Interrupted(step)
+            self._setup.clock.step = step
+            if evaluating:
+                self._evaluate(step)
+            diverged_at = self._step(step)
+            if diverged_at is not None:
+                return diverged_at
+        diverged_at = self._divergence()
+        if diverged_at is None:
+            self._evaluate(self._num_steps)
+        return diverged_at
+
+    def _step(self, step: int) -> int | None:
+        setup = self._setup
+        batch = setup.batches.at(step)
+        learning_rate = self._set_learning_rate(step)
+        measuring = [probe for probe in setup.probes if probe.due(step)]
+        running = [self._begin(probe, step, batch, learning_rate) for probe in measuring]
+
+        setup.optimizer.zero_grad()
+        with self._arithmetic:
+            outputs = setup.model(batch.inputs)
+            loss = setup.loss(outputs, batch.targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for probe, measurement in zip(measuring, running, strict=True):
+            self._advance(probe, measurement)
+
+        recording = step % self._record_every == 0 or step == self._num_steps - 1
+        penalty = setup.penalty.value() if recording and setup.penalty.active else None
+        setup.penalty.add_gradient_()
+        setup.optimizer.step()
+        self.timing.num_steps += 1
+
+        self._watch.add(step, loss.detach())
+        if recording or measuring:
+            diverged_at = self._divergence()
+            if diverged_at is not None:
+                return diverged_at
+        for probe, measurement in zip(measuring, running, strict=True):
+            self._finish(probe, measurement, step)
+        if recording:
+            self._record(step, loss, outputs, batch, learning_rate, penalty)
+        return None
+
+    def _set_learning_rate(self, step: int) -> float:
+        config = self._config
+        learning_rate = config.optimizer.lr * config.schedule.factor(step, self._num_steps)
+        for group in self._setup.optimizer.param_groups:
+            group["lr"] = learning_rate
+        return learning_rate
+
+    def _record(
+        self,
+        step: int,
+        loss: Tensor,
+        outputs: Tensor,
+        batch: Batch,
+        learning_rate: float,
+        penalty: Tensor | None,
+    ) -> None:
+        loss_value = loss.item()
+        values = {"train/loss": loss_value, "optimizer/lr": learning_rate}
+        if penalty is not None:
+            values["train/penalty"] = penalty.item()
+        if self._dataset.task == "classification":
+            values["train/batch_accuracy"] = accuracy(outputs.detach(), batch.targets).item()
+        self._recorder.record(step, values)
+        self._observer.progress(step, self._num_steps, loss_value)
+
+    def _divergence(self) -> int | None:
+        """The first step, of those not yet looked at, whose loss is not finite; it is recorded."""
+        found = self._watch.first_divergence()
+        if found is None:
+            return None
+        step, loss = found
+        self._recorder.record(step, {"train/loss": loss})
+        return step
+
+    def _evaluate(self, step: int) -> None:
+        started = self._now()
+        values: dict[str, float] = {}
+        splits: tuple[Split, ...] = ("train", "test")
+        if self._dataset.val_inputs is not None:
+            splits = ("train", "val", "test")
+        for split in splits:
+            batches = evaluation_batches(
+                self._dataset,
+                split,
+                self._config.batch_size,
+                seed=self._config.seed,
+                limit=self._config.eval.limit,
+            )
+            with self._arithmetic:
+                scores = evaluate(
+                    self._setup.model,
+                    batches,
+                    self._setup.loss,
+                    classification=self._dataset.task == "classification",
+                )
+            values |= {f"{split}/{name}": value for name, value in scores.items()}
+        # `train/loss` is the step's own; over the training set only accuracy is reported.
+        values.pop("train/loss", None)
+        self._recorder.record(step, values)
+        self.timing.evaluation_seconds += self._now() - started
+
+    def _checkpoint_due(self, step: int, first_step: int) -> bool:
+        every = self._config.checkpoint.every
+        if every is None:
+            return time.monotonic() - self._last_checkpoint >= CHECKPOINT_SECONDS
+        return step % every == 0 and step > first_step
+
+    def _keep_checkpoint(self, step: int) -> None:
+        setup = self._setup
+        self._observer.checkpoint(Checkpoint.of(step, setup.model, setup.optimizer))
+        self._last_checkpoint = time.monotonic()
+
+    def _begin(
+        self, probe: Probe, step: int, batch: Batch, learning_rate: float
+    ) -> Generator[None, None, Measurement]:
+        """Start a probe's measurement: what it does before the step's forward."""
+        view = StepView(
+            step=step,
+            num_steps=self._num_steps,
+            model=self._setup.model,
+            inputs=batch.inputs,
+            targets=batch.targets,
+            loss=self._setup.loss,
+            optimizer=self._setup.optimizer,
+            learning_rate=learning_rate,
+        )
+        measurement = probe.measure(view)
+        self._advance(probe, measurement)
+        return measurement
+
+    def _advance(
+        self, probe: Probe, measurement: Generator[None, None, Measurement]
+    ) -> Measurement | None:
+        """Let a measurement run to its next pause; its result once it has none left."""
+        started = self._now()
+        try:
+            with self._arithmetic:
+                next(measurement)
+        except StopIteration as end:
+            result: Measurement = end.value
+            return result
+        finally:
+            seconds = self.timing.probe_seconds
+            seconds[probe.name] = seconds.get(probe.name, 0.0) + self._now() - started
+        return None
+
+    def _finish(
+        self, probe: Probe, measurement: Generator[None, None, Measurement], step: int
+    ) -> None:
+        result = self._advance(probe, measurement)
+        assert result is not None, f"probe {probe.name} pauses more than twice"
+        self._recorder.record(step, result.values)
+        for name, array in result.arrays.items():
+            self._recorder.record_array(step, name, array)
+
+    def _outside_seconds(self) -> float:
+        return self.timing.evaluation_seconds + sum(self.timing.probe_seconds.values())
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()

@@ -1,0 +1,82 @@
+"""Optimizers, torch's own, with their settings checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from normlab.config import OptimizerConfig, check, register
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@register("sgd")
+@dataclass(frozen=True, kw_only=True)
+class SGDConfig(OptimizerConfig):
+    """Stochastic gradient descent: v <- momentum * v + g, theta <- theta - lr * v."""
+
+    lr: float = 0.1
+    momentum: float = 0.0
+    nesterov: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.fraction("optimizer.momentum", self.momentum)
+        if self.nesterov and self.momentum == 0:
+            raise ValueError(
+                "optimizer.nesterov=true looks ahead along the momentum, which is 0 here. "
+                "Give optimizer.momentum=0.9, or leave optimizer.nesterov=false."
+            )
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        from torch.optim import SGD
+
+        return SGD(parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _AdaptiveConfig(OptimizerConfig):
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.fraction("optimizer.beta1", self.beta1)
+        check.fraction("optimizer.beta2", self.beta2)
+        check.positive("optimizer.eps", self.eps)
+
+
+@register("adam")
+@dataclass(frozen=True, kw_only=True)
+class AdamConfig(_AdaptiveConfig):
+    """Adam (Kingma & Ba 2015, algorithm 1)."""
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        from torch.optim import Adam
+
+        return Adam(parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps)
+
+
+@register("adamw")
+@dataclass(frozen=True, kw_only=True)
+class AdamWConfig(_AdaptiveConfig):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
+
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.non_negative("optimizer.weight_decay", self.weight_decay)
+
+    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        from torch.optim import AdamW
+
+        betas = (self.beta1, self.beta2)
+        return AdamW(
+            parameters, lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay
+        )

@@ -1,0 +1,70 @@
+"""Learning-rate schedules: the factor on `optimizer.lr` as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from normlab.config import ScheduleConfig, check, register
+
+
+@dataclass(frozen=True, kw_only=True)
+class _WarmedConfig(ScheduleConfig):
+    """Every schedule may climb linearly from lr / warmup_steps to lr over its first steps."""
+
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        check.non_negative("schedule.warmup_steps", self.warmup_steps)
+
+    def factor(self, step: int, num_steps: int) -> float:
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        return self._after_warmup(step, num_steps)
+
+    @abstractmethod
+    def _after_warmup(self, step: int, num_steps: int) -> float: ...
+
+
+@register("constant")
+@dataclass(frozen=True, kw_only=True)
+class ConstantConfig(_WarmedConfig):
+    """The same learning rate throughout."""
+
+    def _after_warmup(self, step: int, num_steps: int) -> float:
+        return 1.0
+
+
+@register("cosine")
+@dataclass(frozen=True, kw_only=True)
+class CosineConfig(_WarmedConfig):
+    """Half a cosine from lr down to `final_factor` * lr (Loshchilov & Hutter 2017, equation 5)."""
+
+    final_factor: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.fraction("schedule.final_factor", self.final_factor)
+
+    def _after_warmup(self, step: int, num_steps: int) -> float:
+        done = (step - self.warmup_steps) / max(1, num_steps - self.warmup_steps)
+        return self.final_factor + (1 - self.final_factor) * (1 + math.cos(math.pi * done)) / 2
+
+
+@register("multistep")
+@dataclass(frozen=True, kw_only=True)
+class MultistepConfig(_WarmedConfig):
+    """Multiplied by `decay` at each milestone, a share of the run's length."""
+
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    decay: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.positive("schedule.decay", self.decay)
+        for milestone in self.milestones:
+            check.fraction("schedule.milestones", milestone)
+
+    def _after_warmup(self, step: int, num_steps: int) -> float:
+        return self.decay ** sum(step >= milestone * num_steps for milestone in self.milestones)
