@@ -1,0 +1,63 @@
+"""`tracker=offline|online|none`: where a run is mirrored to. Never part of its identity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from normlab.config.component import TrackerConfig, register
+from normlab.tracking.settings import MirrorSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbConfig(TrackerConfig):
+    """A mirror in Weights & Biases.
+
+    The API key and the server's address are wandb's own business (`wandb login`,
+    WANDB_API_KEY, WANDB_BASE_URL); no other setting is read from the environment.
+    """
+
+    MODE: ClassVar[Literal["online", "offline"]]
+
+    project: str = "normlab"
+    entity: str | None = None
+    """The user or team that owns the project; None: the account's default."""
+
+    def __post_init__(self) -> None:
+        if not self.project or set(self.project) & set("/\\#?%:"):
+            raise ValueError(
+                "tracker.project must be a name without any of / \\ # ? % : "
+                f"(W&B refuses them); got {self.project!r}."
+            )
+
+    def settings(self, results_dir: Path, factors: tuple[str, ...]) -> MirrorSettings:
+        return MirrorSettings(
+            mode=self.MODE,
+            project=self.project,
+            entity=self.entity,
+            results_dir=results_dir.resolve(),
+            factors=factors,
+        )
+
+
+@register("offline")
+@dataclass(frozen=True, kw_only=True)
+class OfflineConfig(WandbConfig):
+    """W&B's files on this machine only, in RESULTS/wandb; no account, no network."""
+
+    MODE = "offline"
+
+
+@register("online")
+@dataclass(frozen=True, kw_only=True)
+class OnlineConfig(WandbConfig):
+    """Live on a W&B server."""
+
+    MODE = "online"
+
+
+@register("none")
+@dataclass(frozen=True, kw_only=True)
+class NoneConfig(TrackerConfig):
+    """The run folders alone."""

@@ -1,0 +1,34 @@
+"""What the mirror needs to know; it crosses a process boundary as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class MirrorSettings:
+    mode: Literal["online", "offline"]
+    project: str
+    entity: str | None
+    results_dir: Path
+    """W&B's own files go to `results_dir`/wandb."""
+    factors: tuple[str, ...] = ()
+    """Dotted keys of what the sweep varies, such as `optimizer.lr`."""
+
+    @property
+    def wandb_dir(self) -> Path:
+        return self.results_dir / "wandb"
+
+    def to_json(self) -> str:
+        return json.dumps({**dataclasses.asdict(self), "results_dir": str(self.results_dir)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        plain = json.loads(text)
+        plain["results_dir"] = Path(plain["results_dir"])
+        plain["factors"] = tuple(plain["factors"])
+        return cls(**plain)
