@@ -1,0 +1,1 @@
+"""Statistics, claims, verdicts, calibration, the ledger: tidy tables in, numbers and words out."""

@@ -1,0 +1,208 @@
+"""From claims and tables to verdicts.json, and from all verdicts.json to the ledger.
+
+results/NAME/SCALE/verdicts.json holds an experiment's verdicts at a scale. results/ledger.json and
+ledger.md collect them all, with Holm's correction. The family of the correction is every claim
+tested at the same scale: each claim counts once, whatever its experiment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from normlab.analysis.calibration import Calibration, calibrate, pool
+from normlab.analysis.claims import SCALES, Claim, claims_hash, load_claims
+from normlab.analysis.statistics import holm
+from normlab.analysis.verdicts import ALPHA, Hook, judge, number
+from normlab.records.files import write_json_whole, write_whole
+
+VERDICTS_FILE = "verdicts.json"
+
+
+def judge_experiment(
+    claims_path: Path,
+    table: pd.DataFrame,
+    *,
+    experiment: str,
+    scale: str,
+    chance: float | None = None,
+    hooks: Mapping[str, Hook] | None = None,
+    seeds: Iterable[int] | None = None,
+    hashes: Mapping[str, str | None] | None = None,
+) -> dict[str, Any]:
+    """The content of an experiment's verdicts.json.
+
+    Args:
+        seeds: the planned seeds, so that missing pairs are counted.
+        hashes: the claims hash that each run carries. A claim is marked edited after its runs
+            where one of them carries another; not known (None) where none carries any.
+    """
+    digest = claims_hash(claims_path)
+    planned = None if seeds is None else tuple(seeds)
+    entries = []
+    for claim in load_claims(claims_path):
+        if scale not in claim.scales:
+            continue
+        verdict = judge(claim, table, chance=chance, hooks=hooks, seeds=planned)
+        carried = {(hashes or {}).get(run) for run in verdict.runs} - {None}
+        entries.append(
+            {
+                **_stated(claim),
+                **verdict.to_json(),
+                "edited_after_run": bool(carried - {digest}) if carried else None,
+                "a_a": asdict(calibrate(claim, table, chance=chance)),
+            }
+        )
+    return {
+        "experiment": experiment,
+        "scale": scale,
+        "claims_hash": digest,
+        "claims": entries,
+    }
+
+
+def write_verdicts(folder: Path, content: Mapping[str, Any]) -> Path:
+    """Write results/NAME/SCALE/verdicts.json whole; returns its path."""
+    path = folder / VERDICTS_FILE
+    write_json_whole(path, content)
+    return path
+
+
+def collect(results: Path) -> dict[str, Any]:
+    """The ledger of every verdicts.json in results/NAME/SCALE/, Holm-corrected.
+
+    Raises:
+        ValueError: if a verdicts.json is damaged; the file is named.
+    """
+    claims: list[dict[str, Any]] = []
+    for path in sorted(results.glob(f"*/*/{VERDICTS_FILE}")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            common = {key: content[key] for key in ("experiment", "scale", "claims_hash")}
+            claims.extend({**common, **claim} for claim in content["claims"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error!r}); delete it and run the experiment again, which"
+                " judges its finished runs anew"
+            ) from error
+    claims.sort(key=lambda claim: _rank(claim["scale"]))
+    for scale in {claim["scale"] for claim in claims}:
+        family = [claim for claim in claims if claim["scale"] == scale]
+        for claim, adjusted in zip(
+            family, holm([claim["p_value"] for claim in family]), strict=True
+        ):
+            claim["holm_p_value"] = adjusted
+            held = adjusted is not None and adjusted < ALPHA
+            claim["holm_verdict"] = claim["verdict"] if held else "undecided"
+    pooled = pool(Calibration(**claim["a_a"]) for claim in claims)
+    return {"a_a": asdict(pooled), "claims": claims}
+
+
+def write_ledger(results: Path) -> dict[str, Any]:
+    """Rebuild results/ledger.json and ledger.md from what is there; returns the ledger."""
+    ledger = collect(results)
+    write_json_whole(results / "ledger.json", ledger)
+    write_whole(results / "ledger.md", markdown(ledger).encode())
+    return ledger
+
+
+COLUMNS = (
+    "claim",
+    "source",
+    "published",
+    "ours",
+    "verdict",
+    "Holm-corrected",
+    "scale",
+    "edited after run",
+    "A/A false verdicts",
+)
+
+
+def markdown(ledger: Mapping[str, Any]) -> str:
+    """The ledger as a plain Markdown table."""
+    lines = [
+        "# Ledger of claims",
+        "",
+        summary(ledger["claims"]),
+        "",
+        "*Ours* is treatment against baseline over paired seeds, with its 95 % interval. A verdict"
+        " is Holm-corrected over all claims tested at the same scale. *A/A* is how often the same"
+        " rule decides between halves of one arm's seeds, where it should not.",
+        f"All claims together: {Calibration(**ledger['a_a'])}.",
+        "",
+        "| " + " | ".join(COLUMNS) + " |",
+        "|" + " --- |" * len(COLUMNS),
+    ]
+    lines += ["| " + " | ".join(map(_cell, row(claim))) + " |" for claim in ledger["claims"]]
+    return "\n".join(lines) + "\n"
+
+
+def row(claim: Mapping[str, Any]) -> tuple[str, ...]:
+    """A claim's entry as texts, in the order of `COLUMNS`."""
+    edited = {True: "edited", False: "no", None: "unknown"}[claim["edited_after_run"]]
+    return (
+        f"{claim['experiment']}: {claim['statement']} ({claim['id']})",
+        claim["source"],
+        claim["published"] or "",
+        ours(claim),
+        claim["verdict"] + (" (refused)" if claim["refused"] else ""),
+        claim["holm_verdict"],
+        claim["scale"],
+        edited,
+        str(Calibration(**claim["a_a"])),
+    )
+
+
+def ours(claim: Mapping[str, Any]) -> str:
+    """Estimate with interval and n, such as "0.31 [0.25, 0.37], n = 5"."""
+    if claim["estimate"] is None:
+        return f"n = {claim['n']}"
+    text = number(float(claim["estimate"]))
+    if claim["effect"] == "ratio":
+        text = f"x {text}"
+    if claim["interval"] is not None:
+        low, high = (number(float(end)) for end in claim["interval"])
+        text += f" [{low}, {high}]"
+    return f"{text}, n = {claim['n']}"
+
+
+def summary(claims: Iterable[Mapping[str, Any]]) -> str:
+    """ "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused)."""
+    entries = list(claims)
+    counts = {
+        word: sum(claim["verdict"] == word for claim in entries)
+        for word in ("supported", "contradicted", "undecided")
+    }
+    refused = sum(bool(claim["refused"]) for claim in entries)
+    text = ", ".join(f"{count} {word}" for word, count in counts.items())
+    noun = "claim" if len(entries) == 1 else "claims"
+    return f"{len(entries)} {noun}: {text}" + (f" ({refused} of them refused)." if refused else ".")
+
+
+def _stated(claim: Claim) -> dict[str, Any]:
+    return {
+        "statement": claim.statement,
+        "source": claim.source,
+        "published": None if claim.published is None else str(claim.published),
+        "metric": claim.metric,
+        "comparison": claim.comparison,
+        "effect": claim.effect,
+        "threshold": claim.threshold if math.isfinite(claim.threshold) else None,
+    }
+
+
+def _rank(scale: str) -> int:
+    """Paper scale first: the nearest to what was published."""
+    order = tuple(reversed(SCALES))
+    return order.index(scale) if scale in order else len(order)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

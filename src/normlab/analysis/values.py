@@ -1,0 +1,306 @@
+"""From the tidy table to one number a seed for each side of a claim.
+
+Outcomes are counted as follows. A *diverged* run has, after its divergence, accuracy at chance and
+loss +inf (it ranks last); every other metric is missing there, and so is a summary that needs it.
+The steps it would have had are those at which other runs of the table have the metric. A
+`steps_to/…` metric that a finished run lacks is +inf: the level was never reached. Runs that are
+not finished do not count at all.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from normlab.analysis.claims import Claim, Factor, Reduction, Selection
+
+Kind = Literal["accuracy", "loss", "steps", "cost", "measurement"]
+
+_SPLITS = ("train", "test", "val")
+
+
+def kind_of(metric: str) -> Kind:
+    """How a metric is treated when runs diverge or get stuck; measurements are what probes take."""
+    if metric.startswith("steps_to/"):
+        return "steps"
+    split, _, name = metric.removeprefix("best/").partition("/")
+    if split in _SPLITS and name in ("accuracy", "batch_accuracy"):
+        return "accuracy"
+    if split in _SPLITS and name == "loss":
+        return "loss"
+    if split in (*_SPLITS, "optimizer", "samples_per_second", "probe"):
+        return "cost"
+    return "measurement"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a claim: a value a seed, and what it came from."""
+
+    by_seed: Mapping[int, float]
+    runs: tuple[str, ...]
+    seeds: frozenset[int]
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    num_cells: int = 0
+    num_unfinished: int = 0
+    note: str | None = None
+
+
+def runs_of(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: every column of the tidy table but step, metric, layer and value."""
+    columns = [c for c in table.columns if c not in ("step", "metric", "layer", "value")]
+    return table.drop_duplicates("run")[columns].sort_values("run").reset_index(drop=True)
+
+
+def matches(column: pd.Series, wanted: tuple[Factor, ...]) -> NDArray[np.bool_]:
+    """Which entries equal one of `wanted`; 1e-1 and "0.1" equal 0.1, None equals a missing one."""
+    keys = {_key(one) for one in wanted}
+    return np.array([_key(one) in keys for one in column.tolist()], dtype=bool)
+
+
+def _key(value: object) -> object:
+    if value is None or (isinstance(value, float) and math.isnan(value)) or value is pd.NA:
+        return None
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value)).lower()
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        text = str(value)
+        return text.lower() if text in ("True", "False") else text
+
+
+def select(runs: pd.DataFrame, *selections: Selection) -> pd.DataFrame:
+    """Runs whose factors match every selection.
+
+    Raises:
+        ValueError: if a factor is no column of the table; the nearest is named.
+    """
+    chosen = np.ones(len(runs), dtype=bool)
+    for selection in selections:
+        for factor, wanted in selection.items():
+            if factor not in runs.columns:
+                nearest = difflib.get_close_matches(factor, map(str, runs.columns), n=1)
+                hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+                raise ValueError(
+                    f"a claim selects by {factor!r}, which is no factor of these runs{hint}"
+                )
+            chosen &= matches(runs[factor], wanted)
+    return runs[chosen]
+
+
+def side_values(
+    claim: Claim,
+    table: pd.DataFrame,
+    selection: Selection,
+    *,
+    chance: float | None = None,
+) -> Side:
+    """The claim's metric on the cells a side selects, as one value a seed.
+
+    Args:
+        chance: accuracy of a run after divergence; default: the table's column `chance`.
+    """
+    assert claim.metric is not None
+    if table.empty:
+        return Side(by_seed={}, runs=(), seeds=frozenset())
+    runs = select(runs_of(table), claim.where, selection)
+    finished = runs[_finished(runs)]
+    series, grid = _series(claim, table)
+    divergences = divergence_steps(table)
+    values: dict[tuple[str, int], float] = {}
+    note = None
+    for row in finished.to_dict("records"):
+        run = {str(column): value for column, value in row.items()}
+        key = (str(run["cell"]), int(run["seed"]))
+        if not math.isnan(values.get(key, math.nan)):
+            continue
+        level = run.get("chance") if chance is None else chance
+        values[key], unknown = _run_value(claim, divergences, run, series, grid, level)
+        note = note or unknown
+    cells = sorted({str(cell) for cell in runs["cell"]})
+    by_seed: dict[int, float] = {}
+    for seed in sorted({int(seed) for seed in runs["seed"]}):
+        own = [values.get((cell, seed), math.nan) for cell in cells]
+        if not any(math.isnan(value) for value in own):
+            by_seed[seed] = _aggregate(own, claim.aggregate)
+    outcomes = finished["outcome"] if "outcome" in finished else pd.Series(dtype=str)
+    return Side(
+        by_seed=by_seed,
+        runs=tuple(str(run) for run in finished["run"]),
+        seeds=frozenset(int(seed) for seed in runs["seed"]),
+        outcomes=dict(Counter(str(one) for one in outcomes.dropna())),
+        num_cells=len(cells),
+        num_unfinished=len(runs) - len(finished),
+        note=note,
+    )
+
+
+def divergence_steps(table: pd.DataFrame) -> dict[str, float]:
+    """The step at which each diverged run diverged.
+
+    The column `outcome_step` where the table has it; else the first step with a loss that is not
+    finite; else the step after the run's last row.
+    """
+    if "outcome" not in table or not (diverged := table["outcome"] == "diverged").any():
+        return {}
+    rows = table[diverged]
+    steps = rows.groupby("run")["step"].max().astype(float) + 1
+    losses = rows[rows["metric"].isin([f"{split}/loss" for split in _SPLITS])]
+    broken = losses[~np.isfinite(losses["value"].astype(float))]
+    steps.update(broken.groupby("run")["step"].min().astype(float))
+    if "outcome_step" in rows:
+        steps.update(rows.groupby("run")["outcome_step"].first().dropna().astype(float))
+    return {str(run): float(step) for run, step in steps.items()}
+
+
+def _finished(runs: pd.DataFrame) -> NDArray[np.bool_]:
+    if "state" not in runs:
+        return np.ones(len(runs), dtype=bool)
+    return np.asarray(runs["state"] == "finished", dtype=bool)
+
+
+_Series = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _series(claim: Claim, table: pd.DataFrame) -> tuple[dict[str, _Series], NDArray[np.float64]]:
+    """Steps and values of the claim's metric by run, layers averaged; all its steps in the table.
+
+    Where a layer's value is missing at a step, so is the average.
+    """
+    assert claim.metric is not None
+    rows = table[is_metric(table, claim.metric)]
+    if claim.layers:
+        rows = rows[rows["layer"].isin(claim.layers)]
+    grid = np.unique(rows["step"].to_numpy(dtype=np.float64))
+    rows = rows.assign(value=rows["value"].astype(np.float64))
+    if rows.duplicated(["run", "step"]).any():
+        averaged = rows.groupby(["run", "step"], sort=True)["value"].agg(_strict_mean)
+        rows = averaged.reset_index()
+    series: dict[str, _Series] = {}
+    for run, own in rows.sort_values("step").groupby("run", sort=False):
+        series[str(run)] = (
+            own["step"].to_numpy(dtype=np.float64),
+            own["value"].to_numpy(dtype=np.float64),
+        )
+    return series, grid
+
+
+def _strict_mean(values: pd.Series) -> float:
+    return float(np.mean(values.to_numpy(dtype=np.float64)))
+
+
+def is_metric(table: pd.DataFrame, metric: str) -> NDArray[np.bool_]:
+    """Rows of a metric; `ics/l2/conv5` also finds metric `ics/l2` in layer `conv5`."""
+    own = np.asarray(table["metric"] == metric, dtype=bool)
+    if not own.any() and "/" in metric:
+        name, layer = metric.rsplit("/", 1)
+        own = np.asarray((table["metric"] == name) & (table["layer"] == layer), dtype=bool)
+    return own
+
+
+def _run_value(
+    claim: Claim,
+    divergences: Mapping[str, float],
+    run: Mapping[str, object],
+    series: Mapping[str, _Series],
+    grid: NDArray[np.float64],
+    chance: object,
+) -> tuple[float, str | None]:
+    assert claim.metric is not None
+    kind = kind_of(claim.metric)
+    name = str(run["run"])
+    empty = np.empty(0)
+    steps, values = series.get(name, (empty, empty))
+    if kind == "steps":
+        reached = values[~np.isnan(values)]
+        return (float(reached[-1]) if len(reached) else math.inf), None
+    if run.get("outcome") != "diverged":
+        return summarize(steps, values, claim.summary), None
+    note = None
+    after = math.nan
+    if kind == "loss":
+        after = math.inf
+    elif kind == "accuracy":
+        if chance is None or pd.isna(chance):  # type: ignore[call-overload]
+            note = f"{name} diverged and the level of chance is unknown"
+        else:
+            after = float(chance)  # type: ignore[arg-type]
+    if claim.metric.startswith("best/") and len(values):
+        return float(values[-1]), None
+    divergence = divergences[name]
+    kept = (steps < divergence) & np.isfinite(values)
+    filled = np.append(grid[grid >= divergence], math.inf)
+    steps = np.concatenate([steps[kept], filled])
+    values = np.concatenate([values[kept], np.full(len(filled), after)])
+    # the closing entry stands for "the end", which lies after every divergence; it is no step
+    if claim.summary.kind != "last" and len(steps) > 1:
+        steps, values = steps[:-1], values[:-1]
+    return summarize(steps, values, claim.summary, strict=True), note
+
+
+def summarize(
+    steps: NDArray[np.float64],
+    values: NDArray[np.float64],
+    summary: Reduction,
+    *,
+    strict: bool = False,
+) -> float:
+    """One value of a run's (steps, values), NaN where it cannot be given.
+
+    Values missing within a run are left out, unless `strict`: then what would need one is missing.
+    `last`, `first` and `step` never reach for a neighbour of a missing value.
+    """
+    if not len(steps):
+        return math.nan
+    kind, argument = summary.kind, summary.value if summary.value is not None else math.nan
+    if kind == "last":
+        return float(values[-1])
+    if kind == "first":
+        return float(values[0])
+    if kind == "step":
+        found = values[steps == argument]
+        return float(found[0]) if len(found) else math.nan
+    if kind in ("first_step_at_least", "first_step_at_most"):
+        reached = values >= argument if kind == "first_step_at_least" else values <= argument
+        if reached.any():
+            return float(steps[reached.argmax()])
+        return math.nan if strict and np.isnan(values).any() else math.inf
+    present = values[~np.isnan(values)]
+    if not len(present) or (strict and len(present) < len(values)):
+        return math.nan
+    if kind == "fraction_above":
+        return float(np.mean(present > argument))
+    if kind == "fraction_below":
+        return float(np.mean(present < argument))
+    return _REDUCE[kind](present)
+
+
+_REDUCE: Mapping[str, Callable[[NDArray[np.float64]], float]] = {
+    "mean": lambda values: float(values.mean()),
+    "median": lambda values: float(np.median(values)),
+    "min": lambda values: float(values.min()),
+    "max": lambda values: float(values.max()),
+}
+
+
+def _aggregate(values: list[float], aggregate: Reduction) -> float:
+    array = np.array(values)
+    kind, argument = aggregate.kind, aggregate.value if aggregate.value is not None else math.nan
+    if kind == "fraction_above":
+        return float(np.mean(array > argument))
+    if kind == "fraction_below":
+        return float(np.mean(array < argument))
+    if kind == "count_above":
+        return float(np.sum(array > argument))
+    if kind == "count_below":
+        return float(np.sum(array < argument))
+    return _REDUCE[kind](array)

@@ -1,0 +1,125 @@
+"""claims.yaml: what is read, what is refused and in which words."""
+
+import subprocess
+import sys
+
+import pytest
+
+from normlab.analysis.claims import Published, Reduction, claims_hash, load_claims
+
+GOOD = """
+claims:
+  - id: batch_norm_learns_at_more_scales
+    statement: BN learns at nearly every one of the init scales
+    source: Saito 2016, figure 6-19
+    metric: train/accuracy
+    where: {model: mlp, optimizer.lr: [0.01, 1e-3]}
+    treatment: {norm: batch}
+    baseline: {norm: none}
+    aggregate: {fraction_above: 0.5}
+    comparison: greater
+    smallest_effect: 1e-2
+    published: {treatment: 15, baseline: 6, unit: scales}
+    scales: [small, paper]
+"""
+
+
+def write(tmp_path, text):
+    path = tmp_path / "claims.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_claim_is_read(tmp_path):
+    (claim,) = load_claims(write(tmp_path, GOOD))
+    assert claim.where == {"model": ("mlp",), "optimizer.lr": (0.01, "1e-3")}
+    assert claim.treatment == {"norm": ("batch",)}
+    assert claim.aggregate == Reduction(kind="fraction_above", value=0.5)
+    assert claim.summary == Reduction(kind="last")
+    assert (claim.smallest_effect, claim.margin, claim.threshold) == (0.01, None, 0.01)
+    assert claim.published == Published(treatment=15.0, baseline=6.0, unit="scales")
+    assert str(claim.published) == "15 vs 6 scales"
+    assert claim.scales == ("small", "paper")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("baseline: {norm: none}", "basline: {norm: none}", "unknown key 'basline'; did you mean"),
+        ("    source: Saito 2016, figure 6-19\n", "", "`source` must be a text, got None"),
+        ("comparison: greater", "comparison: greatr", "greater, less or equal, got 'greatr'; did"),
+        (
+            "comparison: greater",
+            "comparison: equal",
+            "`smallest_effect` has no effect in an `equal`",
+        ),
+        ("    smallest_effect: 1e-2\n", "", "`smallest_effect` is missing"),
+        ("smallest_effect: 1e-2", "smallest_effect: -1", "must be at least 0, got -1"),
+        ("smallest_effect: 1e-2", "smallest_effect: .nan", "must be finite, got nan"),
+        ("smallest_effect: 1e-2", "smallest_effect: much", "must be a number, got 'much'"),
+        ("smallest_effect: 1e-2", "effect: ratio\n    smallest_effect: 0.5", "at least 1, got 0.5"),
+        ("{fraction_above: 0.5}", "fraction_above", "needs a number: `aggregate: {fraction_above"),
+        ("{fraction_above: 0.5}", "average", "`aggregate` must be mean, median"),
+        ("metric: train/accuracy", "metric: train/acuracy", "no metric is called 'train/acuracy'"),
+        ("    metric: train/accuracy\n", "", "`metric` is missing"),
+        (
+            "treatment: {norm: batch}",
+            "treatment: batch",
+            "`treatment` must select cells by factors",
+        ),
+        (
+            "treatment: {norm: batch}",
+            "treatment: {norm: {a: 1}}",
+            "`treatment.norm` must be a value",
+        ),
+        ("    baseline: {norm: none}\n", "", "`baseline` is missing"),
+        ("[small, paper]", "[smal]", "got 'smal'; did you mean 'small'"),
+        ("unit: scales", "units: scales", "`published` must be a mapping with the keys"),
+        ("id: batch_norm", "id: Batch-norm", "`id` must be lower-case words"),
+        ("scales: [small, paper]", "hook: mine", "`baseline` must be a number where there is a"),
+        ("claims:", "claim:", "unknown key 'claim' at the top"),
+    ],
+)
+def test_a_bad_claim_is_refused(tmp_path, old, new, text):
+    assert old in GOOD
+    path = write(tmp_path, GOOD.replace(old, new, 1))
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        load_claims(path)
+    assert text in str(error.value)
+    assert str(error.value).startswith(str(path))
+
+
+def test_not_yaml_not_there_not_a_list(tmp_path):
+    with pytest.raises(ValueError, match="not valid YAML"):
+        load_claims(write(tmp_path, "claims: [}"))
+    with pytest.raises(ValueError, match="no such claims file"):
+        load_claims(tmp_path / "none.yaml")
+    with pytest.raises(ValueError, match="a list of at least one claim"):
+        load_claims(write(tmp_path, "claims: []"))
+    with pytest.raises(ValueError, match="a mapping with the key claims"):
+        load_claims(write(tmp_path, "- a"))
+    with pytest.raises(ValueError, match="two claims have the id"):
+        load_claims(write(tmp_path, GOOD + GOOD.split("claims:\n")[1]))
+
+
+def test_hash_follows_the_content_and_not_the_layout(tmp_path):
+    original = claims_hash(write(tmp_path, GOOD))
+    assert len(original) == 64
+    swapped = GOOD.replace(
+        "{treatment: 15, baseline: 6, unit: scales}",
+        "{unit: scales, baseline: 6,\n      treatment: 15}  # a comment",
+    )
+    assert claims_hash(write(tmp_path, swapped)) == original
+    assert claims_hash(write(tmp_path, GOOD.replace("1e-2", "2e-2"))) != original
+
+
+def test_claims_are_read_without_pandas_and_torch(tmp_path):
+    path = write(tmp_path, GOOD)
+    code = (
+        "import sys\n"
+        "from normlab.analysis.claims import claims_hash, load_claims\n"
+        f"load_claims({str(path)!r}), claims_hash({str(path)!r})\n"
+        "print(sorted({'pandas', 'torch', 'scipy', 'numpy', 'seaborn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,145 @@
+"""Intervals, p-values and powers against scipy, closed forms and brute force."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from normlab.analysis import statistics
+from normlab.analysis.statistics import difference, holm, mean_interval
+
+INF = math.inf
+
+
+def test_mean_interval_equals_scipys():
+    values = [0.91, 0.88, 0.95, 0.90, 0.87]
+    estimate = mean_interval(values)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    assert estimate.value == pytest.approx(0.902, abs=1e-15)
+    assert (estimate.low, estimate.high) == pytest.approx((low, high), rel=1e-12)
+    assert estimate.n == 5
+
+
+def test_paired_difference_equals_scipys_paired_t_test():
+    rng = np.random.default_rng(1)
+    treatment, baseline = rng.normal(size=(2, 7))
+    estimate = difference(treatment.tolist(), baseline.tolist())
+    reference = stats.ttest_rel(treatment, baseline)
+    interval = reference.confidence_interval(0.95)
+    assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high), rel=1e-12)
+    assert estimate.p_value(0.0) == pytest.approx(reference.pvalue, rel=1e-12)
+    shifted = stats.ttest_1samp(treatment - baseline, 0.3)
+    assert estimate.p_value(0.3) == pytest.approx(shifted.pvalue, rel=1e-12)
+
+
+def test_against_a_number_is_the_one_sample_test():
+    values = [1.2, 0.9, 1.4, 1.1]
+    estimate = difference(values, 1.0)
+    assert estimate.p_value(0.0) == pytest.approx(stats.ttest_1samp(values, 1.0).pvalue, rel=1e-12)
+    assert estimate.method == statistics.STUDENT
+
+
+def test_interval_covers_the_mean_in_95_percent_of_samples():
+    """4,000 samples of 3: the share covered lies within 4 standard errors of 0.95."""
+    samples = np.random.default_rng(0).normal(size=(4000, 3))
+    intervals = [mean_interval(sample) for sample in samples]
+    covered = np.mean([one.low < 0 < one.high for one in intervals])
+    assert abs(covered - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
+
+
+def test_one_seed_and_equal_values_have_no_interval():
+    assert difference([0.9], [0.1]).no_interval == "one seed only"
+    # 0.3 - 0.1 and 0.4 - 0.2 differ in the last bit: rounding is not spread
+    equal = difference([0.3, 0.4], [0.1, 0.2])
+    assert equal.no_interval == "all 2 values are equal (no spread)"
+    assert (equal.low, equal.p_value(0.0)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("treatment", "baseline", "text"),
+    [
+        ([], [], "at least one pair"),
+        ([1.0], [1.0, 2.0], "equal lengths, got 1 and 2"),
+        ([math.nan], [1.0], "got NaN"),
+    ],
+)
+def test_difference_refuses(treatment, baseline, text):
+    with pytest.raises(ValueError, match=text):
+        difference(treatment, baseline)
+
+
+def test_mean_refuses_infinite_values():
+    with pytest.raises(ValueError, match="finite values, got inf"):
+        mean_interval([1.0, INF])
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 3), (2, 5), (4, 4)])
+def test_null_distribution_of_ranks_by_enumeration(n, m):
+    """Every way to place n treated seeds among n + m ranks, counted."""
+    counts = np.zeros(n * m + 1)
+    for treated in itertools.combinations(range(n + m), n):
+        others = [rank for rank in range(n + m) if rank not in treated]
+        counts[sum(t > o for t in treated for o in others)] += 1
+    expected = np.cumsum(counts) / counts.sum()
+    assert statistics._cumulative(statistics.RANKS, (n, m)) == pytest.approx(expected, abs=1e-15)
+
+
+def test_rank_p_value_equals_scipys_exact_mann_whitney():
+    treatment, baseline = [1.0, 2.0, 3.0, 4.5, INF], [2.5, 6.0, INF, 7.0, 8.0]
+    finite = [1e9 if math.isinf(v) else v for v in baseline]
+    reference = stats.mannwhitneyu([1.0, 2.0, 3.0, 4.5, 1e10], finite, method="exact")
+    # the tie of the two infinite losses counts against a difference
+    assert difference(treatment, baseline).p_value(0.0) >= reference.pvalue
+    no_tie = difference([1.0, 2.0, 3.0, 4.5, 5.0], baseline)
+    reference = stats.mannwhitneyu([1.0, 2.0, 3.0, 4.5, 5.0], finite, method="exact")
+    assert no_tie.p_value(0.0) == pytest.approx(reference.pvalue, rel=1e-12)
+
+
+def test_four_diverged_against_four_trained_is_decided_and_three_are_not():
+    decided = difference([0.1, 0.2, 0.3, 0.4], [INF] * 4)
+    assert (decided.low, decided.high) == (-INF, -INF)
+    assert decided.p_value(0.0) == pytest.approx(2 / 70, rel=1e-12)
+    undecided = difference([0.1, 0.2, 0.3], [INF] * 3)
+    assert undecided.low is None
+    assert "needs 4" in str(undecided.no_interval)
+
+
+def test_two_diverged_arms_are_a_tie():
+    tie = difference([INF] * 5, [INF] * 5)
+    assert (tie.value, tie.low, tie.high) == (0.0, 0.0, 0.0)
+    assert tie.p_value(0.0) == 1.0
+
+
+def test_infinite_values_against_a_number_take_the_sign_test():
+    estimate = difference([INF, 2.0, 3.0, 4.0, 5.0, 6.0], 1.0)
+    assert (estimate.method, estimate.low, estimate.high) == (statistics.SIGNS, 1.0, INF)
+    assert estimate.p_value(0.0) == pytest.approx(2 * 0.5**6, rel=1e-12)
+
+
+def test_holm_by_hand():
+    adjusted = holm([0.01, None, 0.04, 0.03, 0.005])
+    assert adjusted[1] is None
+    assert adjusted[:1] + adjusted[2:] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.4, 0.9]) == [0.8, 0.9]
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([None]) == [None]
+
+
+def test_further_seeds_by_the_textbook():
+    """One-sample t-test, effect size 0.5, power 0.8, two-sided 5 %: 34 in every table (Cohen)."""
+    assert 5 + statistics.further_seeds(0.5, 1.0, 5, 0.0) == 34
+    assert statistics.further_seeds(10.0, 1.0, 2, 0.0) == 1
+    assert statistics.further_seeds(1e-4, 1.0, 5, 0.0) is None
+    assert statistics.further_seeds(0.1, 1.0, 5, 0.1) is None
+
+
+def test_further_seeds_inside_a_margin_has_the_power_stated():
+    """Simulated with the number given: 80 % of intervals lie inside, within 4 standard errors."""
+    total = 5 + statistics.further_seeds_inside(0.1, 1.0, 5, 1.0)
+    samples = np.random.default_rng(0).normal(0.1, 1.0, size=(2000, total))
+    half = stats.t.ppf(0.975, total - 1) * samples.std(axis=1, ddof=1) / math.sqrt(total)
+    inside = (np.abs(samples.mean(axis=1)) + half < 1.0).mean()
+    assert 0.8 - 4 * math.sqrt(0.16 / 2000) < inside < 0.93
+    assert statistics.further_seeds_inside(1.5, 1.0, 5, 1.0) is None

@@ -1,0 +1,399 @@
+"""The verdict rule, outcomes, missing pairs, refusals; A/A; the ledger."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from normlab.analysis.calibration import Calibration, calibrate, calibrate_arms, pool
+from normlab.analysis.claims import claims_hash, load_claims
+from normlab.analysis.ledger import (
+    collect,
+    judge_experiment,
+    markdown,
+    write_ledger,
+    write_verdicts,
+)
+from normlab.analysis.verdicts import judge
+
+BASE = {
+    "id": "c",
+    "statement": "Batch norm reaches more",
+    "source": "A paper, figure 1",
+    "metric": "test/accuracy",
+    "treatment": {"norm": "batch"},
+    "baseline": {"norm": "none"},
+    "comparison": "greater",
+    "smallest_effect": 0.02,
+}
+
+
+@pytest.fixture
+def claim_of(tmp_path):
+    def make(**changes):
+        content = {k: v for k, v in {**BASE, **changes}.items() if v is not None}
+        path = tmp_path / "claims.yaml"
+        path.write_text(json.dumps({"claims": [content]}))
+        return load_claims(path)[0]
+
+    return make
+
+
+def rows(norm, seed, values, metric="test/accuracy", layer=None, **more):
+    cell = more.pop("cell", norm)
+    start = {
+        "run": f"{cell}-s{seed}",
+        "cell": cell,
+        "seed": seed,
+        "metric": metric,
+        "layer": layer,
+        "norm": norm,
+        "outcome": "trained",
+        "state": "finished",
+        "chance": 0.1,
+    }
+    return [{**start, **more, "step": step, "value": value} for step, value in values.items()]
+
+
+def table_of(*groups):
+    return pd.DataFrame([row for group in groups for row in group])
+
+
+def arms(treatment, baseline, metric="test/accuracy"):
+    groups = [rows("batch", seed, {0: 0.1, 10: v}, metric) for seed, v in enumerate(treatment)]
+    groups += [rows("none", seed, {0: 0.1, 10: v}, metric) for seed, v in enumerate(baseline)]
+    return table_of(*groups)
+
+
+def test_greater_supported_contradicted_undecided(claim_of):
+    far = arms([0.90, 0.92, 0.91], [0.50, 0.53, 0.50])
+    verdict = judge(claim_of(), far)
+    assert (verdict.verdict, verdict.n) == ("supported", 3)
+    assert verdict.estimate == pytest.approx(0.4, abs=1e-12)
+    low, high = verdict.interval
+    half = 4.302652729911275 * math.sqrt(1e-4) / math.sqrt(3)
+    assert (low, high) == pytest.approx((0.4 - half, 0.4 + half), rel=1e-9)
+    assert verdict.reason.startswith(
+        "95 % interval 0.375 to 0.425 lies above 0.02, the smallest effect that counts"
+    )
+    assert judge(claim_of(comparison="less"), far).verdict == "contradicted"
+    # a real effect smaller than the one that counts contradicts too
+    small = arms([0.511, 0.541, 0.510], [0.50, 0.53, 0.50])
+    assert judge(claim_of(), small).verdict == "contradicted"
+    wide = judge(claim_of(), arms([0.90, 0.40, 0.95], [0.50, 0.53, 0.50]))
+    assert wide.verdict == "undecided"
+    assert wide.further_seeds > 0
+    assert f"{wide.further_seeds} further seeds would likely decide" in wide.reason
+    assert wide.p_value > 0.05
+
+
+def test_equal_is_never_supported_by_insignificance(claim_of):
+    equal = claim_of(comparison="equal", smallest_effect=None, margin=0.02)
+    noisy = judge(equal, arms([0.9, 0.5, 0.7], [0.6, 0.8, 0.71]))
+    assert noisy.verdict == "undecided"
+    close = judge(equal, arms([0.9, 0.5, 0.7], [0.901, 0.501, 0.699]))
+    assert close.verdict == "supported"
+    assert close.p_value < 0.05
+    assert "lies inside the margin -0.02 to 0.02" in close.reason
+    apart = judge(equal, arms([0.9, 0.5, 0.7], [0.801, 0.401, 0.599]))
+    assert apart.verdict == "contradicted"
+    assert apart.p_value < 0.05
+
+
+def test_p_value_and_verdict_agree(claim_of):
+    """On random arms of every kind, p < 0.05 exactly where the rule decides."""
+    rng = np.random.default_rng(0)
+    claims = [
+        claim_of(),
+        claim_of(comparison="less"),
+        claim_of(comparison="equal", smallest_effect=None, margin=0.1),
+    ]
+    words = set()
+    for _ in range(40):
+        table = arms(rng.normal(0.5, 0.05, 4), rng.normal(0.5 + rng.normal(0, 0.1), 0.05, 4))
+        for claim in claims:
+            verdict = judge(claim, table)
+            words.add((claim.comparison, verdict.verdict))
+            assert (verdict.p_value < 0.05) == (verdict.verdict != "undecided")
+    assert len(words) == 9
+
+
+def test_ratio_is_judged_by_logarithms(claim_of):
+    claim = claim_of(metric="ics/l2", effect="ratio", smallest_effect=2)
+    verdict = judge(claim, arms([8.0, 18.0, 4.1], [2.0, 4.0, 1.0], "ics/l2"))
+    assert verdict.verdict == "supported"
+    assert verdict.estimate == pytest.approx((4 * 4.5 * 4.1) ** (1 / 3), rel=1e-12)
+    less = claim_of(metric="ics/l2", effect="ratio", smallest_effect=2, comparison="less")
+    flipped = judge(less, arms([2.0, 4.0, 1.0], [8.0, 18.0, 4.1], "ics/l2"))
+    assert flipped.verdict == "supported"
+    assert "lies below 0.5, the smallest effect that counts" in flipped.reason
+    zero = judge(claim, arms([0.0, 4.0, 1.0], [8.0, 18.0, 4.1], "ics/l2"))
+    assert (zero.verdict, zero.reason[:29]) == ("undecided", "a ratio needs positive values")
+
+
+def test_one_seed_and_no_spread_are_undecided(claim_of):
+    one = judge(claim_of(), arms([0.9], [0.1]))
+    assert (one.verdict, one.interval, one.p_value, one.n) == ("undecided", None, None, 1)
+    assert one.reason == "no interval: one seed only; at least 1 further seed needed"
+    flat = judge(claim_of(), arms([0.9, 0.9, 0.9], [0.1, 0.1, 0.1]))
+    assert flat.verdict == "undecided"
+    assert "no spread" in flat.reason
+
+
+def test_pairing_is_by_seed_and_missing_pairs_are_said(claim_of):
+    groups = [rows("batch", s, {10: 0.9 + 0.01 * s}) for s in (0, 1, 2, 3)]
+    groups += [rows("none", s, {10: 0.5 + 0.011 * s}) for s in (1, 2, 3, 4)]
+    verdict = judge(claim_of(), table_of(*groups))
+    assert (verdict.n, verdict.n_planned) == (3, 5)
+    assert verdict.estimate == pytest.approx(0.4 - 0.002, abs=1e-12)
+    assert "2 of 5 pairs missing" in verdict.reason
+    planned = judge(claim_of(), table_of(*groups), seeds=range(6))
+    assert "3 of 6 pairs missing" in planned.reason
+    running = table_of(*groups[:-1], rows("none", 4, {10: 0.5}, state="running"))
+    assert "pairs missing (1 run not finished)" in judge(claim_of(), running).reason
+
+
+def test_no_runs_at_all(claim_of):
+    assert judge(claim_of(), pd.DataFrame()).reason == "there are no runs"
+    only = table_of(rows("batch", 0, {10: 0.9}))
+    assert judge(claim_of(), only).reason == "no run has norm=none (baseline)"
+    other = arms([0.9, 0.8], [0.1, 0.2], "train/loss")
+    assert "has a value of test/accuracy" in judge(claim_of(), other).reason
+    with pytest.raises(
+        ValueError, match="'nrom', which is no factor of these runs; did you mean 'norm'"
+    ):
+        judge(claim_of(treatment={"nrom": "batch"}), only)
+
+
+def test_after_divergence_accuracy_is_chance(claim_of):
+    groups = [rows("batch", s, {0: 0.1, 10: 0.8, 20: 0.9 + s / 100}) for s in range(3)]
+    groups += [rows("none", s, {0: 0.1, 10: 0.4}, outcome="diverged") for s in range(3)]
+    # an accuracy evaluated with weights that are not finite is no result
+    groups += [rows("none", s, {12: math.nan}, "train/loss", outcome="diverged") for s in range(3)]
+    groups += [rows("none", 0, {20: 0.7}, outcome="diverged")]
+    table = table_of(*groups)
+    verdict = judge(claim_of(), table)
+    assert (verdict.verdict, verdict.baseline) == ("supported", pytest.approx(0.1))
+    assert verdict.outcomes == {"treatment": {"trained": 3}, "baseline": {"diverged": 3}}
+    assert "3 runs of the baseline diverged" in verdict.reason
+    mean = judge(claim_of(summary="mean"), table)
+    assert mean.baseline == pytest.approx((0.1 + 0.4 + 0.1) / 3)
+    at = judge(claim_of(summary={"step": 10}), table)
+    assert at.baseline == pytest.approx(0.4)
+    best = judge(claim_of(summary="max"), table)
+    assert best.baseline == pytest.approx(0.4)
+    unknown = judge(claim_of(), table.drop(columns="chance"))
+    assert unknown.reason == "none-s0 diverged and the level of chance is unknown"
+    assert judge(claim_of(), table.drop(columns="chance"), chance=0.2).baseline == pytest.approx(
+        0.2
+    )
+
+
+def test_after_divergence_loss_ranks_last(claim_of):
+    lower = claim_of(metric="train/loss", comparison="less", smallest_effect=0.1)
+
+    def table(seeds, diverged):
+        groups = [rows("batch", s, {0: 2.3, 10: 0.5 + s / 100}, "train/loss") for s in range(seeds)]
+        for seed in range(seeds):
+            if seed < diverged:
+                groups.append(rows("none", seed, {0: 2.3}, "train/loss", outcome="diverged"))
+            else:
+                groups.append(rows("none", seed, {0: 2.3, 10: 1.5}, "train/loss"))
+        return table_of(*groups)
+
+    all_diverged = judge(lower, table(5, 5))
+    assert (all_diverged.verdict, all_diverged.interval) == ("supported", (-math.inf, -math.inf))
+    assert all_diverged.baseline is None
+    assert all_diverged.to_json()["interval"] == ["-inf", "-inf"]
+    assert json.loads(json.dumps(all_diverged.to_json(), allow_nan=False))["estimate"] == "-inf"
+    some = judge(lower, table(5, 2))
+    assert some.verdict == "supported"
+    assert "rank" in some.method
+    few = judge(lower, table(3, 1))
+    assert few.verdict == "undecided"
+    assert "at least 1 further seed needed" in few.reason
+
+
+def test_measurements_are_missing_after_divergence(claim_of):
+    claim = claim_of(metric="ics/cosine", summary="last")
+    groups = [rows("batch", s, {0: 0.9, 10: 0.8}, "ics/cosine", "conv2") for s in range(3)]
+    groups += [
+        rows("none", s, {0: 0.5}, "ics/cosine", "conv2", outcome="diverged") for s in range(3)
+    ]
+    table = table_of(*groups)
+    assert judge(claim, table).reason == "no run of the baseline has a value of ics/cosine"
+    assert judge(claim_of(metric="ics/cosine", summary="mean"), table).n == 0
+    assert judge(claim_of(metric="ics/cosine", summary={"step": 0}), table).n == 3
+
+
+def test_measurements_of_stuck_runs_are_refused(claim_of):
+    groups = [rows("batch", s, {10: 0.8 + s}, "ics/cosine", "conv2") for s in range(3)]
+    groups += [
+        rows("none", s, {10: 1.0}, "ics/cosine", "conv2", outcome="stuck" if s == 1 else "trained")
+        for s in range(3)
+    ]
+    verdict = judge(claim_of(metric="ics/cosine"), table_of(*groups))
+    assert (verdict.verdict, verdict.refused, verdict.interval) == ("undecided", True, None)
+    assert verdict.reason == (
+        "refused: 1 of the runs compared are stuck near chance, and measurements of a dead"
+        " network mean nothing (none-s1)"
+    )
+    accuracy = table_of(*groups).assign(metric="test/accuracy")
+    assert not judge(claim_of(), accuracy).refused
+
+
+def test_layers_are_averaged_or_chosen(claim_of):
+    groups = []
+    for seed in range(3):
+        for layer, value in (("conv2", 1.0), ("conv3", 3.0)):
+            jitter = 0.01 * seed
+            groups.append(rows("batch", seed, {0: value, 10: value + jitter}, "ics/l2", layer))
+            groups.append(rows("none", seed, {0: 0.0, 10: 0.5}, "ics/l2", layer))
+    table = table_of(*groups)
+    assert judge(claim_of(metric="ics/l2"), table).estimate == pytest.approx(1.51)
+    chosen = claim_of(metric="ics/l2", layer="conv3")
+    assert judge(chosen, table).estimate == pytest.approx(2.51)
+    assert judge(claim_of(metric="ics/l2/conv3"), table).estimate == pytest.approx(2.51)
+
+
+def test_cells_are_aggregated_within_a_seed(claim_of):
+    scales = [0.01, 0.1, 1.0, 10.0]
+    groups = []
+    for seed in range(3):
+        for k, scale in enumerate(scales):
+            more = {"init.scale": scale}
+            batch = 0.9 if k < 3 or seed == 0 else 0.1
+            none = 0.9 if k == 2 else 0.1
+            groups.append(rows("batch", seed, {10: batch}, cell=f"batch{scale}", **more))
+            groups.append(rows("none", seed, {10: none}, cell=f"none{scale}", **more))
+    claim = claim_of(aggregate={"count_above": 0.5}, smallest_effect=1)
+    verdict = judge(claim, table_of(*groups))
+    assert verdict.estimate == pytest.approx((3 + 2 + 2) / 3)
+    assert verdict.treatment == pytest.approx(10 / 3)
+    # a seed without one of the cells is no pair: another mean of cells would be compared
+    fewer = judge(claim, table_of(*groups[:-1]))
+    assert (fewer.n, fewer.n_planned) == (2, 3)
+    where = claim_of(where={"init.scale": ["1e0", 10]}, aggregate="min")
+    assert judge(where, table_of(*groups)).treatment == pytest.approx((0.9 + 0.1 + 0.1) / 3)
+
+
+def test_steps_never_reached_rank_last(claim_of):
+    metric = "steps_to/test/accuracy>=0.9"
+    claim = claim_of(metric=metric, comparison="less", smallest_effect=0)
+    groups = [rows("batch", s, {0: 100.0 + s}, metric) for s in range(4)]
+    groups += [rows("none", s, {0: 0.2}) for s in range(4)]
+    assert judge(claim, table_of(*groups)).verdict == "supported"
+    first = claim_of(summary={"first_step_at_least": 0.5}, comparison="less", smallest_effect=0)
+    curves = [rows("batch", s, {0: 0.1, 5: 0.6 + s / 100, 10: 0.9}) for s in range(4)]
+    curves += [rows("none", s, {0: 0.1, 5: 0.2, 10: 0.3}) for s in range(4)]
+    assert judge(first, table_of(*curves)).verdict == "supported"
+
+
+def test_hook_gives_the_values(claim_of):
+    claim = claim_of(metric=None, hook="gap", baseline=0, treatment=None)
+    table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
+
+    def gap(frame):
+        last = frame[frame["step"] == 10].pivot_table(index="seed", columns="norm", values="value")
+        return (last["batch"] - last["none"]).to_dict()
+
+    verdict = judge(claim, table, hooks={"gap": gap})
+    assert (verdict.verdict, verdict.n) == ("supported", 3)
+    with pytest.raises(ValueError, match=r"no function 'gap' in .*did you mean 'gap_of'"):
+        judge(claim, table, hooks={"gap_of": gap})
+    assert calibrate(claim, table).rate is None
+
+
+def test_two_runs_of_one_cell_and_seed_count_once(claim_of):
+    table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
+    again = table[table["run"] == "batch-s0"].assign(run="batch-s0-with-probes")
+    verdict = judge(claim_of(), pd.concat([table, again], ignore_index=True))
+    assert verdict.n == 3
+    assert verdict.estimate == pytest.approx(judge(claim_of(), table).estimate)
+
+
+def test_a_a_on_noise_is_near_the_nominal_rate(claim_of):
+    """200 arms of 8 seeds: two-sided 5 % at a smallest effect of 0, within 4 standard errors."""
+    rng = np.random.default_rng(0)
+    claim = claim_of(smallest_effect=0)
+    drawn = [dict(enumerate(rng.normal(size=8))) for _ in range(200)]
+    measured = calibrate_arms(claim, drawn)
+    assert measured.num_comparisons == 200 * 70
+    assert abs(measured.rate - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_a_a_counts_splits_and_says_when_not_measured(claim_of):
+    four = calibrate(claim_of(), arms([0.9, 0.8, 0.7, 0.6], [0.1, 0.2, 0.3]))
+    assert four.num_comparisons == 6
+    five = calibrate(claim_of(), arms([0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.2, 0.3]))
+    assert five.num_comparisons == 30
+    few = calibrate(claim_of(), arms([0.9, 0.8, 0.7], [0.1, 0.2, 0.3]))
+    assert str(few) == "not measured (an arm needs 4 seeds)"
+    # halves 0.0, 0.001 against 1.0, 1.002: false in each direction that the rule can claim
+    split = calibrate_arms(claim_of(), [{0: 0.0, 1: 0.001, 2: 1.0, 3: 1.002}])
+    assert (split.num_false, split.num_comparisons) == (1, 6)
+    assert str(pool([four, few, split])) == "8.33 % of 12"
+    assert calibrate_arms(claim_of(), [dict.fromkeys(range(20), 0.0)]).rate == 0.0
+
+
+def test_ledger_end_to_end(tmp_path, claim_of):
+    claims = tmp_path / "claims.yaml"
+    second = {**BASE, "id": "d", "comparison": "less", "scales": ["paper"]}
+    third = {**BASE, "id": "e", "statement": "a | b <script>", "smallest_effect": 0.39}
+    claims.write_text(json.dumps({"claims": [BASE, second, third]}))
+    table = arms([0.90, 0.92, 0.91], [0.50, 0.53, 0.50])
+    digest = claims_hash(claims)
+    content = judge_experiment(
+        claims,
+        table,
+        experiment="demo",
+        scale="smoke",
+        hashes={"batch-s0": digest, "none-s0": None},
+    )
+    assert [claim["id"] for claim in content["claims"]] == ["c", "e"]
+    assert content["claims"][0]["edited_after_run"] is False
+    write_verdicts(tmp_path / "results" / "demo" / "smoke", content)
+    edited = judge_experiment(
+        claims, table, experiment="other", scale="smoke", hashes={"batch-s0": "0" * 64}
+    )
+    assert edited["claims"][0]["edited_after_run"] is True
+    unknown = judge_experiment(claims, table, experiment="other", scale="paper")
+    assert unknown["claims"][0]["edited_after_run"] is None
+    write_verdicts(tmp_path / "results" / "other" / "paper", unknown)
+
+    ledger = write_ledger(tmp_path / "results")
+    assert ledger == json.loads((tmp_path / "results" / "ledger.json").read_text())
+    assert [(c["experiment"], c["id"]) for c in ledger["claims"]] == [
+        ("other", "c"),
+        ("other", "d"),
+        ("other", "e"),
+        ("demo", "c"),
+        ("demo", "e"),
+    ]
+    smoke = ledger["claims"][3:]
+    assert smoke[0]["holm_p_value"] == pytest.approx(2 * smoke[0]["p_value"])
+    assert (smoke[0]["holm_verdict"], smoke[1]["holm_verdict"]) == ("supported", "undecided")
+    text = (tmp_path / "results" / "ledger.md").read_text()
+    assert text == markdown(ledger)
+    assert "5 claims: 2 supported, 1 contradicted, 2 undecided." in text
+    assert "0.4 [0.375, 0.425], n = 3" in text
+    assert "a \\| b &lt;script>" in text
+    assert "not measured (an arm needs 4 seeds)" in text
+    header = next(line for line in text.splitlines() if line.startswith("| claim"))
+    assert header.count("|") == 10
+
+
+def test_empty_and_damaged_ledgers(tmp_path):
+    assert write_ledger(tmp_path)["claims"] == []
+    assert "0 claims" in (tmp_path / "ledger.md").read_text()
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "verdicts.json").write_text("{")
+    with pytest.raises(ValueError, match=r"verdicts\.json is damaged"):
+        collect(tmp_path)
+
+
+def test_pooled_without_measurements():
+    missing = Calibration(rate=None, num_false=0, num_comparisons=0, reason="x")
+    assert pool([missing]).rate is None
