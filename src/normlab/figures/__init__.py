@@ -1,0 +1,1 @@
+"""Figures from tidy tables alone: DataFrame in, Figure out."""

@@ -1,0 +1,180 @@
+"""A figure with its data: figure.png, .svg, .pdf, table.parquet and manifest.json in one folder.
+
+The five files together stay below 1 MB, so that they can be committed; where they would not, the
+table is thinned and lines are rasterized, and the manifest says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normlab.analysis.values import runs_of
+from normlab.figures.style import styled
+from normlab.records.files import write_json_whole, write_whole
+
+LIMIT_BYTES = 1_000_000
+TABLE_BYTES = 450_000
+VECTOR_BYTES = 180_000
+"""Most bytes of the table, and of each vector picture, before they are made smaller."""
+
+# no dates and no versions: the same figure gives the same bytes
+_METADATA: Mapping[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def save(
+    figure: Figure | Callable[[pd.DataFrame], Figure],
+    folder: Path,
+    table: pd.DataFrame,
+    *,
+    name: str = "figure",
+    primary: bool = True,
+    provenance: Mapping[str, Mapping[str, Any]] | None = None,
+    missing: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Write a figure and what it was drawn from; returns the manifest.
+
+    Args:
+        figure: drawn already, or a function of the table. With a function the figure is drawn from
+            the very table that is stored, and can be drawn again from it exactly.
+        folder: made where missing; files there are replaced, each whole.
+        name: of the pictures.
+        primary: whether table and manifest are the folder's table.parquet and manifest.json; those
+            of further figures in the folder are NAME.parquet and NAME.json.
+        provenance: per run, what it carries: `commit`, `data_checksum`, … Default: the table's
+            columns of these names.
+        missing: what the figure lacks, in words ("6 runs missing").
+    """
+    stored, thinned = compact(table)
+    if callable(figure):
+        figure = figure(stored)
+    pictures, notes = _pictures(figure)
+    table_name = "table.parquet" if primary else f"{name}.parquet"
+    content = {f"{name}.{kind}": data for kind, data in pictures.items()}
+    content[table_name] = _parquet(stored)
+    manifest = {
+        "runs": sorted(map(str, table["run"].unique())) if len(table) else [],
+        "cells": _cells(table),
+        **_carried(table, provenance),
+        "missing": list(missing),
+        "table_sha256": table_hash(stored),
+        "num_rows": len(stored),
+        "made_smaller": [*thinned, *notes],
+        "files": {
+            file: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for file, data in content.items()
+        },
+    }
+    for file, data in content.items():
+        write_whole(folder / file, data)
+    write_json_whole(folder / ("manifest.json" if primary else f"{name}.json"), manifest)
+    return manifest
+
+
+def compact(
+    table: pd.DataFrame, limit_bytes: int = TABLE_BYTES
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The table with fewer steps a series, until its Parquet file fits; and what was done.
+
+    Every series (run, metric, layer) keeps its first and last step and the same number of steps
+    evenly between.
+    """
+    if len(table) == 0 or len(_parquet(table)) <= limit_bytes:
+        return table, ()
+    series = table.groupby(["run", "metric", "layer"], dropna=False, sort=False)
+    position = series.cumcount().to_numpy(dtype=np.int64)
+    length = series["step"].transform("size").to_numpy(dtype=np.int64)
+    most = int(length.max())
+    while True:
+        most = max(2, int(most * 0.75))
+        # a position is kept where the evenly spaced grid of `most` points moves on
+        span = np.maximum(length - 1, 1)
+        cell = position * (most - 1) // span
+        before = (position - 1) * (most - 1) // span
+        kept = table[(length <= most) | (cell != before) | (position == 0)]
+        if most == 2 or len(_parquet(kept)) <= limit_bytes:
+            note = (
+                f"table thinned to at most {most} steps a series, {len(kept)} of {len(table)} rows"
+            )
+            return kept.reset_index(drop=True), (note,)
+
+
+def table_hash(table: pd.DataFrame) -> str:
+    """sha256 (hex) of a table's columns and values; the order of rows and columns does not count,
+    nor do index and file format."""
+    columns = sorted(map(str, table.columns))
+    text = table[columns].to_csv(index=False, float_format="%.17g", lineterminator="\n")
+    header, *lines = text.splitlines()
+    return hashlib.sha256("\n".join([header, *sorted(lines)]).encode()).hexdigest()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def _pictures(figure: Figure) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    pictures = {kind: _picture(figure, kind) for kind in ("png", "svg", "pdf")}
+    if max(len(pictures["svg"]), len(pictures["pdf"])) <= VECTOR_BYTES:
+        return pictures, ()
+    for axis in figure.axes:
+        for artist in (*axis.lines, *axis.collections):
+            artist.set_rasterized(True)
+    for kind in ("svg", "pdf"):
+        pictures[kind] = _picture(figure, kind)
+    return pictures, ("lines rasterized in the vector pictures",)
+
+
+def _picture(figure: Figure, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    with styled():
+        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
+    return buffer.getvalue()
+
+
+def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """n of every point: the seeds of each cell and how they ended."""
+    if not len(table):
+        return []
+    cells = []
+    for cell, runs in runs_of(table).groupby("cell", sort=True):
+        outcomes = Counter(map(str, runs["outcome"])) if "outcome" in runs else Counter()
+        cells.append(
+            {
+                "cell": str(cell),
+                "n": int(runs["seed"].nunique()),
+                "seeds": sorted(int(seed) for seed in runs["seed"].unique()),
+                "outcomes": dict(sorted(outcomes.items())),
+            }
+        )
+    return cells
+
+
+def _carried(
+    table: pd.DataFrame, provenance: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, list[str]]:
+    """Distinct commits and data checksums of the runs."""
+    if provenance is None:
+        own = [key for key in ("commit", "data_checksum") if key in table]
+        records = runs_of(table)[own].to_dict("records") if len(table) and own else []
+        rows = [{str(key): value for key, value in record.items()} for record in records]
+    else:
+        drawn = set(map(str, table["run"].unique())) if len(table) else set()
+        rows = [dict(carried) for run, carried in provenance.items() if run in drawn]
+    return {
+        f"{key}s": sorted({str(row[key]) for row in rows if not pd.isna(row.get(key))})
+        for key in ("commit", "data_checksum")
+    }

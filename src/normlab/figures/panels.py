@@ -1,0 +1,398 @@
+"""The panels of a figure: lines, intervals, marks, references, and the legend they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from normlab.analysis.values import kind_of
+from normlab.figures.points import Points
+from normlab.figures.style import (
+    DIVERGED_MARKER,
+    PUBLISHED_COLOR,
+    REFERENCE_COLOR,
+    Look,
+    axis_text,
+    dashes,
+    level_texts,
+    looks,
+    ordered,
+)
+
+PANEL_INCHES = (3.1, 2.35)
+LEGEND_INCHES = 1.7
+MARKERS_A_LINE = 8
+"""About as many points of a curve carry a marker; all do where x is a factor."""
+
+_MARK = "mark of an outcome"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A labelled line across every panel: chance level, 2/lr."""
+
+    value: float
+    label: str
+    axis: Literal["x", "y"] = "y"
+
+
+class Panels:
+    """Draws panels that share one metric and one scale; remembers what the legend must explain."""
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        points: Points,
+        *,
+        x: str,
+        y: str,
+        hue: str | None,
+        style: str | None = None,
+    ) -> None:
+        self.table, self.points = table, points
+        self.x, self.y, self.hue, self.style = x, y, hue, style
+        self.hues = levels_of(points.members, hue)
+        self.styles = levels_of(points.members, style)
+        self.looks = looks(hue, self.hues) if hue else {None: Look(color="#0072b2")}
+        self.dashes = dashes(self.styles) if style else {None: ()}
+        self.groups = [
+            column
+            for column in points.members.columns
+            if column not in ("run", "cell", "seed", "outcome")
+        ]
+        self.axes: list[Axes] = []
+        self.has_diverged = self.has_stuck = False
+        self.categories: list[Any] | None = None
+        if x != "step":
+            levels = ordered(x, list(points.means["x"].unique()))
+            if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
+                self.categories = levels
+
+    def draw(
+        self,
+        axis: Axes,
+        chosen: dict[str, Any],
+        references: Sequence[Reference],
+        published: pd.DataFrame | None,
+    ) -> None:
+        self.axes.append(axis)
+        means, marks = where(self.points.means, chosen), where(self.points.marks, chosen)
+        for hue_level in self.hues:
+            look = self.looks[hue_level]
+            for style_level in self.styles:
+                own = {f: v for f, v in ((self.hue, hue_level), (self.style, style_level)) if f}
+                line = where(means, own)
+                if self.categories is not None:
+                    places = line["x"].map(self._position) + self._aside(hue_level)
+                    line = line.assign(x=places).sort_values("x")
+                if len(line):
+                    dash = self.dashes[style_level] if self.style else look.dash
+                    self._line(axis, line, look, dash)
+                self._marks(axis, where(marks, own), look, self._aside(hue_level))
+        if kind_of(self.y) == "accuracy" and "chance" in self.table:
+            for level in sorted(self.table["chance"].dropna().unique()):
+                draw_reference(axis, Reference(value=float(level), label="chance"))
+        for reference in references:
+            draw_reference(axis, reference)
+        if published is not None:
+            self._published(axis, where(published, chosen))
+
+    def _line(self, axis: Axes, line: pd.DataFrame, look: Look, dash: tuple[float, ...]) -> None:
+        if self.x == "step":
+            line = _broken(line)
+        x, mean = line["x"].to_numpy(dtype=float), line["mean"].to_numpy(dtype=float)
+        low, high = line["low"].to_numpy(dtype=float), line["high"].to_numpy(dtype=float)
+        style = Look(color=look.color, dash=dash).linestyle
+        marker = look.marker
+        if self.x == "step":
+            axis.fill_between(x, low, high, color=look.color, alpha=0.17, linewidth=0)
+        else:
+            known = ~np.isnan(low)
+            error = np.stack([mean - low, high - mean])[:, known]
+            axis.errorbar(
+                x[known],
+                mean[known],
+                error,
+                fmt="none",
+                ecolor=look.color,
+                elinewidth=1.2,
+                capsize=2.5,
+            )
+        if self.categories is not None:
+            style = "none"
+        axis.plot(
+            x,
+            mean,
+            color=look.color,
+            linestyle=style,
+            marker=marker,
+            markersize=4.5,
+            markevery=max(1, len(x) // MARKERS_A_LINE) if self.x == "step" else 1,
+            markeredgecolor=look.color if marker == "x" else "white",
+            markeredgewidth=0.5,
+        )
+
+    def _marks(self, axis: Axes, marks: pd.DataFrame, look: Look, aside: float) -> None:
+        for outcome in ("diverged", "stuck"):
+            own = marks[marks["outcome"] == outcome]
+            if not len(own):
+                continue
+            diverged = outcome == "diverged"
+            self.has_diverged |= diverged
+            self.has_stuck |= not diverged
+            x = own["x"] if self.categories is None else own["x"].map(self._position) + aside
+            axis.plot(
+                x.to_numpy(dtype=float),
+                own["y"].to_numpy(dtype=float),
+                **mark_style(diverged, look.color),
+                clip_on=False,
+                zorder=5,
+                gid=_MARK,
+            )
+
+    def _published(self, axis: Axes, published: pd.DataFrame) -> None:
+        for level in self.hues:
+            own = published
+            color = PUBLISHED_COLOR
+            if self.hue and self.hue in published:
+                own, color = where(published, {self.hue: level}), self.looks[level].color
+            x = own["x"].map(self._position) if self.categories is not None else own["x"]
+            axis.plot(x, own["y"], **_published_style(color), zorder=6)
+
+    def _aside(self, hue_level: Any) -> float:
+        """How far beside its category a hue is drawn, so that intervals do not overlap."""
+        if self.categories is None:
+            return 0.0
+        return 0.6 * ((self.hues.index(hue_level) + 0.5) / len(self.hues) - 0.5)
+
+    def _position(self, level: Any) -> float:
+        assert self.categories is not None
+        return float(self.categories.index(level))
+
+    def scale(self) -> None:
+        """Set limits, logarithmic where values spread over decades; all panels share them."""
+        axis = self.axes[0]
+        drawn = self.points.means
+        bottom, top, logarithmic = self.view()
+        if logarithmic:
+            axis.set_yscale("log")
+        axis.set_ylim(bottom, top)
+        for one in self.axes:
+            for line in one.lines:
+                # a value off the panel is marked at its edge
+                if line.get_gid() == _MARK:
+                    line.set_ydata(np.clip(line.get_ydata(), bottom, top))
+        if self.categories is not None:
+            axis.set_xticks(
+                range(len(self.categories)), list(level_texts(self.categories).values())
+            )
+            axis.set_xlim(-0.5, len(self.categories) - 0.5)
+        elif self.x != "step":
+            levels = np.unique(drawn["x"].to_numpy(dtype=float))
+            if spans(levels, 20):
+                axis.set_xscale("log")
+        else:
+            axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+
+    def view(self) -> tuple[float, float, bool]:
+        """Limits that show every mean, and as much of the intervals as does not squash them."""
+        low, high = self.points.view
+        if self.points.logarithmic:
+            return low / 2, high * 2, True
+        means = self.points.means
+        known = means.dropna(subset=["low"])
+        span = max(high - low, 1e-9 + 0.05 * abs(high))
+        bottom = max(min(low, known["low"].min()), low - 0.4 * span) if len(known) else low
+        top = min(max(high, known["high"].max()), high + 0.4 * span) if len(known) else high
+        if kind_of(self.y) == "accuracy":
+            bottom, top = max(bottom, 0.0), min(top, 1.0)
+            if "chance" in self.table and self.table["chance"].notna().any():
+                bottom = min(bottom, float(self.table["chance"].min()))
+        pad = 0.05 * max(top - bottom, 1e-9)
+        return bottom - pad, top + pad, False
+
+    def y_text(self) -> str:
+        text = axis_text(self.y)
+        if self.points.layers_averaged:
+            text += f"\nmean of {self.points.layers_averaged} layers"
+        if self.points.logarithmic:
+            text += "\ngeometric mean"
+        if self.points.window_steps > 1:
+            text += f"\nmean of {self.points.window_steps} steps"
+        if self.x != "step":
+            text = f"final {text}"
+        return text
+
+    def legend_handles(self, published: bool, intervals: str) -> list[Line2D]:
+        handles: list[Line2D] = []
+        if self.hue:
+            names = level_texts(self.hues)
+            for level in self.hues:
+                look = self.looks[level]
+                own = where(self.points.members, {self.hue: level})
+                handles.append(
+                    Line2D(
+                        [],
+                        [],
+                        color=look.color,
+                        linestyle="-" if self.style else look.linestyle,
+                        marker=look.marker,
+                        markersize=4.5,
+                        label=f"{names[level]}  {count_text(own, self.groups)}",
+                    )
+                )
+        else:
+            handles.append(
+                Line2D(
+                    [],
+                    [],
+                    color="#0072b2",
+                    label=f"mean  {count_text(self.points.members, self.groups)}",
+                )
+            )
+        if self.style:
+            handles.append(_heading(self.style))
+            texts = level_texts(self.styles)
+            handles += [
+                Line2D(
+                    [],
+                    [],
+                    color="#444444",
+                    linestyle=Look(color="", dash=self.dashes[level]).linestyle,
+                    label=texts[level],
+                )
+                for level in self.styles
+            ]
+        handles.append(_heading(""))
+        known = self.points.means["low"].notna().any()
+        text = f"{intervals}: 95 % interval\nover n seeds"
+        handles.append(_heading(text if known else "one seed: no interval"))
+        if self.has_diverged:
+            handles.append(Line2D([], [], label="diverged", **mark_style(True, "#444444")))
+        if self.has_stuck:
+            handles.append(Line2D([], [], label="stuck", **mark_style(False, "#444444")))
+        if published:
+            handles.append(Line2D([], [], label="published", **_published_style(PUBLISHED_COLOR)))
+        return handles
+
+
+def count_text(members: pd.DataFrame, groups: Sequence[str]) -> str:
+    """ "n=3", "n=2-3", with what diverged or got stuck, and how many cells a mean holds."""
+    grouped = members.groupby(list(groups), dropna=False) if groups else [((), members)]
+    seeds = [int(own["seed"].nunique()) for _, own in grouped]
+    low, high = min(seeds), max(seeds)
+    text = f"n={low}" if low == high else f"n={low}-{high}"
+    if (cells := max(int(own["cell"].nunique()) for _, own in grouped)) > 1:
+        text += f", mean of {cells} cells"
+    runs = members.drop_duplicates("run")["outcome"]
+    counts = {word: int((runs == word).sum()) for word in ("diverged", "stuck")}
+    odd = [f"{count} {word}" for word, count in counts.items() if count]
+    if not odd:
+        return text
+    return f"{text}{' ' if len(text) < 10 else chr(10)}({', '.join(odd)})"
+
+
+def levels_of(frame: pd.DataFrame, factor: str | None) -> list[Any]:
+    if factor is None:
+        return [None]
+    return ordered(factor, list(frame[factor].unique()))
+
+
+def where(frame: pd.DataFrame, chosen: dict[str, Any]) -> pd.DataFrame:
+    for factor, level in chosen.items():
+        if factor in frame:
+            column = frame[factor]
+            frame = frame[column.isna() if pd.isna(level) else column == level]
+    return frame
+
+
+def spans(values: np.ndarray[Any, Any], ratio: float) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite) and finite.min() > 0 and finite.max() / finite.min() > ratio)
+
+
+def draw_reference(axis: Axes, reference: Reference) -> None:
+    settings: dict[str, Any] = {
+        "color": REFERENCE_COLOR,
+        "linewidth": 0.9,
+        "linestyle": (0, (1, 1.5)),
+        "zorder": 1,
+    }
+    text: dict[str, Any] = {"color": REFERENCE_COLOR, "fontsize": 7}
+    if reference.axis == "y":
+        axis.axhline(reference.value, **settings)
+        axis.annotate(
+            reference.label,
+            (1, reference.value),
+            xycoords=("axes fraction", "data"),
+            xytext=(-1, 1.5),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            **text,
+        )
+        return
+    axis.axvline(reference.value, **settings)
+    axis.annotate(
+        reference.label,
+        (reference.value, 1),
+        xycoords=("data", "axes fraction"),
+        xytext=(2, -1),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        **text,
+    )
+
+
+def mark_style(diverged: bool, color: str) -> dict[str, Any]:
+    if diverged:
+        shape = {"marker": DIVERGED_MARKER, "markersize": 7.5, "markeredgewidth": 1.8}
+    else:
+        shape = {"marker": "o", "markersize": 9, "markeredgewidth": 1.3, "markerfacecolor": "none"}
+    return {"linestyle": "none", "markeredgecolor": color, **shape}
+
+
+def _published_style(color: str) -> dict[str, Any]:
+    return {
+        "linestyle": (0, (1, 1)),
+        "linewidth": 1.0,
+        "color": color,
+        "marker": "D",
+        "markersize": 5.5,
+        "markerfacecolor": "white",
+        "markeredgecolor": color,
+        "markeredgewidth": 1.2,
+    }
+
+
+def _heading(text: str) -> Line2D:
+    return Line2D([], [], color="none", label=text)
+
+
+def _broken(line: pd.DataFrame) -> pd.DataFrame:
+    """A gap where seeds drop out: the mean of fewer seeds is another one, its jump no result."""
+    fewer = line["n"].diff() < 0
+    if not fewer.any():
+        return line
+    gaps = line[fewer].assign(mean=np.nan, low=np.nan, high=np.nan)
+    # a stable sort keeps each gap before its point
+    return pd.concat([gaps, line]).sort_values("x", kind="stable")
+
+
+def legend(figure: Figure, panels: Panels, intervals: str, *, published: bool = False) -> None:
+    """The figure's one legend, right of all panels."""
+    figure.legend(
+        handles=panels.legend_handles(published, intervals),
+        title=panels.hue,
+        loc="outside right upper",
+        alignment="left",
+    )

@@ -1,0 +1,210 @@
+"""From the tidy table to the points of a figure: means with 95 % intervals over seeds.
+
+Where a group of the figure holds several cells, they are averaged within each seed first: n counts
+seeds, never cells times seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from normlab.analysis.statistics import CONFIDENCE
+from normlab.analysis.values import divergence_steps, is_metric, kind_of, runs_of
+from normlab.figures.style import require
+
+MOST_STEPS = 300
+"""Curves with more steps than this are averaged over windows of equal length."""
+
+DECADES = 30
+"""Positive values spread by more than this factor are shown on a logarithmic axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Points:
+    """`means`: the group columns, x, mean, low, high (NaN without interval), n. `marks`: one row
+    for each diverged or stuck run: the group columns, run, outcome, x, y (last finite value).
+    `members`: the runs of each group: the group columns, run, cell, seed, outcome.
+    `view`: least and greatest mean without diverged runs, whose last values would hide the rest.
+    `logarithmic`: positive values over decades; means and intervals are then of their logarithms
+    (geometric means), as the interval of an arithmetic mean would reach below zero.
+    """
+
+    means: pd.DataFrame
+    marks: pd.DataFrame
+    members: pd.DataFrame
+    view: tuple[float, float]
+    logarithmic: bool = False
+    window_steps: int = 1
+    layers_averaged: int = 0
+
+
+def factors_of(table: pd.DataFrame) -> list[str]:
+    """The columns that describe a run, plus `layer`."""
+    fixed = {"run", "step", "metric", "value"}
+    return [str(column) for column in table.columns if column not in fixed]
+
+
+def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The table with "unset" where one of `factors` is missing for a run.
+
+    Raises:
+        ValueError: if one of them is not in the table; the nearest is named.
+    """
+    for factor in factors:
+        if factor in ("layer", "step"):
+            continue
+        require(factor, factors_of(table), "factor")
+        if table[factor].isna().any():
+            column = table[factor].astype(object)
+            table = table.assign(**{factor: column.where(column.notna(), "unset")})
+    return table
+
+
+def curve_points(table: pd.DataFrame, metric: str, groups: Sequence[str]) -> Points:
+    """A metric over steps.
+
+    After divergence accuracy counts as chance where the table's column `chance` says it; any other
+    metric ends there, and the mean goes on over the runs that remain.
+    """
+    rows, layers_averaged = _metric_rows(table, metric, groups)
+    steps = np.unique(rows["step"].to_numpy())
+    before, rows = _after_divergence(rows, table, metric, steps)
+    window = -(-len(steps) // MOST_STEPS)
+    marks = _marks(before, groups, "step")
+    if window > 1:
+        width = window * float(np.median(np.diff(steps)))
+        start = np.floor(rows["step"] / width) * width
+        # a window is drawn at its middle, and the last no farther than the last step
+        middle = (start + (width - 1) / 2).clip(upper=float(steps[-1]))
+        rows = rows.assign(step=middle)
+        window = round(width)
+    return _points(rows, marks, metric, groups, "step", window, layers_averaged)
+
+
+def final_points(table: pd.DataFrame, metric: str, x: str, groups: Sequence[str]) -> Points:
+    """A metric's last value over the levels of a factor `x` (diverged: see `curve_points`)."""
+    every = [*groups, x]
+    rows, layers_averaged = _metric_rows(table, metric, every)
+    _, rows = _after_divergence(rows, table, metric, np.unique(rows["step"].to_numpy()))
+    keys = ["run"] + (["layer"] if "layer" in every else [])
+    rows = rows.sort_values("step").drop_duplicates(keys, keep="last")
+    marks = _marks(rows, groups, x)
+    return _points(rows, marks, metric, groups, x, 1, layers_averaged)
+
+
+def _points(
+    rows: pd.DataFrame,
+    marks: pd.DataFrame,
+    metric: str,
+    groups: Sequence[str],
+    x: str,
+    window_steps: int,
+    layers_averaged: int,
+) -> Points:
+    view = _view(rows, groups, x)
+    logarithmic = (
+        kind_of(metric) != "accuracy"
+        and view[1] > DECADES * view[0] > 0
+        and bool((rows["value"] > 0).all())
+    )
+    if logarithmic:
+        means = _means(rows.assign(value=np.log(rows["value"])), groups, x)
+        means[["mean", "low", "high"]] = np.exp(means[["mean", "low", "high"]])
+    else:
+        means = _means(rows, groups, x)
+    return Points(
+        means=means,
+        marks=marks,
+        members=_members(rows, groups if x == "step" else [*groups, x]),
+        view=view,
+        logarithmic=logarithmic,
+        window_steps=window_steps,
+        layers_averaged=layers_averaged,
+    )
+
+
+def _metric_rows(
+    table: pd.DataFrame, metric: str, groups: Sequence[str]
+) -> tuple[pd.DataFrame, int]:
+    metric_names = sorted(map(str, table["metric"].unique()))
+    chosen = is_metric(table, metric)
+    if not chosen.any():
+        require(metric, metric_names, "metric")
+    rows = table[chosen].dropna(subset=["value"])
+    rows = rows.assign(value=rows["value"].astype(np.float64))
+    if "layer" in groups or not rows["layer"].notna().any():
+        return rows, 0
+    num_layers = int(rows["layer"].nunique())
+    if num_layers == 1:
+        return rows, 0
+    means = rows.groupby(["run", "step"], sort=False)["value"].transform("mean")
+    return rows.assign(value=means).drop_duplicates(["run", "step"]), num_layers
+
+
+def _after_divergence(
+    rows: pd.DataFrame, table: pd.DataFrame, metric: str, steps: np.ndarray[Any, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows before divergence, and these with what counts after it."""
+    divergences = divergence_steps(table)
+    if not divergences:
+        finite = rows[np.isfinite(rows["value"])]
+        return finite, finite
+    end = rows["run"].map(divergences).astype(float).fillna(np.inf)
+    kept = rows[(rows["step"] < end) & np.isfinite(rows["value"])]
+    if kind_of(metric) != "accuracy" or "chance" not in table:
+        return kept, kept
+    runs = runs_of(table)
+    filled = []
+    for run in runs[runs["run"].isin(list(divergences))].to_dict("records"):
+        later = steps[steps >= divergences[str(run["run"])]]
+        own = {str(key): value for key, value in run.items()}
+        filled.append(
+            pd.DataFrame({**own, "step": later, "metric": metric, "value": own["chance"]})
+        )
+    return kept, pd.concat([kept, *(one for one in filled if len(one))], ignore_index=True)
+
+
+def _means(rows: pd.DataFrame, groups: Sequence[str], x: str) -> pd.DataFrame:
+    keys = [*groups, x]
+    by_seed = rows.groupby([*keys, "seed"], dropna=False, sort=False)["value"].mean()
+    over = by_seed.groupby(level=list(range(len(keys))), dropna=False, sort=True)
+    means = over.agg(["mean", "std", "count"]).reset_index()
+    means.columns = pd.Index([*groups, "x", "mean", "std", "n"])
+    count = means["n"].to_numpy(dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        quantile = special.stdtrit(np.where(count > 1, count - 1, np.nan), 0.5 + CONFIDENCE / 2)
+        half = quantile * means["std"].to_numpy(dtype=np.float64) / np.sqrt(count)
+    return means.assign(low=means["mean"] - half, high=means["mean"] + half).drop(columns="std")
+
+
+def _marks(rows: pd.DataFrame, groups: Sequence[str], x: str) -> pd.DataFrame:
+    columns = [*groups, "run", "outcome", "x", "y"]
+    if "outcome" not in rows:
+        return pd.DataFrame(columns=columns)
+    odd = rows[rows["outcome"].isin(["diverged", "stuck"])]
+    keys = ["run", *([c for c in ("layer",) if c in groups])]
+    last = odd.sort_values("step").drop_duplicates(keys, keep="last")
+    renamed = last.assign(x=last[x], y=last["value"])
+    return renamed[columns].reset_index(drop=True)
+
+
+def _members(rows: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    members = rows.drop_duplicates(["run", *groups])
+    if "outcome" not in members:
+        members = members.assign(outcome="trained")
+    return members[list(dict.fromkeys([*groups, "run", "cell", "seed", "outcome"]))]
+
+
+def _view(rows: pd.DataFrame, groups: Sequence[str], x: str) -> tuple[float, float]:
+    calm = rows[rows["outcome"] != "diverged"] if "outcome" in rows else rows
+    if calm.empty:
+        # nothing but diverged runs: where they came from
+        calm = rows[rows["step"] == rows["step"].min()]
+    means = _means(calm, groups, x)["mean"]
+    return float(means.min()), float(means.max())

@@ -1,0 +1,108 @@
+"""A paper's figure: panels of different metrics and selections, laid out as the paper has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normlab.analysis.values import matches
+from normlab.figures.panels import LEGEND_INCHES, PANEL_INCHES, Panels, Reference, legend
+from normlab.figures.points import curve_points, final_points, labelled
+from normlab.figures.style import axis_text, styled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One panel: a metric over steps, or its last value over a factor, of some of the runs."""
+
+    y: str
+    """A metric, `ics/l2/conv5` for one layer."""
+    x: str = "step"
+    where: Mapping[str, Any] = field(default_factory=dict)
+    """Factors and the value, or list of values, they must have."""
+    title: str = ""
+    references: Sequence[Reference] = ()
+    published: pd.DataFrame | None = None
+    """The paper's points: columns x, y, and the hue."""
+
+
+def sheet(
+    table: pd.DataFrame,
+    rows: Sequence[Sequence[Panel | None]],
+    *,
+    hue: str = "norm",
+    title: str | None = None,
+    wide: float = 1.0,
+) -> Figure:
+    """Lay panels out in rows; each has its own scales, all share the legend of `hue`.
+
+    A panel whose runs or metric are not there yet is left empty and says so.
+
+    Args:
+        rows: equally long; None leaves a gap.
+        wide: multiplies the panels' width.
+    """
+    table = labelled(table, [hue])
+    num_columns = max(len(row) for row in rows)
+    width, height = PANEL_INCHES
+    figure_size = (width * wide * num_columns + LEGEND_INCHES, height * len(rows) + 0.35)
+    with styled():
+        figure = Figure(figsize=figure_size)
+        axes = figure.subplots(len(rows), num_columns, squeeze=False)
+        drawn: list[Panels] = []
+        for row, own_axes in zip(rows, axes, strict=True):
+            for panel, axis in zip(row, own_axes, strict=True):
+                if panel is None:
+                    axis.set_visible(False)
+                    continue
+                axis.set_title(panel.title)
+                axis.set_xlabel(axis_text(panel.x))
+                selected = _selected(table, panel)
+                if selected.empty:
+                    axis.set_ylabel(axis_text(panel.y))
+                    axis.text(
+                        0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777"
+                    )
+                    continue
+                drawn.append(_draw(axis, selected, panel, hue))
+        if drawn:
+            fullest = max(drawn, key=lambda panels: len(panels.hues))
+            fullest.has_diverged = any(panels.has_diverged for panels in drawn)
+            fullest.has_stuck = any(panels.has_stuck for panels in drawn)
+            published = any(panel and panel.published is not None for row in rows for panel in row)
+            over_steps = {panels.x == "step" for panels in drawn}
+            intervals = {True: "bands", False: "bars"}
+            kinds = ", ".join(intervals[kind] for kind in sorted(over_steps, reverse=True))
+            legend(figure, fullest, kinds, published=published)
+        if title:
+            figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _selected(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    metric, _, layer = panel.y.rpartition("/")
+    of_metric = (table["metric"] == panel.y) | (
+        (table["metric"] == metric) & (table["layer"] == layer)
+    )
+    for factor, value in panel.where.items():
+        wanted = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if factor not in table:
+            return table.iloc[:0]
+        table = table[matches(table[factor], wanted)]
+    return table if of_metric.reindex(table.index).any() else table.iloc[:0]
+
+
+def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str) -> Panels:
+    if panel.x == "step":
+        points = curve_points(table, panel.y, [hue])
+    else:
+        points = final_points(table, panel.y, panel.x, [hue])
+    panels = Panels(table, points, x=panel.x, y=panel.y, hue=hue)
+    panels.draw(axis, {}, panel.references, panel.published)
+    panels.scale()
+    axis.set_ylabel(panels.y_text())
+    return panels

@@ -1,0 +1,370 @@
+"""Figures: what is drawn, in which words and colours; manifests; sizes; the same bytes."""
+
+import hashlib
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from normlab.analysis import statistics
+from normlab.figures import comparison as comparison_module
+from normlab.figures.comparison import comparison
+from normlab.figures.curves import plot
+from normlab.figures.manifest import LIMIT_BYTES, compact, save, table_hash
+from normlab.figures.panels import Reference
+from normlab.figures.points import curve_points, final_points
+from normlab.figures.style import NORM_LOOKS, level_texts, looks, ordered
+
+NORMS = [
+    "none",
+    "batch",
+    "batch_noisy",
+    "noise",
+    "batch_ghost",
+    "batch_renorm",
+    "layer",
+    "instance",
+    "group",
+    "rms",
+    "lp",
+    "batch_channel",
+]
+
+
+def table_of(norms=("none", "batch"), factors=None, seeds=(0, 1, 2), layers=(), outcome=None):
+    """Runs of 21 evaluations and 200 steps; accuracy at step t is exactly t / 200 + seed / 100."""
+    factors, rows = factors or {}, []
+    for norm, *levels in itertools.product(norms, *factors.values()):
+        given = dict(zip(factors, levels, strict=True))
+        cell = "-".join(map(str, [norm, *levels]))
+        for seed in seeds:
+            own = outcome(norm, seed) if outcome else "trained"
+            base = {"run": f"{cell}-s{seed}", "cell": cell, "seed": seed, "norm": norm, **given}
+            base |= {"outcome": own, "state": "finished", "chance": 0.1, "layer": None}
+            end = 101 if own == "diverged" else 201
+            for step in range(0, end, 10):
+                value = step / 200 + seed / 100
+                rows.append({**base, "step": step, "metric": "test/accuracy", "value": value})
+                for depth, layer in enumerate(layers):
+                    ics = 10.0**depth * (1 + seed)
+                    row = {"step": step, "metric": "ics/l2", "layer": layer, "value": ics}
+                    rows.append({**base, **row})
+            for step in range(end - 1):
+                loss = 2.3 - step / 100 + seed / 100
+                rows.append({**base, "step": step, "metric": "train/loss", "value": loss})
+            if own == "diverged":
+                row = {"step": 100, "metric": "train/loss", "value": float("nan")}
+                rows.append({**base, **row})
+    return pd.DataFrame(rows)
+
+
+def texts(figure):
+    """Every text of a figure: titles, labels, legend, annotations."""
+    found = [text.get_text() for text in figure.findobj(lambda one: hasattr(one, "get_text"))]
+    return "\n".join(found)
+
+
+def test_curve_points_are_means_with_student_intervals():
+    points = curve_points(table_of(), "test/accuracy", ["norm"]).means
+    row = points[(points["norm"] == "batch") & (points["x"] == 100)].iloc[0]
+    reference = statistics.mean_interval([0.5, 0.51, 0.52])
+    assert (row["mean"], row["n"]) == (pytest.approx(0.51), 3)
+    assert (row["low"], row["high"]) == pytest.approx((reference.low, reference.high))
+
+
+def test_one_seed_has_no_interval():
+    points = curve_points(table_of(seeds=(0,)), "test/accuracy", ["norm"]).means
+    assert points["low"].isna().all()
+    assert "one seed: no interval" in texts(plot(table_of(seeds=(0,)), hue="norm"))
+
+
+def test_cells_are_averaged_within_a_seed_so_that_n_counts_seeds():
+    table = table_of(factors={"optimizer.lr": [0.1, 0.5]})
+    assert set(curve_points(table, "test/accuracy", ["norm"]).means["n"]) == {3}
+    assert "n=3, mean of 2 cells" in texts(plot(table, hue="norm"))
+
+
+def test_diverged_runs_count_as_chance_in_accuracy_and_end_in_loss():
+    table = table_of(outcome=lambda norm, seed: "diverged" if norm == "none" else "trained")
+    accuracy = curve_points(table, "test/accuracy", ["norm"])
+    late = accuracy.means[(accuracy.means["norm"] == "none") & (accuracy.means["x"] >= 100)]
+    assert late["mean"].tolist() == pytest.approx([0.1] * 11)
+    marks = accuracy.marks
+    assert (marks["x"].unique().tolist(), marks["outcome"].unique().tolist()) == (
+        [90],
+        ["diverged"],
+    )
+    loss = curve_points(table, "train/loss", ["norm"]).means
+    assert loss[loss["norm"] == "none"]["x"].max() == 99
+    assert "none  n=3 (3 diverged)" in texts(plot(table, hue="norm"))
+    assert final_points(table, "test/accuracy", "norm", []).means["mean"].tolist() == (
+        pytest.approx([1.01, 0.1])
+    )
+
+
+def test_an_exploding_run_does_not_squash_the_panel():
+    table = table_of(outcome=lambda norm, seed: "diverged" if norm == "none" else "trained")
+    exploding = (
+        (table["norm"] == "none") & (table["metric"] == "train/loss") & (table["step"] == 99)
+    )
+    table.loc[exploding, "value"] = 1e30
+    axis = plot(table, y="train/loss", hue="norm").axes[0]
+    assert axis.get_ylim()[1] < 4
+    mark = next(line for line in axis.lines if line.get_gid() is not None)
+    assert mark.get_ydata() == pytest.approx([axis.get_ylim()[1]] * 3)
+
+
+def test_a_line_has_a_gap_where_seeds_drop_out():
+    table = table_of(
+        outcome=lambda norm, seed: "diverged" if (norm, seed) == ("none", 2) else "trained"
+    )
+    axis = plot(table, y="train/loss", hue="norm").axes[0]
+    gaps = [
+        int(np.isnan(np.asarray(line.get_ydata(), dtype=float)).sum()) for line in axis.lines[:2]
+    ]
+    assert sorted(gaps) == [0, 1]
+
+
+def test_long_curves_are_averaged_over_windows_and_say_so():
+    steps = np.arange(3000)
+    rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
+    table = pd.DataFrame({**rows, "layer": None, "value": steps.astype(float), "norm": "batch"})
+    points = curve_points(table, "train/loss", ["norm"])
+    assert (points.window_steps, len(points.means)) == (10, 300)
+    assert points.means["mean"].iloc[0] == points.means["x"].iloc[0] == 4.5
+    assert "mean of 10 steps" in texts(plot(table, y="train/loss"))
+
+
+def test_layers_are_panels_in_the_networks_order_or_averaged():
+    table = table_of(layers=("conv2", "conv10", "conv3"))
+    figure = plot(table, y="ics/l2", hue="norm", col="layer")
+    assert [axis.get_title() for axis in figure.axes] == ["conv2", "conv3", "conv10"]
+    assert figure.axes[0].get_yscale() == "log"
+    assert "geometric mean" in texts(figure)
+    assert "mean of 3 layers" in texts(plot(table, y="ics/l2", hue="norm"))
+    one = curve_points(table, "ics/l2/conv10", ["norm"]).means
+    assert one["mean"].unique() == pytest.approx(20.0)
+
+
+def test_axes_carry_label_and_unit_from_the_registry():
+    axis = plot(table_of(), hue="norm").axes[0]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("step", "test accuracy [fraction]")
+    over = plot(table_of(factors={"init.scale": [0.001, 0.1, 1.0]}), x="init.scale", hue="norm")
+    assert over.axes[0].get_xscale() == "log"
+    assert over.axes[0].get_ylabel() == "final test accuracy [fraction]"
+
+
+def test_references_and_published_values_are_drawn_and_named():
+    published = pd.DataFrame({"x": [100, 200], "y": [0.6, 0.8], "norm": "batch"})
+    reference = Reference(value=50, label="lr decay", axis="x")
+    figure = plot(table_of(), hue="norm", references=[reference], published=published)
+    assert {"lr decay", "chance", "published", "bands: 95 % interval"} <= set(
+        texts(figure).splitlines()
+    )
+    drawn = [line for line in figure.axes[0].lines if list(line.get_ydata()) == [0.6, 0.8]]
+    assert drawn[0].get_markerfacecolor() == "white"
+
+
+def test_grids_wrap_and_the_unused_places_are_empty():
+    table = table_of(factors={"init.scale": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    axes = plot(table, hue="norm", col="init.scale").axes
+    assert [axis.get_visible() for axis in axes] == [True] * 5 + [False] * 3
+    grid = plot(table_of(factors={"init": ["he", "xavier"]}), row="norm", col="init")
+    assert grid.axes[0].get_title() == "norm = none   init = he"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"hue": "nrom"}, "'nrom' is no factor of these runs; there are: .*Did you mean 'norm'"),
+        ({"x": "lr"}, "'lr' is no factor"),
+        ({"y": "test/acuracy"}, "'test/acuracy' is no metric .*Did you mean 'test/accuracy'"),
+        ({"hue": "norm", "col": "norm"}, "must differ"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(arguments, text):
+    with pytest.raises(ValueError, match=text):
+        plot(table_of(), **arguments)
+
+
+def test_the_readers_categories_and_missing_factors_draw_the_same():
+    table = table_of(factors={"norm.num_groups": [2.0, float("nan")]})
+    categories = table.assign(
+        **{
+            c: table[c].astype("category")
+            for c in ("run", "cell", "metric", "layer", "norm", "outcome")
+        }
+    )
+    for one in (table, categories):
+        figure = plot(one, hue="norm.num_groups", col="norm")
+        assert "unset  n=3" in texts(figure)
+        assert "2  n=3" in texts(figure)
+    left, right = (
+        curve_points(one, "test/accuracy", ["norm"])
+        .means.astype({"norm": str})
+        .sort_values(["norm", "x"], ignore_index=True)
+        for one in (table, categories)
+    )
+    pd.testing.assert_frame_equal(left, right)
+
+
+def test_comparison_of_few_settings_shows_curves_and_final_points():
+    table = table_of(("none", "batch"), {"init": ["he", "xavier"], "model": ["mlp"]})
+    figure = comparison(table, ["norm", "init", "model", "seed"])
+    assert len(figure.axes) == 5
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["init=he", "init=xavier"]
+    assert figure.axes[4].get_xlabel() == "final test accuracy [fraction]"
+
+
+def test_comparison_over_a_numeric_factor_ends_with_a_line():
+    table = table_of(factors={"init.scale": [10.0**-k for k in range(6)]})
+    figure = comparison(table, ["norm", "init.scale"])
+    assert len(figure.axes) == 7
+    assert figure.axes[-1].get_xlabel() == "init.scale"
+    assert figure.axes[-1].get_xscale() == "log"
+
+
+def test_comparison_of_many_combinations_is_a_table(monkeypatch):
+    factors = {
+        "init": ["he", "xavier", "zeros"],
+        "optimizer.lr": [0.1, 0.5],
+        "dropout": [0.0, 0.3, 0.5],
+    }
+    table = table_of(("none", "batch", "layer"), factors, seeds=(0, 1))
+    figure = comparison(table, ["norm", *factors])
+    assert len(figure.axes) == 1
+    assert "init=he, lr=0.1, dropout=0.3" in texts(figure)
+    assert "1.005 ± 0.064" in texts(figure)
+    monkeypatch.setattr(comparison_module, "MOST_ROWS", 5)
+    assert "the best 5 of 18 combinations" in texts(comparison(table, ["norm", *factors]))
+
+
+def test_comparison_without_swept_factors_or_rows():
+    assert len(comparison(table_of(("batch",)), ["seed"]).axes) == 3
+    with pytest.raises(ValueError, match="nothing to compare"):
+        comparison(pd.DataFrame(), ["norm"])
+
+
+def test_every_norm_has_its_own_look():
+    assert list(NORM_LOOKS) == NORMS
+    assert len({look.color for look in NORM_LOOKS.values()}) == 12
+    assert len({(look.marker) for look in NORM_LOOKS.values()}) == 12
+    assert looks("norm", ["batch", "none"])["batch"].color == NORM_LOOKS["batch"].color
+
+
+def test_the_most_compared_norms_differ_in_lightness_or_hue_for_the_colour_blind():
+    """Deuteranopia and protanopia after Viénot, Brettel & Mollon (1999), distances in CIELAB."""
+    to_lms = np.array(
+        [[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]]
+    )
+    deutan = np.array([[1, 0, 0], [0.494207, 0, 1.24827], [0, 0, 1]])
+    protan = np.array([[0, 2.02344, -2.52581], [0, 1, 0], [0, 0, 1]])
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+
+    def lab(rgb):
+        ratio = to_xyz @ np.clip(rgb, 0, 1) / np.array([0.9505, 1.0, 1.089])
+        f = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+    for vision in (np.eye(3), deutan, protan):
+        simulate = np.linalg.inv(to_lms) @ vision @ to_lms
+        seen = []
+        for norm in ("none", "batch", "layer", "group"):
+            srgb = np.array(to_rgb(NORM_LOOKS[norm].color))
+            linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+            seen.append(lab(simulate @ linear))
+        distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]
+        assert min(distances) > 20
+
+
+def test_levels_are_ordered_and_named_so_that_they_differ():
+    assert ordered("norm", ["group", "none", "batch"]) == ["none", "batch", "group"]
+    assert ordered("optimizer.lr", [0.5, 0.1]) == [0.1, 0.5]
+    assert level_texts([0.00018478, 1.0]) == {0.00018478: "0.000185", 1.0: "1"}
+    assert list(level_texts([0.12341, 0.12342]).values()) == ["0.12341", "0.12342"]
+    assert list(level_texts([15000, 1]).values()) == ["15000", "1"]
+
+
+def test_save_writes_five_files_and_a_manifest_that_names_every_run(tmp_path):
+    table = table_of(
+        outcome=lambda norm, seed: "stuck" if (norm, seed) == ("none", 0) else "trained"
+    )
+    carried = {run: {"commit": "abc", "data_checksum": "d1"} for run in table["run"].unique()}
+    manifest = save(
+        lambda own: plot(own, hue="norm"),
+        tmp_path,
+        table,
+        provenance=carried,
+        missing=["1 of 7 runs failed"],
+    )
+    names = {"figure.png", "figure.svg", "figure.pdf", "table.parquet", "manifest.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert json.loads((tmp_path / "manifest.json").read_text()) == manifest
+    assert manifest["runs"] == sorted(carried)
+    assert manifest["cells"][1] == {
+        "cell": "none",
+        "n": 3,
+        "seeds": [0, 1, 2],
+        "outcomes": {"stuck": 1, "trained": 2},
+    }
+    assert (manifest["commits"], manifest["data_checksums"]) == (["abc"], ["d1"])
+    assert (manifest["missing"], manifest["made_smaller"]) == (["1 of 7 runs failed"], [])
+    for name, entry in manifest["files"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
+    stored = pd.read_parquet(tmp_path / "table.parquet")
+    assert table_hash(stored) == manifest["table_sha256"] == table_hash(table)
+
+
+def test_the_same_table_gives_the_same_bytes(tmp_path):
+    table = table_of()
+    first = save(lambda own: plot(own, hue="norm"), tmp_path / "a", table)
+    second = save(lambda own: plot(own, hue="norm"), tmp_path / "b", table)
+    assert first == second
+    other = save(plot(table, hue="norm"), tmp_path / "c", table, name="other", primary=False)
+    assert (tmp_path / "c" / "other.json").exists()
+    assert other["files"]["other.svg"] == {**first["files"]["figure.svg"]}
+
+
+def test_a_large_table_is_thinned_and_stays_below_the_limit(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [
+        pd.DataFrame(
+            {
+                "run": f"{norm}-s{seed}",
+                "cell": norm,
+                "seed": seed,
+                "step": np.arange(4000),
+                "metric": "train/loss",
+                "layer": None,
+                "value": rng.normal(size=4000),
+                "norm": norm,
+            }
+        )
+        for norm in ("none", "batch", "layer")
+        for seed in range(8)
+    ]
+    table = pd.concat(frames, ignore_index=True)
+    kept, notes = compact(table)
+    assert "table thinned to at most" in notes[0]
+    ends = kept.groupby("run")["step"].agg(["min", "max", "size"])
+    assert set(ends["min"]) == {0}
+    assert set(ends["max"]) == {3999}
+    assert len(set(ends["size"])) == 1
+    manifest = save(lambda own: plot(own, y="train/loss", hue="norm"), tmp_path, table)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < LIMIT_BYTES
+    assert manifest["made_smaller"][0] == notes[0]
+    assert manifest["num_rows"] == len(kept)
+
+
+def test_table_hash_ignores_order_and_sees_values():
+    table = table_of()
+    shuffled = table.sample(frac=1, random_state=0)[sorted(table.columns, reverse=True)]
+    assert table_hash(shuffled) == table_hash(table)
+    changed = table.copy()
+    changed.loc[3, "value"] += 1e-15
+    assert table_hash(changed) != table_hash(table)
