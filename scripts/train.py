@@ -1,0 +1,49 @@
+"""Train one run, or with -m a sweep of them.
+
+python scripts/train.py model=vgg11 norm=batch data=digits steps=200 'probe=[ics]' seed=0
+python scripts/train.py -m norm=none,batch optimizer.lr=0.1,0.5 seed=0,1,2
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come to `main` below instead of being printed
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+CONFIG_DIR = Path(__file__).resolve().parent.parent / "configs"
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="train")
+def train(config: DictConfig) -> None:
+    from normlab.sweeps.command import run
+
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    try:
+        sys.exit(run({str(key): value for key, value in plain.items()}))
+    except ValueError as error:  # Hydra would print a line of its own before it
+        refuse(str(error))
+
+
+def refuse(text: str) -> NoReturn:
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    try:
+        train()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        from normlab.sweeps.command import explain
+
+        refuse(explain(error, sys.argv[1:], CONFIG_DIR))
+
+
+if __name__ == "__main__":
+    main()

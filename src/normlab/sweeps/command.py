@@ -1,0 +1,119 @@
+"""What `scripts/train.py` does: one run, or a sweep; exit codes and texts for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import normlab.components  # noqa: F401
+from normlab.config.compose import Composer
+from normlab.config.convert import run_config
+from normlab.config.errors import ConfigError
+from normlab.sweeps.grid import expand
+from normlab.sweeps.launch import Launch, launch
+from normlab.sweeps.plan import PlannedRun, Standing, plan_run, plan_runs
+from normlab.sweeps.sweep import write_sweep
+
+
+def run(plain: Mapping[str, Any]) -> int:
+    """Carry out one run, whose composed configuration this is; the exit code.
+
+    Raises:
+        ConfigError: for what cannot be run, before anything is written.
+    """
+    console = Console()
+    planned = plan_run(run_config(plain), factors={})
+    state = planned.folder.state()
+    if state == "finished":
+        console.print(f"Finished before: {_shown(planned)}. Nothing to run.", highlight=False)
+        _print_summary(planned, console)
+        return 0
+    outcome = launch([planned], console)
+    if outcome.named("finished"):
+        _print_summary(planned, console)
+    _report(outcome, console)
+    return outcome.exit_code
+
+
+def sweep(words: Sequence[str], config_dir: str) -> int:
+    """Carry out every combination of the listed values; the exit code.
+
+    Raises:
+        ConfigError: for the first combination that cannot be run, before anything is written.
+    """
+    console = Console()
+    runs = plan_runs(Composer(Path(config_dir)), expand(words))
+    standing = Standing.of(runs)
+    num_cells = len({run.identity.cell for run in runs})
+    console.print(f"{len(runs)} runs of {num_cells} cells: {standing}.", highlight=False)
+    outcome = launch(runs, console, title="sweep")
+    if outcome.num_new == 0 and not outcome.named("failed", "interrupted"):
+        console.print("All of them finished before. Nothing to run.")
+    folder = write_sweep(runs, words)
+    if folder is not None:
+        console.print(f"Table, comparison and page: {_relative(folder)}{os.sep}", highlight=False)
+    _report(outcome, console)
+    return outcome.exit_code
+
+
+def explain(error: Exception, arguments: Sequence[str], config_dir: Path) -> str:
+    """The text for a command line that could not be composed.
+
+    Hydra names what it could not do; composing the same words once more here names the nearest
+    valid word, the choices and the file that defines them.
+    """
+    if isinstance(error, ConfigError):
+        return str(error)
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    try:
+        composer = Composer(config_dir)
+        for point in expand(words):
+            run_config(composer.compose(point.words))
+    except ConfigError as explained:
+        return str(explained)
+    return str(error).strip().splitlines()[0]
+
+
+def _report(outcome: Launch, console: Console) -> None:
+    failed = outcome.named("failed")
+    for result in failed:
+        console.print(f"[red]failed[/red] {result.name}", end="  ", highlight=False)
+        console.print(result.text, markup=False, highlight=False, style="dim")
+    if failed:
+        console.print(
+            "Their tracebacks are in results/runs/RUN/traceback.txt; failed runs are tried again "
+            "only with launcher.rerun_failed=true.",
+            highlight=False,
+        )
+    if outcome.named("interrupted"):
+        console.print(
+            f"{len(outcome.named('interrupted'))} runs are left to carry on: "
+            "run the same command again.",
+            highlight=False,
+        )
+    if outcome.warning:
+        console.print(f"[yellow]warning[/yellow] {outcome.warning}", highlight=False)
+
+
+def _print_summary(planned: PlannedRun, console: Console) -> None:
+    status = planned.folder.status()
+    summary = status["summary"]
+    shown = [name for name in ("train/loss", "train/accuracy", "test/accuracy") if name in summary]
+    values = ", ".join(f"{name} {summary[name]:.4g}" for name in shown)
+    console.print(f"{status['outcome']}: {values}", highlight=False)
+    for name, value in sorted(summary.items()):
+        if name.startswith("probe/seconds/"):
+            console.print(f"probe {name.removeprefix('probe/seconds/')}: {value:.2f} s")
+    console.print(f"Record: {_shown(planned)}", highlight=False)
+
+
+def _shown(planned: PlannedRun) -> str:
+    return str(_relative(planned.folder.path))
+
+
+def _relative(path: Path) -> Path:
+    return Path(os.path.relpath(path))

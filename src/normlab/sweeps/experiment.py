@@ -1,0 +1,219 @@
+"""What an experiment's `experiment.yaml` says: its arms and seeds at each scale."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from normlab.analysis.claims import claims_hash
+from normlab.config.compose import Composer
+from normlab.config.convert import run_config
+from normlab.config.errors import ConfigError, hint
+from normlab.sweeps.grid import Point
+from normlab.sweeps.plan import PlannedRun, plan_runs
+
+SCALES = ("smoke", "small", "paper")
+_EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "stand_in", "set", "scales")
+_SCALE_KEYS = ("seeds", "set", "arms", "cost")
+_ARM_KEYS = ("name", "set", "product", "zip", "exclude")
+
+
+@dataclass(frozen=True)
+class Scale:
+    seeds: tuple[int, ...]
+    cells: tuple[Point, ...]
+    """Words and factors of each cell, seeds left open."""
+    cost: str | None = None
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One published figure: what is trained for it, and where its claims are written down."""
+
+    name: str
+    folder: Path
+    title: str
+    paper: str
+    figure: str
+    expect: str
+    stand_in: Mapping[str, str]
+    """Data that may take another's place where that is not on disk: {cifar10: cifar10_jpeg}."""
+    scales: Mapping[str, Scale] = field(repr=False)
+
+    @staticmethod
+    def load(folder: Path) -> Experiment:
+        """Read and check a folder's experiment.yaml.
+
+        Raises:
+            ConfigError: naming the file, the key and the way out.
+        """
+        path = folder / "experiment.yaml"
+        if not path.exists():
+            raise ConfigError(_no_such_experiment(folder))
+        content = yaml.safe_load(path.read_text())
+        where = f"{folder.parent.name}/{folder.name}/{path.name}"
+        _check_keys(content, _EXPERIMENT_KEYS, where)
+        shared = content.get("set", {})
+        scales = {}
+        for name, scale in content["scales"].items():
+            if name not in SCALES:
+                raise ConfigError(f"{where}: scale {name}." + hint(name, SCALES, "Scales"))
+            _check_keys(scale, _SCALE_KEYS, f"{where}, scale {name}")
+            scales[name] = Scale(
+                seeds=_seeds(scale.get("seeds", 3), where),
+                cells=tuple(_cells(scale, shared, where)),
+                cost=scale.get("cost"),
+            )
+        return Experiment(
+            name=folder.name,
+            folder=folder,
+            title=content["title"],
+            paper=content.get("paper", ""),
+            figure=content.get("figure", ""),
+            expect=content.get("expect", ""),
+            stand_in=content.get("stand_in", {}),
+            scales=scales,
+        )
+
+    @property
+    def claims_path(self) -> Path:
+        return self.folder / "claims.yaml"
+
+    def plan(
+        self,
+        composer: Composer,
+        scale_name: str,
+        *,
+        extra_words: Sequence[str] = (),
+        seeds: Sequence[int] | None = None,
+        cell: str | None = None,
+    ) -> list[PlannedRun]:
+        """Every run of a scale, composed and checked, in the order of arms and seeds.
+
+        Args:
+            extra_words: put on every run, after its own; how it is launched and recorded.
+            seeds: instead of the scale's own.
+            cell: only cells whose arm contains this text.
+
+        Raises:
+            ConfigError: for a scale that is not there, or a cell that cannot be run.
+        """
+        scale = self.scale(scale_name)
+        cells = [point for point in scale.cells if not cell or cell in point.factors["arm"]]
+        if not cells:
+            arms = [point.factors["arm"] for point in scale.cells]
+            raise ConfigError(
+                f"no cell of {self.name} matches {cell!r}." + hint(cell or "", arms, "Arms")
+            )
+        points = [
+            Point(
+                (*self._on_disk(composer, point.words), *extra_words, f"seed={seed}"), point.factors
+            )
+            for point in cells
+            for seed in (scale.seeds if seeds is None else seeds)
+        ]
+        experiments = {self.name: claims_hash(self.claims_path)}
+        return [
+            PlannedRun(run.config, run.identity, run.factors, experiments)
+            for run in plan_runs(composer, points)
+        ]
+
+    def _on_disk(self, composer: Composer, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The words with data that are not on disk replaced by what may stand in for them."""
+        for name, other in self.stand_in.items():
+            word = f"data={name}"
+            if word in words and _is_missing(composer, word):
+                other_word = f"data={other}"
+                if not _is_missing(composer, other_word):
+                    return tuple(other_word if own == word else own for own in words)
+        return words
+
+    def scale(self, name: str) -> Scale:
+        if name not in self.scales:
+            raise ConfigError(
+                f"{self.name} has no scale {name}." + hint(name, self.scales, "Scales")
+            )
+        return self.scales[name]
+
+
+def _is_missing(composer: Composer, word: str) -> bool:
+    return run_config(composer.compose([word])).data.missing() is not None
+
+
+def experiment_names(root: Path) -> list[str]:
+    return sorted(path.parent.name for path in root.glob("*/experiment.yaml"))
+
+
+def words_of(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as words of the command line.
+
+    >>> words_of({"norm": "batch", "optimizer.lr": 0.5, "probe": ["ics"], "epochs": None})
+    ['norm=batch', 'optimizer.lr=0.5', 'probe=[ics]', 'epochs=null']
+    """
+    return [f"{key}={_word(value)}" for key, value in settings.items()]
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(_word(item) for item in value)}]"
+    return str(value)
+
+
+def _cells(scale: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Iterator[Point]:
+    for arm in scale["arms"]:
+        _check_keys(arm, _ARM_KEYS, f"{where}, arms")
+        excluded = arm.get("exclude", [])
+        for factors in _combinations(arm, where):
+            if any(_matches(factors, pattern) for pattern in excluded):
+                continue
+            settings = {**shared, **scale.get("set", {}), **arm.get("set", {}), **factors}
+            label = arm.get("name") or " ".join(f"{k}={_word(v)}" for k, v in factors.items())
+            named = label.format_map({k.replace(".", "_"): v for k, v in factors.items()})
+            own = {**arm.get("set", {}), **factors}
+            yield Point(tuple(words_of(settings)), {"arm": named, **own})
+
+
+def _combinations(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+    product = arm.get("product", {})
+    zipped = arm.get("zip", {})
+    lengths = {key: len(values) for key, values in zipped.items()}
+    if len(set(lengths.values())) > 1:
+        raise ConfigError(f"{where}: the lists under zip must be equally long; got {lengths}.")
+    rows = [dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values(), strict=True)]
+    for values in itertools.product(*product.values()):
+        for row in rows or [{}]:
+            yield {**dict(zip(product, values, strict=True)), **row}
+
+
+def _matches(factors: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
+    return all(factors.get(key) == value for key, value in pattern.items())
+
+
+def _seeds(value: Any, where: str) -> tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return tuple(range(value))
+    if isinstance(value, list) and value and all(type(seed) is int for seed in value):
+        return tuple(value)
+    raise ConfigError(f"{where}: seeds must be how many, or a list of them; got {value!r}.")
+
+
+def _check_keys(content: Any, valid: Sequence[str], where: str) -> None:
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"{where}: expected settings under keys; got {content!r}.")
+    for key in content:
+        if key not in valid:
+            raise ConfigError(f"{where}: {key}: there is no such key." + hint(key, valid, "Keys"))
+
+
+def _no_such_experiment(folder: Path) -> str:
+    names = experiment_names(folder.parent)
+    return f"{folder.name}: there is no such experiment." + hint(folder.name, names, "Experiments")

@@ -1,0 +1,104 @@
+"""What is going to be run: every configuration composed, checked and identified, nothing written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from normlab.config import RunConfig
+from normlab.config.compose import Composer
+from normlab.config.convert import run_config
+from normlab.config.errors import ConfigError
+from normlab.config.resolve import resolve
+from normlab.records.folder import RunFolder, State
+from normlab.records.identity import Identity, identify
+from normlab.sweeps.grid import Point
+from normlab.sweeps.preflight import check_run
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run to be carried out, under its name; `config` is resolved.
+
+    `factors` is what tells it from the other runs of its sweep, as written on the command line.
+    """
+
+    config: RunConfig
+    identity: Identity
+    factors: Mapping[str, Any]
+    experiments: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Hash of the claims of each experiment the run is for."""
+
+    @property
+    def name(self) -> str:
+        return self.identity.run_name
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(Path(self.config.results_dir) / "runs" / self.name)
+
+
+def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
+    """Compose, validate and identify every point; equal runs are planned once.
+
+    Raises:
+        ConfigError: naming the point's words, for the first point that cannot be run.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for point in points:
+        try:
+            run = plan_run(run_config(composer.compose(point.words)), point.factors)
+        except ConfigError as error:
+            if not point.factors:
+                raise
+            at = " ".join(f"{key}={value}" for key, value in point.factors.items())
+            raise ConfigError(f"{error} (at {at})") from None
+        planned.setdefault(run.name, run)
+    return list(planned.values())
+
+
+def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
+    """Resolve, check and identify one configuration.
+
+    Raises:
+        ConfigError: for what cannot be run.
+    """
+    check_run(config)
+    try:
+        resolved = resolve(config, config.data.num_train_samples)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return PlannedRun(resolved, identify(resolved, _checksum(resolved)), factors)
+
+
+def _checksum(config: RunConfig) -> str:
+    return _stored_checksum(dataclasses.replace(config.data, resize=None))
+
+
+@cache
+def _stored_checksum(data: Any) -> str:
+    return str(data.checksum())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many runs of a plan stand where."""
+
+    states: Mapping[str, State]
+
+    @staticmethod
+    def of(runs: Sequence[PlannedRun]) -> Standing:
+        return Standing({run.name: run.folder.state() for run in runs})
+
+    def count(self, state: State) -> int:
+        return Counter(self.states.values())[state]
+
+    def __str__(self) -> str:
+        counts = Counter(self.states.values())
+        order: tuple[State, ...] = ("finished", "running", "interrupted", "failed", "missing")
+        return ", ".join(f"{counts[state]} {state}" for state in order if counts[state])

@@ -1,0 +1,46 @@
+"""The tidy table of a plan's runs, each row with the factors that tell its run from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from normlab.config.convert import plain
+from normlab.records import metrics_frame
+from normlab.records.flatten import flatten
+from normlab.sweeps.plan import PlannedRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALWAYS = ("model", "norm", "init", "data", "optimizer.lr", "dropout", "batch_size")
+"""Settings every table has as columns, varied or not: figures colour and claims select by them."""
+
+
+def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+    """What the runs have recorded so far, one row a number.
+
+    Columns: run, cell, seed, step, metric, layer, value; state, outcome and chance (the accuracy
+    of a constant answer) of the run; `ALWAYS`, and the factors of the plan.
+    """
+    import pandas as pd
+
+    folders = [run.folder for run in runs]
+    entries = []
+    for run, folder in zip(runs, folders, strict=True):
+        settings = flatten(plain(run.config))
+        status = folder.status()
+        entries.append(
+            {
+                "run": run.name,
+                "state": folder.state(),
+                "outcome": status.get("outcome"),
+                "chance": status.get("summary", {}).get("chance"),
+                **{key: settings[key] for key in ALWAYS if key in settings},
+                "data": run.config.data.label,
+                **run.factors,
+            }
+        )
+    begun = [folder for folder in folders if (folder.path / "identity.json").exists()]
+    table = metrics_frame(begun, metrics=metrics)
+    return table.merge(pd.DataFrame(entries), on="run", how="left")
