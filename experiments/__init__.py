@@ -1,0 +1,1 @@
+"""What the papers claim: a folder a figure."""

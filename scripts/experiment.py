@@ -1,0 +1,53 @@
+"""Reproduce a published figure: run what is missing, draw it, judge its claims.
+
+python scripts/experiment.py run santurkar_ics --scale small
+python scripts/experiment.py plan saito_batch_norm --scale paper
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    actions = parser.add_subparsers(dest="action", required=True)
+    for action, text in (
+        ("run", "run what is missing, then draw and judge"),
+        ("plan", "print what would be run: cells, seeds, states, estimated time"),
+        ("draw", "draw and judge from the runs there are"),
+    ):
+        sub = actions.add_parser(action, help=text)
+        sub.add_argument("names", nargs="+", metavar="NAME", help="experiments, or `all`")
+        sub.add_argument("--scale", default="smoke")
+        sub.add_argument("--cell", help="only cells whose arm contains this text")
+        sub.add_argument("--seeds", help="instead of the scale's own, such as 0,1,2")
+        sub.add_argument("--launcher", default="pool", help="serial or pool")
+        sub.add_argument("--tracker", default="offline", help="offline, online or none")
+        sub.add_argument(
+            "words", nargs="*", default=[], help="further settings for every run, after --"
+        )
+    actions.add_parser("list", help="the experiments there are")
+    actions.add_parser("claims", help="rebuild results/ledger.md and ledger.json")
+    actions.add_parser("report", help="rebuild results/report/index.html")
+    verify = actions.add_parser("verify", help="redraw committed figures from their tables")
+    verify.add_argument("names", nargs="*", metavar="NAME")
+    return parser.parse_args()
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    from normlab.config.errors import ConfigError
+    from normlab.sweeps import experiment_command as command
+
+    try:
+        return command.dispatch(arguments, ROOT)
+    except (ConfigError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

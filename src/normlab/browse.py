@@ -1,0 +1,208 @@
+"""The recorded runs on a terminal: what `scripts/runs.py` does."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from normlab.records import RunFolder, run_folders, runs_frame
+from normlab.records.flatten import flatten, written
+from normlab.records.provenance import current_commit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATE_STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "interrupted": "yellow",
+    "failed": "red",
+    "missing": "dim",
+}
+SHOWN_METRICS = ("train/accuracy", "test/accuracy", "train/loss")
+
+
+def dispatch(arguments: argparse.Namespace) -> int:
+    """Carry out a parsed command line; the exit code.
+
+    Raises:
+        ValueError: for a run or a filter key that is not there, with the nearest that is.
+    """
+    console = Console()
+    runs_dir = Path(arguments.results_dir) / "runs"
+    if arguments.action == "ls":
+        list_runs(runs_dir, arguments.filter, console)
+    elif arguments.action == "show":
+        show_run(find_run(runs_dir, arguments.run), console)
+    elif arguments.action == "why":
+        for line in why(find_run(runs_dir, arguments.run)):
+            console.print(line, highlight=False, markup=False)
+    else:
+        path = plot_runs(runs_dir, arguments)
+        console.print(f"Plot: {os.path.relpath(path)}", highlight=False)
+    return 0
+
+
+def find_run(runs_dir: Path, text: str) -> RunFolder:
+    """The run whose name is, or alone contains, `text`.
+
+    Raises:
+        ValueError: for none or several, with the names to choose from.
+    """
+    names = [folder.name for folder in run_folders(runs_dir)]
+    found = [name for name in names if name == text] or [name for name in names if text in name]
+    if len(found) == 1:
+        return RunFolder(runs_dir / found[0])
+    if found:
+        some = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
+        raise ValueError(f"{len(found)} runs have {text!r} in their name: {some}. Give more of it.")
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.3)
+    nearest = f" Nearest: {', '.join(near)}." if near else ""
+    raise ValueError(
+        f"no run named {text!r} in {runs_dir}.{nearest} `runs.py ls` lists all {len(names)}."
+    )
+
+
+def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
+    """A line a run, by cell and seed."""
+    frame = runs_frame(runs_dir, where)
+    if frame.empty:
+        console.print(f"No runs in {os.path.relpath(runs_dir)} pass.", highlight=False)
+        return
+    metrics = [name for name in SHOWN_METRICS if f"summary/{name}" in frame]
+    table = Table("run", "state", "outcome", *metrics, "seconds")
+    for _, row in frame.sort_values(["cell", "seed"]).iterrows():
+        state = str(row["state"])
+        table.add_row(
+            escape(str(row["run"])),
+            f"[{STATE_STYLES[state]}]{state}[/{STATE_STYLES[state]}]",
+            _text(row["outcome"]),
+            *(_text(row[f"summary/{name}"]) for name in metrics),
+            _text(row.get("seconds")),
+        )
+    console.print(table)
+    counts = ", ".join(f"{n} {state}" for state, n in frame["state"].value_counts().items())
+    console.print(f"{len(frame)} runs of {frame['cell'].nunique()} cells: {counts}.")
+
+
+def show_run(folder: RunFolder, console: Console) -> None:
+    """Everything a run's folder says, its configuration in the words that set it."""
+    status = folder.status()
+    console.print(f"[bold]{escape(folder.name)}[/bold]  {folder.state()}", highlight=False)
+    provenance = folder.provenance()
+    facts = {
+        "outcome": status.get("outcome"),
+        "seconds": status.get("seconds"),
+        "host": status.get("host"),
+        "cell": folder.identity().cell_name,
+        "commit": _commit(provenance),
+        "device": provenance.get("device_name"),
+        "threads": provenance.get("num_threads"),
+        "command": provenance.get("command"),
+        "error": status.get("error"),
+    }
+    _print_pairs("run", facts, console)
+    _print_pairs("configuration", flatten(folder.config()), console)
+    _print_pairs("summary", status.get("summary", {}), console)
+    files = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("."))
+    console.print(f"Files in {os.path.relpath(folder.path)}: {', '.join(files)}", highlight=False)
+    if folder.traceback():
+        console.print(escape(folder.traceback() or ""), style="red", highlight=False)
+
+
+def why(folder: RunFolder) -> list[str]:
+    """What launching this run again would do, and for what reason."""
+    state = folder.state()
+    status = folder.status()
+    reasons = {
+        "finished": "It has finished: launching it again does nothing.",
+        "running": f"It is being carried out by process {status.get('pid')} on "
+        f"{status.get('host')}: another launcher waits for it.",
+        "interrupted": "It was interrupted: launching it again carries it on from its "
+        "checkpoint, or from step 0 where it has none.",
+        "failed": f"It failed ({status.get('error')}): launching it again reports that and does "
+        "nothing; launcher.rerun_failed=true tries it again.",
+        "missing": "It was never started.",
+    }
+    lines = [reasons[state]]
+    if state == "finished":
+        lines.append(
+            "It would be another run, with another name, if its configuration, its data's "
+            "checksum or the revision of one of its components changed."
+        )
+    stored = folder.provenance()
+    now = current_commit()
+    if stored.get("commit") and now and stored["commit"] != now:
+        lines.append(
+            f"It was recorded at commit {stored['commit'][:10]}, the code is now at {now[:10]}; "
+            "that alone does not run it again. Components whose numbers change raise their "
+            "REVISION, which does."
+        )
+    if stored.get("dirty"):
+        lines.append("The code had uncommitted changes when it ran (diff.patch, if it was small).")
+    return lines
+
+
+def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
+    """Draw one metric of a selection of runs; the file it is in."""
+    from normlab.figures import plot
+    from normlab.records import metrics_frame
+
+    factors = [name for name in (arguments.hue, arguments.col, arguments.row) if name]
+    if arguments.x != "step":
+        factors.append(arguments.x)
+    always = ["state", "outcome"]
+    table = metrics_frame(
+        runs_dir,
+        arguments.filter,
+        metrics=[arguments.y],
+        factors=list(dict.fromkeys([*factors, *always])),
+    )
+    if table.empty:
+        raise ValueError(
+            f"no run that passes has recorded {arguments.y}. `runs.py ls` lists the runs, "
+            "`runs.py show RUN` what one has recorded."
+        )
+    figure = plot(
+        table,
+        x=arguments.x,
+        y=arguments.y,
+        hue=arguments.hue,
+        col=arguments.col,
+        row=arguments.row,
+    )
+    path = Path(arguments.output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path
+
+
+def _print_pairs(title: str, pairs: dict[str, Any], console: Console) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=None)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in pairs.items():
+        if value is not None:
+            table.add_row(escape(key), escape(_text(value)))
+    console.print(table)
+
+
+def _commit(provenance: dict[str, Any]) -> str | None:
+    commit = provenance.get("commit")
+    if commit is None:
+        return None
+    return f"{commit[:10]}{' with uncommitted changes' if provenance.get('dirty') else ''}"
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return "·"
+    return f"{value:.4g}" if isinstance(value, float) else written(value)
