@@ -7,7 +7,7 @@ seeds, never cells times seeds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -88,14 +88,27 @@ def curve_points(table: pd.DataFrame, metric: str, groups: Sequence[str]) -> Poi
 
 
 def final_points(table: pd.DataFrame, metric: str, x: str, groups: Sequence[str]) -> Points:
-    """A metric's last value over the levels of a factor `x` (diverged: see `curve_points`)."""
+    """The last value of a metric over the levels of a factor `x`, of finished runs.
+
+    A diverged run's accuracy is chance, where the table's column `chance` says it; in any other
+    metric a diverged run has a mark and no part in the mean.
+    """
     every = [*groups, x]
     rows, layers_averaged = _metric_rows(table, metric, every)
-    _, rows = _after_divergence(rows, table, metric, np.unique(rows["step"].to_numpy()))
+    if "state" in rows:
+        rows = rows[rows["state"] == "finished"]
     keys = ["run"] + (["layer"] if "layer" in every else [])
-    rows = rows.sort_values("step").drop_duplicates(keys, keep="last")
+    rows = rows[np.isfinite(rows["value"])].sort_values("step").drop_duplicates(keys, keep="last")
+    counted = rows
+    if "outcome" in rows:
+        diverged = rows["outcome"] == "diverged"
+        if kind_of(metric) == "accuracy" and "chance" in rows:
+            rows = counted = rows.assign(value=rows["value"].mask(diverged, rows["chance"]))
+        else:
+            counted = rows[~diverged]
     marks = _marks(rows, groups, x)
-    return _points(rows, marks, metric, groups, x, 1, layers_averaged)
+    points = _points(counted, marks, metric, groups, x, 1, layers_averaged)
+    return replace(points, members=_members(rows, every))
 
 
 def _points(
@@ -121,7 +134,7 @@ def _points(
     return Points(
         means=means,
         marks=marks,
-        members=_members(rows, groups if x == "step" else [*groups, x]),
+        members=_members(rows, groups),
         view=view,
         logarithmic=logarithmic,
         window_steps=window_steps,
@@ -206,5 +219,7 @@ def _view(rows: pd.DataFrame, groups: Sequence[str], x: str) -> tuple[float, flo
     if calm.empty:
         # nothing but diverged runs: where they came from
         calm = rows[rows["step"] == rows["step"].min()]
+    if calm.empty:
+        return 0.0, 1.0
     means = _means(calm, groups, x)["mean"]
     return float(means.min()), float(means.max())

@@ -107,8 +107,8 @@ class UnitNoise(nn.Module, StepDependent):
         shift = torch.empty_like(inputs, requires_grad=False)
         shift.uniform_(-jitter, jitter, generator=source).add_(unit_shift)
         scale = torch.empty_like(inputs, requires_grad=False)
-        scale.normal_(0, 1, generator=source).mul_(self.scale_std).add_(unit_scale)
-        return torch.addcmul(shift, scale, inputs)
+        scale.normal_(0, self.scale_std, generator=source).add_(unit_scale)
+        return shift.addcmul_(scale, inputs)
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, {self.fields}"

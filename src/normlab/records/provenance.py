@@ -123,3 +123,9 @@ def _processor_name() -> str | None:
         return platform.processor() or None
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or None
+
+
+def current_commit() -> str | None:
+    """The commit the loaded code belongs to; None outside a repository."""
+    commit: str | None = _code(Path(__file__).parent)[0].get("commit")
+    return commit

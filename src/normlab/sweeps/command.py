@@ -16,7 +16,7 @@ from normlab.config.errors import ConfigError
 from normlab.sweeps.grid import expand
 from normlab.sweeps.launch import Launch, launch
 from normlab.sweeps.plan import PlannedRun, Standing, plan_run, plan_runs
-from normlab.sweeps.sweep import write_sweep
+from normlab.sweeps.sweep import factors_of, sweep_folder, write_sweep
 
 
 def run(plain: Mapping[str, Any]) -> int:
@@ -50,12 +50,15 @@ def sweep(words: Sequence[str], config_dir: str) -> int:
     standing = Standing.of(runs)
     num_cells = len({run.identity.cell for run in runs})
     console.print(f"{len(runs)} runs of {num_cells} cells: {standing}.", highlight=False)
-    outcome = launch(runs, console, title="sweep")
-    if outcome.num_new == 0 and not outcome.named("failed", "interrupted"):
+    outcome = launch(runs, console, title="sweep", factors=factors_of(runs))
+    folder = sweep_folder(runs)
+    if outcome.num_new == 0 and outcome.exit_code == 0:
         console.print("All of them finished before. Nothing to run.")
-    folder = write_sweep(runs, words)
-    if folder is not None:
-        console.print(f"Table, comparison and page: {_relative(folder)}{os.sep}", highlight=False)
+    if outcome.num_new or not (folder / "index.html").exists():
+        write_sweep(runs, words)
+    if folder.exists():
+        for name in ("index.html", "comparison.png", "table.parquet"):
+            console.print(f"  {_relative(folder / name)}", highlight=False)
     _report(outcome, console)
     return outcome.exit_code
 

@@ -89,13 +89,14 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
             provenance=_provenance(run, device),
             again=again,
         ):
-            return _carry_out(run, folder, watcher, device)
+            try:
+                return _carry_out(run, folder, watcher, device)
+            except Interrupted as interruption:  # the block ends: the claim leaves it resumable
+                return Result(run.name, "interrupted", text=f"kept at step {interruption.step}")
     except HeldByAnother as error:
         return Result(run.name, "held", skipped=True, text=str(error))
     except AlreadyDone:
         return _standing(run, folder)
-    except Interrupted as interruption:
-        return Result(run.name, "interrupted", text=f"kept at step {interruption.step}")
     except Exception as error:
         return Result(run.name, "failed", text=f"{type(error).__name__}: {error}")
 
@@ -154,9 +155,9 @@ def _carry_out(
         summary["diverged_at"] = diverged_at
     if config.checkpoint.keep_final:
         Checkpoint.of(config.steps, setup.model, setup.optimizer).save(folder.checkpoint_path)
-    else:
-        folder.checkpoint_path.unlink(missing_ok=True)
     folder.finish(outcome, summary)
+    if not config.checkpoint.keep_final:
+        folder.checkpoint_path.unlink(missing_ok=True)
     return Result(run.name, "finished", text=_headline(outcome, summary))
 
 

@@ -19,6 +19,7 @@ from normlab.sweeps.estimate import duration, seconds_left
 from normlab.sweeps.experiment import Experiment, experiment_names
 from normlab.sweeps.launch import launch
 from normlab.sweeps.plan import PlannedRun, Standing
+from normlab.sweeps.sweep import factors_of
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _run(
     title = experiments[0].name if len(experiments) == 1 else f"{len(experiments)} experiments"
     standing = Standing.of(runs)
     console.print(f"[bold]{title}[/bold] at scale {scale}: {len(runs)} runs, {standing}.")
-    outcome = launch(runs, console, title=title)
+    outcome = launch(runs, console, title=title, factors=factors_of(runs))
     for result in outcome.named("failed"):
         console.print(f"[red]failed[/red] {result.name}  {escape(result.text)}", highlight=False)
     if outcome.named("interrupted"):

@@ -47,12 +47,22 @@ class Launch:
         return 1 if self.named("failed") else 0
 
 
-def launch(runs: Sequence[PlannedRun], console: Console, title: str = "runs") -> Launch:
+def launch(
+    runs: Sequence[PlannedRun],
+    console: Console,
+    *,
+    title: str = "runs",
+    factors: Sequence[str] = (),
+) -> Launch:
     """Carry out the runs that are not finished, as their common launcher says.
 
     Runs that another process is carrying out are waited for at the end, and taken over if that
     process dies: two launchers of the same sweep share its work. Ctrl-C or SIGTERM stops every
     run at its next step with a checkpoint; a second Ctrl-C stops at once.
+
+    Args:
+        title: of the progress display.
+        factors: dotted keys of what the runs differ in, for the tracker.
     """
     outcome = Launch()
     done, todo = _settled(runs)
@@ -61,7 +71,7 @@ def launch(runs: Sequence[PlannedRun], console: Console, title: str = "runs") ->
         return outcome
     first = todo[0].config
     results_dir = Path(first.results_dir)
-    mirror = start_mirror(first.tracker, results_dir)
+    mirror = start_mirror(first.tracker, results_dir, factors)
     try:
         with stop_on_signals() as stop, Display(console, len(todo), title) as display:
             if isinstance(first.launcher, PoolConfig):

@@ -38,7 +38,7 @@ def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = No
                 "chance": status.get("summary", {}).get("chance"),
                 **{key: settings[key] for key in ALWAYS if key in settings},
                 "data": run.config.data.label,
-                **run.factors,
+                **{key: value for key, value in run.factors.items() if key != "seed"},
             }
         )
     begun = [folder for folder in folders if (folder.path / "identity.json").exists()]

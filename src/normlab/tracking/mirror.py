@@ -39,7 +39,7 @@ class Follower:
         self._unended: list[RunMirror] = []
 
     def follow(self, folder: Path) -> None:
-        self._mirrors[folder] = None
+        self._mirrors.setdefault(folder, None)
 
     def advance(self) -> None:
         for folder in list(self._mirrors):
@@ -102,7 +102,8 @@ class Follower:
         if "wandb" in sys.modules and not any(self._mirrors.values()) and not self._unended:
             import wandb
 
-            wandb.teardown()
+            with suppress(Exception):
+                wandb.teardown()
 
     def _drop(self, folder: Path, reason: str) -> None:
         del self._mirrors[folder]

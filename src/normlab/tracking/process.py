@@ -58,7 +58,7 @@ class ChildMirror:
         self._log_path = settings.wandb_dir / "mirror.log"
         with self._log_path.open("ab") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "normlab.tracking.mirror", settings.to_json()],
+                [sys.executable, "-P", "-m", "normlab.tracking.mirror", settings.to_json()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -8,7 +8,6 @@ and the rest is appended; offline, where W&B never appends, the earlier copy is 
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -49,9 +48,11 @@ class RunMirror:
     def __init__(self, folder: Path, settings: MirrorSettings) -> None:
         self._folder = RunFolder(folder)
         self._settings = settings
+        state = self._folder.status().get("state")
+        if state is None:
+            raise ValueError(f"{folder} holds no run that was started")
         self._record = _Record(folder / RECORD, settings)
-        status = self._folder.status()
-        has_died = status["state"] == "running" and self._folder.state() == "interrupted"
+        has_died = state == "running" and self._folder.state() == "interrupted"
         self._stays_open_on_server = has_died and settings.mode == "online"
         self._run = self._open()
         url = self._run.url if settings.mode == "online" else None
@@ -97,7 +98,7 @@ class RunMirror:
                 x_disable_meta=True,
                 x_disable_stats=True,
                 x_save_requirements=False,
-                x_graphql_retry_max=2,
+                x_graphql_retry_max=1,
                 x_transaction_log_flush_interval=FLUSH_SECONDS,
                 x_update_finish_state=not self._stays_open_on_server,
             ),
@@ -121,10 +122,12 @@ class RunMirror:
         for row in self._rows.rest(lines):
             self._send(row)
         status = self._folder.status()
-        summary = {key: status[key] for key in ("state", "outcome") if key in status}
         measured = {k: v for k, v in status.get("summary", {}).items() if v is not None}
-        self._run.summary.update({**best_values(lines), **measured, **summary})
-        if status["state"] == "running" and not self._stays_open_on_server:
+        self._run.summary.update({**best_values(lines), **measured})
+        if status["state"] != "running":
+            ending = {key: status[key] for key in ("state", "outcome") if key in status}
+            self._run.summary.update(ending)
+        elif not self._stays_open_on_server:
             return False
         self.end(EXIT_CODES.get(status["state"], 1))
         self._record.write(complete=True, num_rows=len(lines))
@@ -144,7 +147,7 @@ class RunMirror:
         for name, path in row.histograms.items():
             edges, counts = np.load(path, allow_pickle=False)
             logged[name] = wandb.Histogram(np_histogram=(counts[:-1], edges))
-        for name in logged.keys() - self._defined - {"step"}:
+        for name in sorted(logged.keys() - self._defined - {"step"}):
             self._run.define_metric(name, step_metric="step")
             self._defined.add(name)
         self._run.log(logged, step=row.step, commit=True)
@@ -152,7 +155,8 @@ class RunMirror:
 
 def note_failure(folder: Path, settings: MirrorSettings, reason: str) -> None:
     """Write into mirror.json that W&B does not hold the whole run."""
-    _Record(folder / RECORD, settings).write(error=reason)
+    if folder.is_dir():
+        _Record(folder / RECORD, settings).write(error=reason)
 
 
 def mirror_run(folder: Path, settings: MirrorSettings) -> None:
@@ -199,11 +203,11 @@ def _remove_copies(wandb_dir: Path, run_name: str) -> None:
 
 def _fatal_error(directory: Path) -> str | None:
     """Why wandb stopped uploading a run for good, which it tells no one but its own log."""
-    for line in (directory / "logs" / "debug-internal.log").read_text().splitlines():
-        entry = json.loads(line)
-        if entry["level"].startswith("ERROR+"):
-            return str(entry["msg"])
-    return None
+    log = directory / "logs" / "debug-internal.log"
+    if not log.exists():
+        return None
+    found = re.search(r'"level":"ERROR\+\d+","msg":"(.*?)"', log.read_text())
+    return None if found is None else found[1]
 
 
 class _Record:

@@ -1,0 +1,311 @@
+"""results/report/index.html and the page of a sweep.
+
+A page is one file: styles and figures inside, nothing requested from anywhere, no script. All that
+comes from runs and files is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import struct
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+
+from normlab.analysis import ledger
+from normlab.analysis.calibration import Calibration
+from normlab.analysis.values import kind_of, runs_of
+from normlab.figures.points import final_points
+from normlab.figures.style import axis_text, level_texts, ordered
+from normlab.records.files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MOST_RUNS = 500
+FINAL_METRICS = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")
+SHOWN_DPI = 150
+"""Dots an inch of saved pictures; they are shown at 96, as large as text of the same size."""
+
+_PAGES = jinja2.Environment(
+    loader=jinja2.PackageLoader("normlab.report"),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
+    """Write results/report/index.html from what lies in `results`; returns its path.
+
+    Args:
+        results: the results folder: NAME/SCALE/ with figures and verdicts, runs/, sweeps/.
+        runs: one row a run (`records.runs_frame`); default: read from results/runs.
+
+    Raises:
+        ValueError: if a verdicts.json or a run's file is damaged; the file is named.
+    """
+    if runs is None:
+        runs = _read_runs(results / "runs")
+    collected = ledger.collect(results)
+    claims = [_claim(claim) for claim in collected["claims"]]
+    listed, metrics = _listed_runs(runs)
+    page = _PAGES.get_template("report.html").render(
+        summary=ledger.summary(claims),
+        a_a=str(Calibration(**collected["a_a"])),
+        claims=claims,
+        experiments=_experiments(results, claims),
+        sweeps=sorted(p.parent.name for p in results.glob("sweeps/*/index.html")),
+        runs=listed,
+        metrics=metrics,
+        runs_summary=_runs_summary(runs),
+        steps=_REPORT_STEPS,
+    )
+    path = results / "report" / "index.html"
+    write_whole(path, page.encode())
+    return path
+
+
+def write_sweep_page(
+    folder: Path,
+    table: pd.DataFrame,
+    *,
+    factors: Sequence[str],
+    command: str,
+    runs: pd.DataFrame | None = None,
+) -> Path:
+    """Write index.html into a sweep's folder, with its comparison.png inside; returns its path.
+
+    Args:
+        folder: results/sweeps/ID.
+        table: the tidy table of the sweep, with the factor columns; may be empty.
+        factors: the swept factors, named as on the command line.
+        command: what was typed.
+        runs: one row a run (`records.runs_frame`), those without metrics too; default: the runs
+            of `table`.
+    """
+    if runs is None:
+        runs = runs_of(table) if len(table) else pd.DataFrame(columns=["run"])
+    swept = [factor for factor in factors if factor != "seed"]
+    listed, run_metrics = _listed_runs(runs)
+    recorded = set(map(str, table["metric"].unique())) if len(table) else set()
+    metrics = [metric for metric in FINAL_METRICS if metric in recorded]
+    page = _PAGES.get_template("sweep.html").render(
+        name=folder.name,
+        command=command,
+        pictures=_pictures([folder / "comparison.png"], "comparison of the sweep's runs"),
+        factors=swept,
+        metrics=[axis_text(metric) for metric in metrics],
+        cells=_final_values(table, swept, metrics) if len(table) else [],
+        runs=listed,
+        run_metrics=run_metrics,
+        runs_summary=_runs_summary(runs),
+        steps=_sweep_steps(swept),
+    )
+    path = folder / "index.html"
+    write_whole(path, page.encode())
+    return path
+
+
+def _read_runs(folder: Path) -> pd.DataFrame:
+    from normlab.records.table import runs_frame
+
+    return runs_frame(folder) if folder.is_dir() else pd.DataFrame(columns=["run"])
+
+
+def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **claim,
+        "ours": ledger.ours(claim),
+        "anchor": f"{claim['experiment']}-{claim['scale']}",
+        "edited": {True: "edited", False: "no", None: "unknown"}[claim["edited_after_run"]],
+        "a_a_text": str(Calibration(**claim["a_a"])),
+    }
+
+
+def _experiments(results: Path, claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every results/NAME/SCALE with a figure or verdicts."""
+    folders = {path.parent for path in results.glob("*/*/manifest.json")}
+    folders |= {path.parent for path in results.glob(f"*/*/{ledger.VERDICTS_FILE}")}
+    experiments = []
+    for folder in sorted(folders):
+        name, scale = folder.parts[-2:]
+        if name in ("runs", "sweeps", "report"):
+            continue
+        experiments.append(
+            {
+                "name": name,
+                "scale": scale,
+                "anchor": f"{name}-{scale}",
+                "notes": _notes(folder / "manifest.json"),
+                "pictures": _pictures(sorted(folder.glob("*.png")), f"figure of {name}"),
+                "claims": [
+                    claim
+                    for claim in claims
+                    if (claim["experiment"], claim["scale"]) == (name, scale)
+                ],
+            }
+        )
+    return experiments
+
+
+def _notes(manifest: Path) -> list[str]:
+    if not manifest.exists():
+        return []
+    content = json.loads(manifest.read_text(encoding="utf-8"))
+    outcomes: Counter[str] = Counter()
+    for cell in content["cells"]:
+        outcomes.update(cell["outcomes"])
+    ended = f" ({_counts(outcomes)})" if outcomes else ""
+    notes = [f"Drawn from {_plural(len(content['runs']), 'run')}{ended}."]
+    return notes + [f"{note[:1].upper()}{note[1:]}." for note in content["missing"]]
+
+
+def _pictures(paths: Iterable[Path], alt: str) -> list[dict[str, Any]]:
+    pictures = []
+    for path in paths:
+        if not path.exists():
+            continue
+        data = path.read_bytes()
+        # a PNG's width in pixels stands at byte 16
+        (pixels,) = struct.unpack(">I", data[16:20])
+        pictures.append(
+            {
+                "data": "data:image/png;base64," + base64.b64encode(data).decode(),
+                "width": round(pixels * 96 / SHOWN_DPI),
+                "alt": alt,
+            }
+        )
+    return pictures
+
+
+def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of the runs table, newest first where that is known, and its metric columns."""
+    metrics = [name for name in FINAL_METRICS if f"summary/{name}" in runs]
+    if "started" in runs:
+        runs = runs.sort_values("started", ascending=False, na_position="last", kind="stable")
+    rows = [
+        {
+            "name": run["run"],
+            "state": _text(run.get("state")),
+            "outcome": _text(run.get("outcome")),
+            "seconds": _number(run.get("seconds"), 3),
+            "finals": [_number(run[f"summary/{name}"], 4) for name in metrics],
+        }
+        for run in runs.head(MOST_RUNS).to_dict("records")
+    ]
+    return rows, [axis_text(name) for name in metrics]
+
+
+def _runs_summary(runs: pd.DataFrame) -> str:
+    if not len(runs):
+        return "There are no runs."
+    text = _plural(len(runs), "run")
+    for column in ("state", "outcome"):
+        if column in runs and runs[column].notna().any():
+            text += f"; {_counts(Counter(map(str, runs[column].dropna())))}"
+    if len(runs) > MOST_RUNS:
+        text += f". The newest {MOST_RUNS} are listed"
+    return text + "."
+
+
+def _final_values(
+    table: pd.DataFrame, factors: Sequence[str], metrics: Sequence[str]
+) -> list[dict[str, Any]]:
+    runs = runs_of(table)
+    levels = {factor: ordered(factor, list(runs[factor].unique())) for factor in factors}
+    names = {factor: level_texts(levels[factor]) for factor in factors}
+    means = {metric: final_points(table, metric, "cell", []).means for metric in metrics}
+    rows = []
+    for cell, own in runs.groupby("cell", sort=False):
+        first = own.iloc[0]
+        rank = tuple(levels[factor].index(first[factor]) for factor in factors)
+        outcomes = Counter(map(str, own["outcome"].dropna())) if "outcome" in own else Counter()
+        finals = [
+            _final(means[metric], str(cell), metric, int(outcomes["diverged"]))
+            for metric in metrics
+        ]
+        rows.append(
+            {
+                "rank": rank,
+                "levels": [names[factor][first[factor]] for factor in factors],
+                "n": int(own["seed"].nunique()),
+                "finals": finals,
+                "outcomes": _counts(outcomes),
+            }
+        )
+    return sorted(rows, key=lambda row: (row["rank"], row["outcomes"]))
+
+
+def _final(means: pd.DataFrame, cell: str, metric: str, num_diverged: int) -> str:
+    if num_diverged and kind_of(metric) == "loss":
+        return f"{num_diverged} diverged"
+    found = means[means["x"] == cell]
+    if not len(found):
+        return ""
+    point = found.iloc[0]
+    half = float(point["high"] - point["mean"])
+    text = _number(float(point["mean"]), 4)
+    return text if math.isnan(half) else f"{text} ± {_number(half, 2)}"
+
+
+def _number(value: Any, digits: int) -> str:
+    """A number as a text; empty where it is missing."""
+    if value is None or pd.isna(value):
+        return ""
+    return f"{float(value):.{digits}g}"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or pd.isna(value) else str(value)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _sweep_steps(factors: Sequence[str]) -> list[dict[str, str]]:
+    hue = "norm" if "norm" in factors else next(iter(factors), "norm")
+    col = next((factor for factor in factors if factor != hue), None)
+    view = f"python scripts/runs.py plot --x step --y train/loss --hue {hue}"
+    return [
+        {
+            "text": "any other view of these runs",
+            "command": view + (f" --col {col}" if col else ""),
+        },
+        {"text": "all runs, and one of them", "command": "python scripts/runs.py ls"},
+        {"text": "why a run would be run again", "command": "python scripts/runs.py why RUN"},
+        {"text": "all results on one page", "command": "make report"},
+    ]
+
+
+_REPORT_STEPS = [
+    {
+        "text": "one run of your own",
+        "command": "python scripts/train.py model=vgg11 norm=batch init=he seed=0",
+    },
+    {
+        "text": "a sweep, which ends with a comparison page",
+        "command": "python scripts/train.py -m norm=none,batch init=he,xavier seed=0,1,2",
+    },
+    {
+        "text": "any plot of any runs",
+        "command": "python scripts/runs.py plot --x step --y test/accuracy --hue norm",
+    },
+    {"text": "a published figure and its claims", "command": "make saito_batch_norm SCALE=smoke"},
+    {
+        "text": "the configuration and summary of a run",
+        "command": "python scripts/runs.py show RUN",
+    },
+]
