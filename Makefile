@@ -33,9 +33,16 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(READY) ## a sweep, figures, verdicts and a report on embedded data: a first look, in minutes
-	$(RUN) scripts/experiment.py run demo
+	@$(RUN) scripts/experiment.py run demo --launcher $(LAUNCHER) --tracker $(TRACKER)
+	@$(RUN) scripts/experiment.py claims --quiet
 	@$(RUN) scripts/experiment.py report
-	@$(RUN) scripts/experiment.py next
+	@echo
+	@echo 'Where to look next:'
+	@echo '  results/demo/smoke/figure.png   the figure; verdicts.json and table.parquet stand beside it'
+	@echo '  results/report/index.html       figures, verdicts and runs on one page (open it in a browser)'
+	@echo '  $(RUN) scripts/runs.py ls       the runs; show RUN and why RUN explain one'
+	@echo '  $(RUN) scripts/train.py -m model=mlp norm=none,batch,layer,group seed=0,1,2   a sweep of your own'
+	@echo '  make help                       published figures to reproduce'
 
 test: $(READY) ## the test suite
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -q

@@ -30,7 +30,8 @@ def parse_arguments() -> argparse.Namespace:
             "words", nargs="*", default=[], help="further settings for every run, after --"
         )
     actions.add_parser("list", help="the experiments there are")
-    actions.add_parser("claims", help="rebuild results/ledger.md and ledger.json")
+    claims = actions.add_parser("claims", help="rebuild results/ledger.md and ledger.json")
+    claims.add_argument("--quiet", action="store_true", help="do not print the ledger")
     actions.add_parser("report", help="rebuild results/report/index.html")
     verify = actions.add_parser("verify", help="redraw committed figures from their tables")
     verify.add_argument("names", nargs="*", metavar="NAME")

@@ -34,7 +34,7 @@ STUDENT_PAIRED = "mean of seed-paired differences, 95 % Student-t interval"
 RANKS = "median shift over all pairs of seeds, exact 95 % rank interval (Hodges-Lehmann)"
 SIGNS = "median of seeds, exact 95 % order-statistic interval (sign test)"
 
-_NO_SPREAD = 1e-12
+NO_SPREAD = 1e-12
 """Spread over magnitude at which values count as equal: rounding, not variation."""
 
 
@@ -226,7 +226,7 @@ def _student(values: NDArray[np.float64], scale: float, confidence: float, metho
         return Estimate(
             value=mean, low=None, high=None, n=n, method=method, no_interval="one seed only"
         )
-    if float(np.ptp(values)) <= _NO_SPREAD * scale:
+    if float(np.ptp(values)) <= NO_SPREAD * scale:
         return Estimate(
             value=mean,
             low=None,

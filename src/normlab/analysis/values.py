@@ -153,12 +153,14 @@ def divergence_steps(table: pd.DataFrame) -> dict[str, float]:
     if "outcome" not in table or not (diverged := table["outcome"] == "diverged").any():
         return {}
     rows = table[diverged]
-    steps = rows.groupby("run")["step"].max().astype(float) + 1
+    steps = rows.groupby("run", observed=True)["step"].max().astype(float) + 1
     losses = rows[rows["metric"].isin([f"{split}/loss" for split in _SPLITS])]
     broken = losses[~np.isfinite(losses["value"].astype(float))]
-    steps.update(broken.groupby("run")["step"].min().astype(float))
+    steps.update(broken.groupby("run", observed=True)["step"].min().astype(float))
     if "outcome_step" in rows:
-        steps.update(rows.groupby("run")["outcome_step"].first().dropna().astype(float))
+        steps.update(
+            rows.groupby("run", observed=True)["outcome_step"].first().dropna().astype(float)
+        )
     return {str(run): float(step) for run, step in steps.items()}
 
 
@@ -183,10 +185,12 @@ def _series(claim: Claim, table: pd.DataFrame) -> tuple[dict[str, _Series], NDAr
     grid = np.unique(rows["step"].to_numpy(dtype=np.float64))
     rows = rows.assign(value=rows["value"].astype(np.float64))
     if rows.duplicated(["run", "step"]).any():
-        averaged = rows.groupby(["run", "step"], sort=True)["value"].agg(_strict_mean)
+        averaged = rows.groupby(["run", "step"], sort=True, observed=True)["value"].agg(
+            _strict_mean
+        )
         rows = averaged.reset_index()
     series: dict[str, _Series] = {}
-    for run, own in rows.sort_values("step").groupby("run", sort=False):
+    for run, own in rows.sort_values("step").groupby("run", sort=False, observed=True):
         series[str(run)] = (
             own["step"].to_numpy(dtype=np.float64),
             own["value"].to_numpy(dtype=np.float64),

@@ -250,7 +250,7 @@ class _Comparison:
             return self.settings
         higher = metrics.describe(self.goal)[0].direction == "higher"
         means = final_points(self.table, self.goal, "setting", [self.hue] if self.hue else []).means
-        best = means.groupby("x")["mean"].agg("max" if higher else "min")
+        best = means.groupby("x", observed=True)["mean"].agg("max" if higher else "min")
         kept = set(best.sort_values(ascending=not higher).index[:most])
         return [setting for setting in self.settings if setting in kept]
 

@@ -93,7 +93,7 @@ def compact(
     """
     if len(table) == 0 or len(_parquet(table)) <= limit_bytes:
         return table, ()
-    series = table.groupby(["run", "metric", "layer"], dropna=False, sort=False)
+    series = table.groupby(["run", "metric", "layer"], dropna=False, sort=False, observed=True)
     position = series.cumcount().to_numpy(dtype=np.int64)
     length = series["step"].transform("size").to_numpy(dtype=np.int64)
     most = int(length.max())
@@ -150,7 +150,7 @@ def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:
     if not len(table):
         return []
     cells = []
-    for cell, runs in runs_of(table).groupby("cell", sort=True):
+    for cell, runs in runs_of(table).groupby("cell", sort=True, observed=True):
         outcomes = Counter(map(str, runs["outcome"])) if "outcome" in runs else Counter()
         cells.append(
             {

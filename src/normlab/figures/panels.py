@@ -286,7 +286,9 @@ class Panels:
 
 def count_text(members: pd.DataFrame, groups: Sequence[str]) -> str:
     """ "n=3", "n=2-3", with what diverged or got stuck, and how many cells a mean holds."""
-    grouped = members.groupby(list(groups), dropna=False) if groups else [((), members)]
+    grouped = (
+        members.groupby(list(groups), dropna=False, observed=True) if groups else [((), members)]
+    )
     seeds = [int(own["seed"].nunique()) for _, own in grouped]
     low, high = min(seeds), max(seeds)
     text = f"n={low}" if low == high else f"n={low}-{high}"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from normlab.analysis.statistics import CONFIDENCE
+from normlab.analysis.statistics import CONFIDENCE, NO_SPREAD
 from normlab.analysis.values import divergence_steps, is_metric, kind_of, runs_of
 from normlab.figures.style import require
 
@@ -156,7 +156,7 @@ def _metric_rows(
     num_layers = int(rows["layer"].nunique())
     if num_layers == 1:
         return rows, 0
-    means = rows.groupby(["run", "step"], sort=False)["value"].transform("mean")
+    means = rows.groupby(["run", "step"], sort=False, observed=True)["value"].transform("mean")
     return rows.assign(value=means).drop_duplicates(["run", "step"]), num_layers
 
 
@@ -185,14 +185,16 @@ def _after_divergence(
 
 def _means(rows: pd.DataFrame, groups: Sequence[str], x: str) -> pd.DataFrame:
     keys = [*groups, x]
-    by_seed = rows.groupby([*keys, "seed"], dropna=False, sort=False)["value"].mean()
-    over = by_seed.groupby(level=list(range(len(keys))), dropna=False, sort=True)
+    by_seed = rows.groupby([*keys, "seed"], dropna=False, sort=False, observed=True)["value"].mean()
+    over = by_seed.groupby(level=list(range(len(keys))), dropna=False, sort=True, observed=True)
     means = over.agg(["mean", "std", "count"]).reset_index()
     means.columns = pd.Index([*groups, "x", "mean", "std", "n"])
     count = means["n"].to_numpy(dtype=np.float64)
     with np.errstate(invalid="ignore"):
         quantile = special.stdtrit(np.where(count > 1, count - 1, np.nan), 0.5 + CONFIDENCE / 2)
         half = quantile * means["std"].to_numpy(dtype=np.float64) / np.sqrt(count)
+    # as in `statistics`: equal values have no interval
+    half = np.where(half > NO_SPREAD * np.abs(means["mean"]), half, np.nan)
     return means.assign(low=means["mean"] - half, high=means["mean"] + half).drop(columns="std")
 
 

@@ -14,6 +14,9 @@ from normlab.measures.layers import WeightLayer, total_order
 
 Loss = Callable[[Any, Any], Tensor]
 
+READ_ONLY = (nn.Linear, nn.modules.conv._ConvNd)
+"""Modules known to leave their input as it is; others may begin with an in-place activation."""
+
 
 @dataclass(frozen=True)
 class RandomState:
@@ -168,8 +171,11 @@ class Replay:
         if self._buffers:
             with torch.no_grad():
                 torch._foreach_copy_(self._buffers, self._captured_buffers)
+        stages = self._stages[position.stage : stop]
         flow = position.flow
-        for stage in self._stages[position.stage : stop]:
+        if isinstance(flow, Tensor) and stages and not isinstance(stages[0], READ_ONLY):
+            flow = flow.clone()
+        for stage in stages:
             flow = stage(flow)
         return flow
 

@@ -224,7 +224,7 @@ def _final_values(
     names = {factor: level_texts(levels[factor]) for factor in factors}
     means = {metric: final_points(table, metric, "cell", []).means for metric in metrics}
     rows = []
-    for cell, own in runs.groupby("cell", sort=False):
+    for cell, own in runs.groupby("cell", sort=False, observed=True):
         first = own.iloc[0]
         rank = tuple(levels[factor].index(first[factor]) for factor in factors)
         outcomes = Counter(map(str, own["outcome"].dropna())) if "outcome" in own else Counter()

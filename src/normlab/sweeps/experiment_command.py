@@ -60,7 +60,9 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
         from normlab.analysis.ledger import write_ledger
 
         ledger = write_ledger(project.results)
-        _print_ledger(ledger["claims"], console)
+        if not arguments.quiet:
+            _print_ledger(ledger["claims"], console)
+        console.print(f"Ledger: {os.path.relpath(project.results / 'ledger.md')}", highlight=False)
         return 0
     if arguments.action == "report":
         return _report(project, console)
