@@ -27,7 +27,7 @@ def parse_arguments() -> argparse.Namespace:
     plot.add_argument("filter", nargs="*", metavar="FILTER")
     plot.add_argument("--x", default="step", help="step (default), or a setting's key")
     plot.add_argument("--y", default="test/accuracy", help="a metric (default: test/accuracy)")
-    for name, default in (("hue", "norm"), ("col", None), ("row", None)):
+    for name, default in (("hue", "norm"), ("style", None), ("col", None), ("row", None)):
         plot.add_argument(f"--{name}", default=default, help=f"a setting's key, default: {default}")
     plot.add_argument("--output", default="plot.png", help="a .png, .svg or .pdf file")
     return parser.parse_args()

@@ -314,6 +314,19 @@ def test_two_runs_of_one_cell_and_seed_count_once(claim_of):
     assert verdict.estimate == pytest.approx(judge(claim_of(), table).estimate)
 
 
+def test_the_readers_categories_are_judged_the_same(claim_of):
+    """The reader's words are categories, among them some that a filter left without rows."""
+    table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
+    other = rows("layer", 0, {0: 0.5}, "train/loss")
+    words = ("run", "cell", "metric", "layer", "norm", "outcome", "state")
+    both = pd.concat([table, pd.DataFrame(other)], ignore_index=True)
+    categories = both.assign(**{word: both[word].astype("category") for word in words})
+    filtered = categories[categories["norm"] != "layer"]
+    assert judge(claim_of(), filtered) == judge(claim_of(), table)
+    layered = filtered.assign(layer=pd.Categorical(["a", "b"] * 6), metric="ics/l2", step=0)
+    assert judge(claim_of(metric="ics/l2"), layered).n == 3
+
+
 def test_a_a_on_noise_is_near_the_nominal_rate(claim_of):
     """200 arms of 8 seeds: two-sided 5 % at a smallest effect of 0, within 4 standard errors."""
     rng = np.random.default_rng(0)

@@ -15,9 +15,20 @@ from normlab.config.component import choices
 REPOSITORY = Path(normlab.data.__file__).parents[3]
 
 
+PRESETS = {"cifar10_jpeg": "image_folder"}
+
+
 def test_every_data_set_has_its_yaml_and_the_reverse():
     files = {path.stem for path in (REPOSITORY / "configs" / "data").glob("*.yaml")}
-    assert files == set(choices("data"))
+    assert files - set(PRESETS) == set(choices("data"))
+
+
+@pytest.mark.parametrize(("preset", "name"), PRESETS.items())
+def test_a_preset_names_its_data_set_and_sets_every_field(preset, name):
+    content = yaml.safe_load((REPOSITORY / "configs" / "data" / f"{preset}.yaml").read_text())
+    config = choices("data")[name]()
+    assert content["name"] == name
+    assert set(content) == {"name", *(field.name for field in dataclasses.fields(config))}
 
 
 @pytest.mark.parametrize("name", sorted(choices("data")))

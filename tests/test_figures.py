@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 
 from normlab.analysis import statistics
 from normlab.figures import comparison as comparison_module
+from normlab.figures import manifest as manifest_module
 from normlab.figures.comparison import comparison
 from normlab.figures.curves import plot
 from normlab.figures.manifest import LIMIT_BYTES, compact, save, table_hash
@@ -359,6 +360,16 @@ def test_a_large_table_is_thinned_and_stays_below_the_limit(tmp_path):
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < LIMIT_BYTES
     assert manifest["made_smaller"][0] == notes[0]
     assert manifest["num_rows"] == len(kept)
+
+
+def test_large_pictures_are_made_smaller_and_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(manifest_module, "PICTURES_BYTES", 60_000)
+    table = table_of(factors={"init": ["he", "xavier"]})
+    large = save(plot(table, hue="norm", col="init"), tmp_path / "large", table)
+    assert large["made_smaller"][0] == "lines rasterized in the vector pictures"
+    assert large["made_smaller"][1] == "and these at 80 dots an inch"
+    redrawn = save(plot(table, hue="norm", col="init"), tmp_path / "again", table, name="figure")
+    assert redrawn["files"] == large["files"]
 
 
 def test_table_hash_ignores_order_and_sees_values():

@@ -10,20 +10,25 @@ from normlab.config.component import InitConfig, choices
 from normlab.init.base import fan_in, fan_out
 from normlab.init.default import DefaultConfig
 from normlab.init.gaussian import HeConfig, Normal001Config, Normal1Config, XavierConfig
+from normlab.init.glorot import GlorotConfig
+from normlab.init.lsuv import LSUVConfig
+from normlab.init.orthogonal import OrthogonalConfig, orthogonal
 from normlab.init.zeros import ZerosConfig
+from normlab.models.chain import weight_layers
+from normlab.models.dropout import Dropout
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
 from normlab.models.resnet import ResNet20Config
 from normlab.models.vgg import VGG11Config
 from normlab.norms.batch import BatchConfig
+from normlab.norms.group import GroupConfig
 from normlab.norms.none import NoNormConfig
 from normlab.randomness import generator
 
 
-def network(**settings: object) -> nn.Module:
+def network() -> nn.Module:
     """784-400-300-10: the first weight has 313,600 draws."""
-    kit = Kit(norm=settings.pop("norm", NoNormConfig()))
-    return MLPConfig(widths=(400, 300)).build(kit, (1, 28, 28), 10)
+    return MLPConfig(widths=(400, 300)).build(Kit(norm=NoNormConfig()), (1, 28, 28), 10)
 
 
 def images(norm: BatchConfig | NoNormConfig) -> nn.Module:
@@ -156,3 +161,86 @@ def test_any_module_can_be_filled() -> None:
 def test_negative_scale_is_refused() -> None:
     with pytest.raises(ValueError, match=r"init.scale must be 0 or greater; got -1."):
         HeConfig(scale=-1)
+
+
+def test_glorot_is_uniform_over_both_fans() -> None:
+    model = network()
+    GlorotConfig(scale=2.0).apply(model, None, 0)
+    values = model.linear1.weight.detach().double().flatten()
+    bound = 2 * math.sqrt(6 / (784 + 400))
+    assert values.abs().max() <= bound
+    # Kolmogorov-Smirnov against U(-bound, bound)
+    ranks = torch.arange(1, len(values) + 1, dtype=torch.float64) / len(values)
+    distance = ((values.sort().values / bound + 1) / 2 - ranks).abs().max()
+    assert distance < 2.0 / math.sqrt(len(values))
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_orthogonal_rows_or_columns(scale: float) -> None:
+    model = images(NoNormConfig())
+    OrthogonalConfig(scale=scale).apply(model, None, 0)
+    wide = model.conv8.weight.detach().flatten(1).double()
+    torch.testing.assert_close(
+        wide @ wide.T, scale**2 * torch.eye(256).double(), rtol=0, atol=1e-5 * scale**2
+    )
+    tall = model.conv1.weight.detach().flatten(1).double()
+    assert tall.shape == (32, 27)
+    torch.testing.assert_close(
+        tall.T @ tall, scale**2 * torch.eye(27).double(), rtol=0, atol=1e-5 * scale**2
+    )
+
+
+def test_orthogonal_matrices_are_drawn_uniformly() -> None:
+    """Haar measure on 2 x 2: the angle of the first row is uniform, both determinants as likely."""
+    draws = [orthogonal(torch.Size((2, 2)), generator(0, "draw", index)) for index in range(4000)]
+    stacked = torch.stack(draws).double()
+    angles = torch.atan2(stacked[:, 0, 1], stacked[:, 0, 0]).sort().values
+    ranks = torch.arange(1, 4001) / 4000
+    assert ((angles / math.pi + 1) / 2 - ranks).abs().max() < 2.0 / math.sqrt(4000)
+    positive = (torch.linalg.det(stacked) > 0).double().mean().item()
+    assert positive == pytest.approx(0.5, abs=5 * 0.5 / math.sqrt(4000))
+
+
+class TestLSUV:
+    def batch(self) -> Tensor:
+        return 4 * torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0)) + 1
+
+    @pytest.mark.parametrize("norm", [NoNormConfig(), BatchConfig()])
+    def test_every_output_has_variance_1(self, norm) -> None:
+        model = VGG11Config(width=0.25).build(Kit(norm=norm, dropout=0.4), (3, 32, 32), 10)
+        LSUVConfig().apply(model, self.batch(), 0)
+        outputs: dict[str, Tensor] = {}
+        for name, layer in weight_layers(model):
+            layer.register_forward_hook(lambda m, i, o, name=name: outputs.update({name: o}))
+        for dropout in model.modules():
+            dropout.training = not isinstance(dropout, Dropout)
+        model(self.batch())
+        assert len(outputs) == 9
+        for name, values in outputs.items():
+            assert values.var(correction=0).item() == pytest.approx(1, abs=0.1), name
+
+    def test_leaves_buffers_and_modes_alone(self) -> None:
+        model = images(BatchConfig()).eval()
+        model.norm2.train()
+        LSUVConfig().apply(model, self.batch(), 0)
+        assert torch.equal(model.norm1.running_mean, torch.zeros(32))
+        assert (model.training, model.norm2.training) == (False, True)
+
+    def test_scale_multiplies_the_result(self) -> None:
+        plain, scaled = images(NoNormConfig()), images(NoNormConfig())
+        LSUVConfig().apply(plain, self.batch(), 0)
+        LSUVConfig(scale=0.5).apply(scaled, self.batch(), 0)
+        assert torch.equal(scaled.conv5.weight, 0.5 * plain.conv5.weight)
+
+    def test_needs_a_batch(self) -> None:
+        with pytest.raises(ValueError, match="init=lsuv needs a batch of inputs"):
+            LSUVConfig().apply(network(), None, 0)
+
+    def test_a_batch_that_does_not_vary(self) -> None:
+        with pytest.raises(ValueError, match=r"those of linear1 have variance 0\.0 on the batch"):
+            LSUVConfig().apply(network(), torch.zeros(4, 1, 28, 28), 0)
+
+    def test_standardized_weights_are_refused(self) -> None:
+        model = images(GroupConfig(weight_standardization=True))
+        with pytest.raises(ValueError, match=r"which weight standardization undoes in conv1\."):
+            LSUVConfig().apply(model, self.batch(), 0)

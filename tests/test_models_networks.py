@@ -8,6 +8,7 @@ from torch import nn
 
 from normlab.config.component import ModelConfig, NormConfig, choices
 from normlab.init.gaussian import HeConfig
+from normlab.models.book_cnn import BookCNNConfig
 from normlab.models.chain import Chain, weight_layers
 from normlab.models.deep_linear import DeepLinearConfig
 from normlab.models.kit import Kit
@@ -136,20 +137,23 @@ def test_vgg_three_layer_head() -> None:
     assert model.linear11.weight.shape == (10, 4096)
 
 
+def test_vgg11_of_the_paper_has_torchvisions_size() -> None:
+    model = build(VGG11Config(head="three_layer"), None, (3, 224, 224), 1000)
+    assert count(model) == 132_863_336
+
+
 @pytest.mark.parametrize("norm", [None, BatchConfig()])
-@pytest.mark.parametrize("head", ["linear", "three_layer"])
-def test_vgg11_equals_torchvisions(norm: NormConfig | None, head: str) -> None:
+def test_vgg11_equals_torchvisions(norm: NormConfig | None) -> None:
     from torchvision.models import vgg
 
-    ours = build(VGG11Config(head=head, width=1 if head == "linear" else 0.25), norm, device="cpu")
+    ours = build(VGG11Config(), norm, device="cpu")
     HeConfig().apply(ours, None, 0)
-    theirs = vgg.vgg11_bn(num_classes=10) if norm else vgg.vgg11(num_classes=10)
-    features = theirs.features
-    if head == "three_layer":
-        with torch.device("meta"):
-            whole = VGG11Config(head=head).build(Kit(norm=NoNormConfig()), (3, 224, 224), 1000)
-        assert count(whole) == 132_863_336  # torchvision's vgg11
-        return
+    with torch.device("meta"):
+        features = (vgg.vgg11_bn() if norm else vgg.vgg11()).features
+    features.to_empty(device="cpu")
+    for module in features.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
     sources = [module for module in ours.modules() if isinstance(module, nn.Conv2d)]
     sources += [module for name, module in ours.named_children() if name.startswith("norm")]
     targets = [module for module in features if isinstance(module, nn.Conv2d)]
@@ -164,6 +168,27 @@ def test_vgg11_equals_torchvisions(norm: NormConfig | None, head: str) -> None:
         features.train(mode)
         expected = ours.linear(features(inputs).flatten(1))
         torch.testing.assert_close(ours(inputs), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_book_cnn_has_exactly_the_parameters_of_its_source() -> None:
+    model = build(BookCNNConfig(), sample_shape=(1, 28, 28), dropout=0.4)
+    sizes = {name: count(stage) for name, stage in model.named_children() if count(stage)}
+    assert sizes == {
+        "conv1": 320,
+        "conv2": 18_496,
+        "conv3": 73_856,
+        "linear4": 147_584,
+        "linear5": 1_290,
+    }
+    assert count(model) == 241_546
+    assert stages(model) == [
+        *("conv1", "relu1", "pool1", "conv2", "relu2", "pool2", "conv3", "relu3"),
+        *("flatten", "linear4", "relu4", "dropout4", "linear5"),
+    ]
+    assert model(torch.empty(2, 1, 28, 28, device="meta")).shape == (2, 10)
+    assert isinstance(model.pool2, nn.AvgPool2d)
+    smallest = build(BookCNNConfig(), sample_shape=(1, 18, 18))
+    assert smallest(torch.empty(2, 1, 18, 18, device="meta")).shape == (2, 10)
 
 
 def test_resnet20_names_in_order_of_execution() -> None:
@@ -247,6 +272,7 @@ def test_resnet_block_adds_the_shortcut() -> None:
             "model=deep_linear maps vectors (features,); a sample of this data has shape "
             "(3, 32, 32). Choose data=gaussian, or model=mlp, which flattens images.",
         ),
+        (BookCNNConfig(), (1, 17, 40), 10, "needs images of at least 18 x 18 pixels"),
         (DeepLinearConfig(), (10,), 3, "this data has 10 inputs and 3 outputs"),
     ],
 )

@@ -32,6 +32,15 @@ def test_none_mirrors_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_mirror_that_cannot_start_is_told_at_the_end(tmp_path):
+    (tmp_path / "file").touch()
+    mirror = start_mirror(OnlineConfig(), tmp_path / "file")
+    mirror.follow(tmp_path)
+    warning = mirror.finish(timeout_seconds=1.0)
+    assert warning is not None
+    assert "its process could not be started: [Errno 20] Not a directory" in warning
+
+
 def test_swept_settings_are_copied_flat_without_periods():
     config = {
         "norm": {"name": "group", "num_groups": 4},

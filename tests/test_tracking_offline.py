@@ -230,15 +230,17 @@ def test_without_wandb_there_is_one_line_and_nothing_lost(tmp_path, monkeypatch)
     )
     monkeypatch.setenv("PYTHONPATH", str(hidden.parent), prepend=os.pathsep)
     mirror = start_mirror(OfflineConfig(), tmp_path)
+    mirror.follow(tmp_path / "never-started")
     for name in ("first", "second"):
         folder = finished_run(tmp_path, name, loss_rows(0, 5))
         mirror.follow(folder)
         mirror.closed(folder)
     assert mirror.finish(ENOUGH_SECONDS) == (
-        "W&B does not hold all of these runs (first and 1 more: wandb is not installed; "
+        "W&B does not hold all of these runs (first and 2 more: wandb is not installed; "
         f"log: {tmp_path / 'wandb' / 'mirror.log'}). "
         "Nothing is lost: their run folders are complete."
     )
+    assert not (tmp_path / "never-started").exists()
     assert mirror_record(folder_of(tmp_path, "second"))["error"] == "wandb is not installed"
 
 

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
+from normlab.metrics import describe
 from normlab.records import RunFolder, run_folders, runs_frame
-from normlab.records.flatten import flatten, written
+from normlab.records.flatten import flatten, refuse_unknown_keys, written
 from normlab.records.provenance import current_commit
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ STATE_STYLES = {
     "failed": "red",
     "missing": "dim",
 }
+PIPED_WIDTH = 160
+TABLE_COLUMNS = ("run", "cell", "seed", "step", "layer")
 SHOWN_METRICS = ("train/accuracy", "test/accuracy", "train/loss")
 
 
@@ -37,6 +40,8 @@ def dispatch(arguments: argparse.Namespace) -> int:
         ValueError: for a run or a filter key that is not there, with the nearest that is.
     """
     console = Console()
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
     runs_dir = Path(arguments.results_dir) / "runs"
     if arguments.action == "ls":
         list_runs(runs_dir, arguments.filter, console)
@@ -78,7 +83,8 @@ def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
         console.print(f"No runs in {os.path.relpath(runs_dir)} pass.", highlight=False)
         return
     metrics = [name for name in SHOWN_METRICS if f"summary/{name}" in frame]
-    table = Table("run", "state", "outcome", *metrics, "seconds")
+    name = Column("run", no_wrap=True, min_width=int(frame["run"].astype(str).str.len().max()))
+    table = Table(name, "state", "outcome", *metrics, "seconds")
     for _, row in frame.sort_values(["cell", "seed"]).iterrows():
         state = str(row["state"])
         table.add_row(
@@ -111,7 +117,7 @@ def show_run(folder: RunFolder, console: Console) -> None:
     }
     _print_pairs("run", facts, console)
     _print_pairs("configuration", flatten(folder.config()), console)
-    _print_pairs("summary", status.get("summary", {}), console)
+    _print_summary(status.get("summary", {}), console)
     files = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("."))
     console.print(f"Files in {os.path.relpath(folder.path)}: {', '.join(files)}", highlight=False)
     if folder.traceback():
@@ -153,18 +159,18 @@ def why(folder: RunFolder) -> list[str]:
 
 def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
     """Draw one metric of a selection of runs; the file it is in."""
-    from normlab.figures import plot
+    from normlab.figures.curves import plot
+    from normlab.figures.style import styled
     from normlab.records import metrics_frame
 
-    factors = [name for name in (arguments.hue, arguments.col, arguments.row) if name]
-    if arguments.x != "step":
-        factors.append(arguments.x)
-    always = ["state", "outcome"]
-    table = metrics_frame(
-        runs_dir,
-        arguments.filter,
-        metrics=[arguments.y],
-        factors=list(dict.fromkeys([*factors, *always])),
+    frame = runs_frame(runs_dir, arguments.filter).rename(columns={"summary/chance": "chance"})
+    asked = (arguments.hue, arguments.style, arguments.col, arguments.row, arguments.x)
+    factors = [name for name in asked if name and name not in TABLE_COLUMNS]
+    refuse_unknown_keys(factors, frame.columns)
+    described = [name for name in ("state", "outcome", "chance") if name in frame]
+    losses = ("train/loss", "test/loss")  # what a run's divergence is dated by
+    table = metrics_frame(runs_dir, arguments.filter, metrics=[arguments.y, *losses]).merge(
+        frame[list(dict.fromkeys(["run", *factors, *described]))], on="run"
     )
     if table.empty:
         raise ValueError(
@@ -176,12 +182,14 @@ def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
         x=arguments.x,
         y=arguments.y,
         hue=arguments.hue,
+        style=arguments.style,
         col=arguments.col,
         row=arguments.row,
     )
     path = Path(arguments.output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with styled():
+        figure.savefig(path)
     return path
 
 
@@ -193,6 +201,36 @@ def _print_pairs(title: str, pairs: dict[str, Any], console: Console) -> None:
         if value is not None:
             table.add_row(escape(key), escape(_text(value)))
     console.print(table)
+
+
+def _print_summary(summary: dict[str, Any], console: Console) -> None:
+    """The last value of every metric: plain ones as pairs, those of layers as a table."""
+    plain: dict[str, Any] = {}
+    layers: dict[str, dict[str, str]] = {}
+    for name, value in summary.items():
+        layer = _layer_of(name)
+        if layer is None:
+            plain[name] = value
+        else:
+            layers.setdefault(layer, {})[name.removesuffix(f"/{layer}")] = _text(value)
+    _print_pairs("last values", plain, console)
+    if not layers:
+        return
+    quantities = list(dict.fromkeys(name for row in layers.values() for name in row))
+    table = Table(title="last values, by layer", title_justify="left", box=None)
+    table.add_column("layer", style="dim")
+    for quantity in quantities:
+        table.add_column(quantity, justify="right")
+    for layer, row in layers.items():
+        table.add_row(layer, *(row.get(quantity, "·") for quantity in quantities))
+    console.print(table)
+
+
+def _layer_of(name: str) -> str | None:
+    try:
+        return describe(name)[1]
+    except ValueError:  # `chance` and other facts of a run that no figure draws
+        return None
 
 
 def _commit(provenance: dict[str, Any]) -> str | None:

@@ -214,20 +214,20 @@ def _of_layer(
 
 _of_layer(
     "ics/l2",
-    "internal covariate shift, L2",
+    "ICS, L2",
     "||G - G'||, Definition 2.1 of Santurkar et al. 2018: how far a layer's weight gradient "
     "moves when the layers before it take their step.",
     direction="lower",
 )
 _of_layer(
     "ics/relative_l2",
-    "internal covariate shift, L2 relative to the gradient",
+    "ICS, L2 relative to the gradient",
     "||G - G'|| / ||G||; missing where ||G|| is zero.",
     direction="lower",
 )
 _of_layer(
     "ics/cosine",
-    "internal covariate shift, cosine",
+    "ICS, cosine",
     "Cosine of the angle between G and G'; 1: no shift; missing where either is zero.",
     direction="higher",
 )
@@ -244,7 +244,7 @@ _of_layer(
 _of_layer("ics/update_norm", "update norm", "Norm of the step's change of the layer's weight.")
 _of_layer(
     "ics/control",
-    "internal covariate shift, zero-move control",
+    "ICS, zero-move control",
     "||G - G|| with G recomputed by the probe's own path, nothing moved: the noise floor.",
     direction="lower",
 )

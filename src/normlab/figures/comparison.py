@@ -120,6 +120,7 @@ class _Comparison:
             self._dots(final)
         if self.drawn:
             last = self.drawn[-1]
+            last.count_like(self.drawn[0])
             last.has_diverged = any(panels.has_diverged for panels in self.drawn)
             last.has_stuck = any(panels.has_stuck for panels in self.drawn)
             legend(figure, last, "bands, bars" if self.metrics else "bars")
@@ -135,7 +136,7 @@ class _Comparison:
     def _curves(self, figure: Figure, places: list[Any], metric: str, index: int) -> None:
         groups = [factor for factor in (self.hue, "setting") if factor]
         points = curve_points(self.table, metric, groups)
-        panels = Panels(self.table, points, x="step", y=metric, hue=self.hue)
+        panels = Panels(self.table, points, x="step", y=metric, hue=self.hue, hues=self.hues)
         self.drawn.append(panels)
         columns = min(len(self.settings), WRAP)
         first: Axes | None = None
@@ -158,7 +159,9 @@ class _Comparison:
         style = next((factor for factor in self.others if factor != numeric), None)
         groups = [factor for factor in (self.hue, style) if factor]
         points = final_points(self.table, self.goal, numeric, groups)
-        panels = Panels(self.table, points, x=numeric, y=self.goal, hue=self.hue, style=style)
+        panels = Panels(
+            self.table, points, x=numeric, y=self.goal, hue=self.hue, style=style, hues=self.hues
+        )
         self.drawn.append(panels)
         panels.draw(axis, {}, (), None)
         panels.scale()
@@ -167,7 +170,7 @@ class _Comparison:
 
     def _final(self) -> Panels:
         points = final_points(self.table, self.goal, "setting", [self.hue] if self.hue else [])
-        return Panels(self.table, points, x="setting", y=self.goal, hue=self.hue)
+        return Panels(self.table, points, x="setting", y=self.goal, hue=self.hue, hues=self.hues)
 
     def _dots(self, axis: Axes) -> None:
         panels = self._final()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -56,10 +56,12 @@ class Panels:
         y: str,
         hue: str | None,
         style: str | None = None,
+        hues: list[Any] | None = None,
     ) -> None:
+        """`hues`: the levels of hue, where the points may lack some that other panels show."""
         self.table, self.points = table, points
         self.x, self.y, self.hue, self.style = x, y, hue, style
-        self.hues = levels_of(points.members, hue)
+        self.hues = levels_of(points.members, hue) if hues is None else hues
         self.styles = levels_of(points.members, style)
         self.looks = looks(hue, self.hues) if hue else {None: Look(color="#0072b2")}
         self.dashes = dashes(self.styles) if style else {None: ()}
@@ -231,6 +233,11 @@ class Panels:
             text = f"final {text}"
         return text
 
+    def count_like(self, other: Panels) -> None:
+        """Take n in the legend from panels that show more runs (unfinished ones have no end)."""
+        self.points = replace(self.points, members=other.points.members)
+        self.groups = other.groups
+
     def legend_handles(self, published: bool, intervals: str) -> list[Line2D]:
         handles: list[Line2D] = []
         if self.hue:
@@ -289,6 +296,8 @@ def count_text(members: pd.DataFrame, groups: Sequence[str]) -> str:
     grouped = (
         members.groupby(list(groups), dropna=False, observed=True) if groups else [((), members)]
     )
+    if members.empty:
+        return "n=0"
     seeds = [int(own["seed"].nunique()) for _, own in grouped]
     low, high = min(seeds), max(seeds)
     text = f"n={low}" if low == high else f"n={low}-{high}"

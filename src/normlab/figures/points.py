@@ -127,8 +127,11 @@ def _points(
         and bool((rows["value"] > 0).all())
     )
     if logarithmic:
-        means = _means(rows.assign(value=np.log(rows["value"])), groups, x)
+        logarithms = rows.assign(value=np.log(rows["value"]))
+        means = _means(logarithms, groups, x)
         means[["mean", "low", "high"]] = np.exp(means[["mean", "low", "high"]])
+        low, high = _view(logarithms, groups, x)
+        view = (float(np.exp(low)), float(np.exp(high)))
     else:
         means = _means(rows, groups, x)
     return Points(

@@ -51,3 +51,8 @@ def fan_in(shape: torch.Size) -> int:
 def fan_out(shape: torch.Size) -> int:
     """Outputs of one input: the rows of a matrix, channels out times kernel area of a kernel."""
     return shape[0] * math.prod(shape[2:])
+
+
+def uniform(shape: torch.Size, limit: float, source: torch.Generator) -> Tensor:
+    """U(-limit, limit)."""
+    return torch.rand(shape, generator=source).mul_(2).sub_(1).mul_(limit)

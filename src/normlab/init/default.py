@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config.component import InitConfig, register
-from normlab.init.base import fan_in, fill, fill_parameter
+from normlab.init.base import fan_in, fill, fill_parameter, uniform
 from normlab.models.chain import weight_layers
 
 
@@ -38,8 +38,3 @@ class DefaultConfig(InitConfig):
 
 def bound(weight_shape: torch.Size) -> float:
     return math.sqrt(1 / fan_in(weight_shape))
-
-
-def uniform(shape: torch.Size, limit: float, source: torch.Generator) -> Tensor:
-    """U(-limit, limit)."""
-    return torch.rand(shape, generator=source).mul_(2).sub_(1).mul_(limit)

@@ -36,7 +36,7 @@ class LayerShift:
     relative_l2: float
     """||G - G'|| / ||G||; NaN where ||G|| = 0."""
     cosine: float
-    """G.G' / sqrt((G.G)(G'.G')); no shift: 1; NaN where a gradient is 0."""
+    """G.G' / sqrt((G.G)(G'.G')); no shift: 1; NaN where a gradient is 0 or they overflow."""
     gradient_norm: float
     """||G||"""
     moved_gradient_norm: float
@@ -260,7 +260,7 @@ def _row(
         index=layer.index,
         l2=l2,
         relative_l2=l2 / norm if norm else math.nan,
-        cosine=product / norms if norms else math.nan,
+        cosine=product / norms if 0 < norms < math.inf else math.nan,
         gradient_norm=norm,
         moved_gradient_norm=math.sqrt(moved),
         update_norm=math.sqrt(update),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.measures.layers import WeightLayer, total_order
+from normlab.randomness import Stream
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -58,8 +59,9 @@ class Replay:
 
     Args:
         model: the live network; its hooks are copied with it.
-        memory_format: of the copy's kernels and image inputs. On CPU, `torch.channels_last`
-            about halves the time of convolutions and pooling, and rounds differently.
+        memory_format: of the copy's kernels and images. On CPU, `torch.channels_last` about halves
+            the time of convolutions and pooling, and rounds differently. Stages that draw random
+            numbers keep the model's own format, since numbers are drawn in order of memory.
     """
 
     def __init__(
@@ -67,18 +69,21 @@ class Replay:
     ) -> None:
         self.network = copy.deepcopy(model).requires_grad_(False)
         self.network.zero_grad()
-        self._memory_format = memory_format
-        if memory_format != torch.preserve_format:
-            self.network.to(memory_format=memory_format)
-        self._stages = _stages(self.network)
+        self._stages = [_Stage(module, memory_format) for module in _stages(self.network)]
         self._parameters = dict(self.network.named_parameters())
         self._stage_of = {
             name: index
             for name, parameter in self._parameters.items()
-            for index in [_owner(self._stages, parameter)]
+            for index in [_holder(self._stages, parameter)]
         }
-        self._buffers = list(self.network.buffers())
-        self._captured_buffers = [buffer.clone() for buffer in self._buffers]
+        self._buffers = dict(self.network.named_buffers())
+        self._captured_buffers = {name: value.clone() for name, value in self._buffers.items()}
+        self._buffer_places = [
+            (module._buffers, name, value)
+            for module in self.network.modules()
+            for name, value in module._buffers.items()
+            if value is not None
+        ]
         devices = {parameter.device for parameter in self._parameters.values()}
         self._cuda_devices = tuple(device for device in devices if device.type == "cuda")
         self._random = self.random_state()
@@ -100,8 +105,8 @@ class Replay:
             )
         self.load(live)
         with torch.no_grad():
-            for captured, buffer in zip(self._captured_buffers, model.buffers(), strict=True):
-                captured.copy_(buffer)
+            for name, buffer in model.named_buffers():
+                self._captured_buffers[name].copy_(buffer)
         for mine, theirs in zip(self.network.modules(), model.modules(), strict=True):
             _copy_settings(theirs, mine)
         self._random = self.random_state()
@@ -133,8 +138,6 @@ class Replay:
 
     def start(self, inputs: Any) -> Position:
         """The position before the first stage."""
-        if isinstance(inputs, Tensor) and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=self._memory_format)
         return Position(0, inputs, self._random)
 
     def advance(self, position: Position, stage: int) -> Position:
@@ -168,16 +171,23 @@ class Replay:
 
     def _run(self, position: Position, stop: int) -> Any:
         position.random.restore()
-        if self._buffers:
-            with torch.no_grad():
-                torch._foreach_copy_(self._buffers, self._captured_buffers)
+        self._reset_buffers()
         stages = self._stages[position.stage : stop]
         flow = position.flow
-        if isinstance(flow, Tensor) and stages and not isinstance(stages[0], READ_ONLY):
+        if isinstance(flow, Tensor) and stages and not isinstance(stages[0].module, READ_ONLY):
             flow = flow.clone()
         for stage in stages:
-            flow = stage(flow)
+            flow = stage.run(flow)
         return flow
+
+    def _reset_buffers(self) -> None:
+        for place, name, value in self._buffer_places:
+            place[name] = value  # a forward may have put another tensor there
+        if self._buffers:
+            with torch.no_grad():
+                torch._foreach_copy_(
+                    list(self._buffers.values()), list(self._captured_buffers.values())
+                )
 
 
 def scalar(loss: Tensor) -> Tensor:
@@ -203,11 +213,36 @@ def _stages(module: nn.Module) -> list[nn.Module]:
     return [stage for child in module for stage in _stages(child)]
 
 
-def _owner(stages: list[nn.Module], parameter: Tensor) -> int:
+class _Stage:
+    """A part of the forward, and the memory format its images arrive in (None: as they are)."""
+
+    def __init__(self, module: nn.Module, memory_format: torch.memory_format) -> None:
+        self.module = module
+        self.image_format: torch.memory_format | None = None
+        if memory_format != torch.preserve_format:
+            draws = _draws(module)
+            self.image_format = torch.contiguous_format if draws else memory_format
+            module.to(memory_format=self.image_format)
+
+    def run(self, flow: Any) -> Any:
+        if self.image_format is not None and isinstance(flow, Tensor) and flow.ndim == 4:
+            flow = flow.contiguous(memory_format=self.image_format)
+        return self.module(flow)
+
+
+def _draws(module: nn.Module) -> bool:
+    return any(
+        isinstance(part, nn.modules.dropout._DropoutNd)
+        or any(isinstance(value, Stream) for value in vars(part).values())
+        for part in module.modules()
+    )
+
+
+def _holder(stages: list[_Stage], parameter: Tensor) -> int:
     return next(
         index
         for index, stage in enumerate(stages)
-        if any(parameter is own for own in stage.parameters())
+        if any(parameter is own for own in stage.module.parameters())
     )
 
 

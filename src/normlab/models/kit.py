@@ -53,10 +53,17 @@ class Kit:
         return dataclasses.replace(self, norm=NoNormConfig())
 
     def conv(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
     ) -> Conv2d:
-        """A hidden convolution, padded so that stride 1 keeps the size of odd kernels."""
-        padding = kernel_size // 2
+        """A hidden convolution, by default padded so that stride 1 keeps an image's size."""
+        if padding is None:
+            padding = kernel_size // 2
         if not self.norm.weight_standardization:
             return Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding)
         layer = StandardizedConv2d(

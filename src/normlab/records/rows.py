@@ -110,14 +110,25 @@ def write_columns(folder: Path) -> None:
     import pyarrow.parquet as pq
 
     rows = _to_rows(read_lines(folder / LINES), lambda name: True)
-    arrays: dict[str, Any] = {"step": pa.array(rows.steps)}
+    arrays: dict[str, Any] = {"step": _arrow(pa.int64(), rows.steps, None)}
     for name in sorted(rows.columns):
         column = rows.columns[name]
-        is_missing = None if column.is_recorded is None else ~column.is_recorded
-        arrays[name] = pa.array(column.numbers, mask=is_missing)
+        arrays[name] = _arrow(pa.float64(), column.numbers, column.is_recorded)
     with whole_file(folder / COLUMNS) as file:
         pq.write_table(pa.table(arrays), file, use_dictionary=False, compression="zstd")
     (folder / LINES).unlink()
+
+
+def _arrow(
+    kind: pyarrow.DataType, numbers: Floats | Integers, is_recorded: Booleans | None
+) -> pyarrow.Array:
+    """Without `pyarrow.array`, which imports pandas: a training process has no use for it."""
+    import pyarrow as pa
+
+    validity = None
+    if is_recorded is not None:
+        validity = pa.py_buffer(np.packbits(is_recorded, bitorder="little").tobytes())
+    return pa.Array.from_buffers(kind, len(numbers), [validity, pa.py_buffer(numbers)])
 
 
 def _to_rows(lines: list[dict[str, float]], wanted: Callable[[str], bool]) -> Rows:
@@ -140,13 +151,11 @@ def _to_rows(lines: list[dict[str, float]], wanted: Callable[[str], bool]) -> Ro
 
 
 def _read_columns(path: Path, wanted: Callable[[str], bool]) -> Rows:
+    if not path.exists():
+        return Rows(steps=np.empty(0, dtype=np.int64), columns={})
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except FileNotFoundError:
-        return Rows(steps=np.empty(0, dtype=np.int64), columns={})
-    with file:
+    with pq.ParquetFile(path) as file:
         names = [name for name in file.schema_arrow.names if name != "step" and wanted(name)]
         table = file.read(columns=["step", *names], use_threads=False)
     return Rows(

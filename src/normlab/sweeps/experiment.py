@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from normlab.analysis.claims import claims_hash
+from normlab.analysis.claims import claims_hash, load_claims
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
@@ -101,8 +101,10 @@ class Experiment:
             cell: only cells whose arm contains this text.
 
         Raises:
-            ConfigError: for a scale that is not there, or a cell that cannot be run.
+            ValueError: for a scale that is not there, a claim that cannot be judged, or a cell
+                that cannot be run.
         """
+        load_claims(self.claims_path)  # what cannot be judged is not run
         scale = self.scale(scale_name)
         cells = [point for point in scale.cells if not cell or cell in point.factors["arm"]]
         if not cells:

@@ -52,7 +52,8 @@ def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
     planned: dict[str, PlannedRun] = {}
     for point in points:
         try:
-            run = plan_run(run_config(composer.compose(point.words)), point.factors)
+            config = run_config(composer.compose(point.words))
+            run = plan_run(config, point.factors, alone=False)
         except ConfigError as error:
             if not point.factors:
                 raise
@@ -62,13 +63,16 @@ def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
     return list(planned.values())
 
 
-def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
+def plan_run(config: RunConfig, factors: Mapping[str, Any], *, alone: bool = True) -> PlannedRun:
     """Resolve, check and identify one configuration.
+
+    Args:
+        alone: no other run is planned in this process.
 
     Raises:
         ConfigError: for what cannot be run.
     """
-    check_run(config)
+    check_run(config, alone=alone)
     try:
         resolved = resolve(config, config.data.num_train_samples)
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Literal
 
 import torch
 
@@ -17,11 +18,15 @@ from normlab.randomness import Clock
 from normlab.training.device import resolve_device
 
 
-def check_run(config: RunConfig) -> None:
+def check_run(config: RunConfig, *, alone: bool = False) -> None:
     """Refuse a run that could not be carried out.
 
     The network is built on the meta device, where tensors have shapes and no content, and takes
     one batch in training mode: layers refuse what they cannot normalize, pool or connect.
+
+    Args:
+        alone: it is the only run to be checked. On the CPU its first batch then costs less than
+            the meta device's first use, which imports torch's compiler (a second).
 
     Raises:
         ConfigError: with the invariant, the value and the way out.
@@ -30,7 +35,7 @@ def check_run(config: RunConfig) -> None:
     if missing is not None:
         raise ConfigError(missing)
     try:
-        resolve_device(config.device)
+        device = resolve_device(config.device)
         data_loss(config.data.TASK, config.regularizer.label_smoothing)
         steps_per_epoch(config.data.num_train_samples, config.batch_size)
         shape = config.sample_shape()
@@ -43,6 +48,7 @@ def check_run(config: RunConfig) -> None:
             config.data.num_outputs,
             config.batch_size,
             config.probe,
+            "cpu" if alone and device.type == "cpu" else "meta",
         )
     except ConfigError:
         raise
@@ -68,12 +74,13 @@ def _check_network(
     num_outputs: int,
     batch_size: int,
     probes: tuple[ProbeConfig, ...],
+    device: Literal["cpu", "meta"],
 ) -> None:
-    with torch.device("meta"):
+    with torch.device(device):
         kit = Kit(norm=norm, dropout=dropout, seed=0, clock=Clock())
         model: Chain = model_config.build(kit, shape, num_outputs)
         model.train()
         with torch.no_grad():
-            model(torch.empty(batch_size, *shape))
+            model(torch.zeros(batch_size, *shape))
     for probe in probes:
         probe.check(model)

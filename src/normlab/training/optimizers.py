@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from normlab.config import OptimizerConfig, check, register
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+
+@cache
+def _uncompiled(optimizer: type[Optimizer]) -> type[Any]:
+    """The same optimizer, whose methods do not import torch's compiler.
+
+    torch wraps them for torch.compile; the wrappers' first call imports its whole machinery, which
+    takes a process as long as torch itself. The arithmetic is not touched.
+    """
+    wrapped = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in wrapped}
+    methods["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
+    return type(optimizer.__name__, (optimizer,), methods)
 
 
 @register("sgd")
@@ -31,10 +46,11 @@ class SGDConfig(OptimizerConfig):
                 "Give optimizer.momentum=0.9, or leave optimizer.nesterov=false."
             )
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        from torch.optim import SGD
-
-        return SGD(parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        optimizer: Optimizer = _uncompiled(SGD)(
+            parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
+        )
+        return optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +72,10 @@ class _AdaptiveConfig(OptimizerConfig):
 class AdamConfig(_AdaptiveConfig):
     """Adam (Kingma & Ba 2015, algorithm 1)."""
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        from torch.optim import Adam
-
-        return Adam(parameters, lr=self.lr, betas=(self.beta1, self.beta2), eps=self.eps)
+    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        betas = (self.beta1, self.beta2)
+        optimizer: Optimizer = _uncompiled(Adam)(parameters, lr=self.lr, betas=betas, eps=self.eps)
+        return optimizer
 
 
 @register("adamw")
@@ -73,10 +89,9 @@ class AdamWConfig(_AdaptiveConfig):
         super().__post_init__()
         check.non_negative("optimizer.weight_decay", self.weight_decay)
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        from torch.optim import AdamW
-
+    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         betas = (self.beta1, self.beta2)
-        return AdamW(
+        optimizer: Optimizer = _uncompiled(AdamW)(
             parameters, lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay
         )
+        return optimizer

@@ -1,0 +1,80 @@
+"""Cost of a normalization layer: forward and backward against torch's own BatchNorm.
+
+Run `python bench/norms.py`, or on a GPU `python bench/norms.py cuda`.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+import normlab.norms  # noqa: F401 (registers every normalization)
+from normlab.config.component import NormConfig, choices
+from normlab.norms.base import connect
+from normlab.randomness import Clock
+
+SHAPE = (128, 64, 32, 32)
+NATIVE = ("batch", "layer", "instance", "group")
+ROUNDS = 15
+
+
+def measure(device: str = "cpu") -> list[dict[str, object]]:
+    """One entry a normalization: its time over torch's `BatchNorm2d`, medians of rounds in turn."""
+    inputs = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)).to(device)
+    gradient = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)).to(device)
+    layers: dict[str, nn.Module] = {"torch": nn.BatchNorm2d(SHAPE[1])}
+    for name, choice in choices("norm").items():
+        assert issubclass(choice, NormConfig)
+        layer = choice().build(SHAPE[1])
+        if layer is not None:
+            connect(layer, 0, name, Clock())
+            layers[name] = layer
+
+    seconds: dict[str, list[float]] = {name: [] for name in layers}
+    for round_index in range(ROUNDS + 2):
+        for name, layer in layers.items():
+            elapsed = time_of(step_of(layer.to(device), inputs, gradient), device)
+            if round_index >= 2:
+                seconds[name].append(elapsed)
+    reference = statistics.median(seconds.pop("torch"))
+    return [
+        {
+            "name": f"norm {name}",
+            "ratio": statistics.median(times) / reference,
+            "aim": 1.5 if name in NATIVE else 3.0,
+            "detail": f"forward and backward on {SHAPE}, {device}: "
+            f"{statistics.median(times) * 1e3:.1f} ms, torch's BatchNorm {reference * 1e3:.1f} ms",
+        }
+        for name, times in seconds.items()
+    ]
+
+
+def step_of(layer: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> Callable[[], None]:
+    leaf = inputs.detach().requires_grad_()
+
+    def step() -> None:
+        leaf.grad = None
+        layer.zero_grad()
+        layer(leaf).backward(gradient)
+
+    return step
+
+
+def time_of(step: Callable[[], None], device: str) -> float:
+    if device != "cpu":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    step()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    for entry in measure(*sys.argv[1:]):
+        print(f"{entry['name']:22} {entry['ratio']:6.2f}  aim {entry['aim']}  {entry['detail']}")

@@ -1,0 +1,155 @@
+"""The report and the page of a sweep: what they say, that all is escaped and nothing requested."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from normlab.analysis.ledger import judge_experiment, write_verdicts
+from normlab.figures.comparison import comparison
+from normlab.figures.curves import plot
+from normlab.figures.manifest import save
+from normlab.report import write_report, write_sweep_page
+
+EVIL = "<script>alert(1)</script>"
+
+
+def table_of(cell_prefix=""):
+    rows = []
+    for norm, level in (("none", 0.5), ("batch", 0.9)):
+        for seed in range(3):
+            outcome = "diverged" if (norm, seed) == ("none", 2) else "trained"
+            base = {"run": f"{cell_prefix}{norm}-s{seed}", "cell": norm, "seed": seed, "norm": norm}
+            base |= {"layer": None, "outcome": outcome, "state": "finished", "chance": 0.1}
+            for step in (0, 10):
+                value = 0.1 if step == 0 else level + seed / 100
+                rows.append({**base, "step": step, "metric": "test/accuracy", "value": value})
+                rows.append({**base, "step": step, "metric": "train/loss", "value": 2.3 - value})
+    return pd.DataFrame(rows)
+
+
+def runs_of(table):
+    runs = table.drop_duplicates("run")[["run", "cell", "seed", "norm", "outcome", "state"]]
+    return runs.assign(
+        seconds=1.5, started=range(len(runs)), **{"summary/test/accuracy": [0.5] * 5 + [None]}
+    )
+
+
+class Page(HTMLParser):
+    """Tags seen, the attributes that could request something, and whether tags close in order."""
+
+    VOID = ("meta", "link", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.targets = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.targets += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture
+def results(tmp_path):
+    table = table_of()
+    claims = tmp_path / "claims.yaml"
+    claim = {
+        "id": "c",
+        "statement": f"Batch norm reaches more {EVIL}",
+        "source": "A paper & its figure 1",
+        "metric": "test/accuracy",
+        "treatment": {"norm": "batch"},
+        "baseline": {"norm": "none"},
+        "comparison": "greater",
+        "smallest_effect": 0.02,
+    }
+    claims.write_text(json.dumps({"claims": [claim]}))
+    folder = tmp_path / "results" / "demo" / "smoke"
+    save(lambda own: plot(own, hue="norm"), folder, table, missing=["5 of 6 runs"])
+    write_verdicts(folder, judge_experiment(claims, table, experiment="demo", scale="smoke"))
+    return tmp_path / "results"
+
+
+def test_report_shows_claims_figures_sweeps_and_runs(results):
+    sweep = results / "sweeps" / "2024-a b"
+    sweep.mkdir(parents=True)
+    (sweep / "index.html").write_text("x")
+    path = write_report(results, runs_of(table_of(EVIL)))
+    assert path == results / "report" / "index.html"
+    text = path.read_text()
+    page = Page(text)
+    assert page.tags.count("img") == 1
+    assert "script" not in page.tags
+    assert "Batch norm reaches more &lt;script&gt;" in text
+    assert f"<code>{EVIL}" not in text
+    assert "1 claim: 0 supported, 0 contradicted, 1 undecided." in text
+    assert "1 run of the baseline diverged" in text
+    assert "Drawn from 6 runs (1 diverged, 5 trained)." in text
+    assert "5 of 6 runs." in text
+    assert "6 runs; 6 finished; 1 diverged, 5 trained." in text
+    assert 'href="../sweeps/2024-a%20b/index.html"' in text
+    assert "prefers-color-scheme: dark" in text
+    for target in page.targets:
+        assert re.match(r"#|\.\./sweeps/|data:", target), target
+    assert len(text) < 1_000_000
+
+
+def test_report_of_an_empty_results_folder(tmp_path):
+    text = write_report(tmp_path).read_text()
+    Page(text)
+    assert "No claim has been judged yet" in text
+    assert "There are no runs." in text
+
+
+def test_report_lists_the_newest_500_runs(results):
+    one = runs_of(table_of()).head(1)
+    many = pd.concat([one.assign(run=f"run-{i:04}", started=i) for i in range(700)])
+    text = write_report(results, many).read_text()
+    assert "700 runs; 700 finished; 700 trained. The newest 500 are listed." in text
+    assert "run-0699" in text
+    assert "run-0199" not in text
+    assert len(text) < 1_000_000
+
+
+def test_sweep_page_shows_command_final_values_and_runs(tmp_path):
+    folder = tmp_path / "2024-x"
+    table = table_of()
+    save(lambda own: comparison(own, ["norm", "seed"]), folder, table, name="comparison")
+    failed = pd.DataFrame([{"run": f"bad{EVIL}", "state": "failed"}])
+    runs = pd.concat([runs_of(table), failed], ignore_index=True)
+    command = f"train.py -m norm=none,batch 'x={EVIL}'"
+    path = write_sweep_page(folder, table, factors=["norm", "seed"], command=command, runs=runs)
+    text = path.read_text()
+    page = Page(text)
+    assert "script" not in page.tags
+    assert page.tags.count("img") == 1
+    assert "train.py -m norm=none,batch &#39;x=&lt;script&gt;" in text
+    assert "0.91 ± 0.025" in text
+    # two trained at 0.5 and 0.51, the diverged one at chance
+    assert "0.37 ± 0.58" in text
+    assert "1 diverged</td>" in text
+    assert "7 runs; 1 failed, 6 finished" in text
+    assert "--hue norm" in text
+
+
+def test_sweep_page_without_a_single_row(tmp_path):
+    path = write_sweep_page(tmp_path, pd.DataFrame(), factors=["norm"], command="train.py -m")
+    text = path.read_text()
+    Page(text)
+    assert "No run of this sweep has recorded a metric yet." in text
+
+
+def test_sweep_page_of_runs_that_are_all_unfinished(tmp_path):
+    table = table_of().assign(state="running")
+    save(lambda own: comparison(own, ["norm"]), tmp_path, table, name="comparison")
+    text = write_sweep_page(tmp_path, table, factors=["norm"], command="x").read_text()
+    assert "6 runs; 6 running" in text
