@@ -8,7 +8,7 @@ TRACKER ?= offline
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/ready
-EXPERIMENTS := $(notdir $(patsubst %/experiment.yaml,%,$(wildcard experiments/*/experiment.yaml)))
+EXPERIMENTS := $(filter-out demo,$(notdir $(patsubst %/experiment.yaml,%,$(wildcard experiments/*/experiment.yaml))))
 SCOPE = --scale $(SCALE) --launcher $(LAUNCHER) --tracker $(TRACKER) \
 	$(if $(CELL),--cell '$(CELL)') $(if $(SEEDS),--seeds $(SEEDS))
 

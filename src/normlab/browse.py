@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from normlab.console import make_console
 from normlab.metrics import describe
 from normlab.records import RunFolder, run_folders, runs_frame
 from normlab.records.flatten import flatten, refuse_unknown_keys, written
 from normlab.records.provenance import current_commit
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 STATE_STYLES = {
     "finished": "green",
@@ -28,7 +29,6 @@ STATE_STYLES = {
     "failed": "red",
     "missing": "dim",
 }
-PIPED_WIDTH = 160
 TABLE_COLUMNS = ("run", "cell", "seed", "step", "layer")
 SHOWN_METRICS = ("train/accuracy", "test/accuracy", "train/loss")
 
@@ -39,9 +39,7 @@ def dispatch(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: for a run or a filter key that is not there, with the nearest that is.
     """
-    console = Console()
-    if not console.is_terminal:
-        console.width = PIPED_WIDTH
+    console = make_console()
     runs_dir = Path(arguments.results_dir) / "runs"
     if arguments.action == "ls":
         list_runs(runs_dir, arguments.filter, console)

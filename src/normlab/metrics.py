@@ -28,7 +28,8 @@ class Metric:
     """What a recorded number means.
 
     `direction` says which way is better (None: neither). A `per_layer` metric is recorded as
-    NAME/LAYER. A `histogram` metric is an array a step, not a number.
+    NAME/LAYER. A `histogram` metric is an array a step, not a number. `bounds` are the least and
+    greatest value there can be (None: none), where a figure need not look beyond.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Metric:
     doc: str
     per_layer: bool = False
     histogram: bool = False
+    bounds: tuple[float, float] | None = None
 
 
 METRICS: dict[str, Metric] = {}
@@ -157,6 +159,7 @@ def _of_split(split: str, label: str, doc: str) -> None:
     register(
         Metric(
             name=f"{split}/accuracy",
+            bounds=(0.0, 1.0),
             label=f"{label} accuracy",
             unit="fraction",
             direction="higher",
@@ -186,6 +189,7 @@ register(
 register(
     Metric(
         name="train/batch_accuracy",
+        bounds=(0.0, 1.0),
         label="batch accuracy",
         unit="fraction",
         direction="higher",
@@ -195,6 +199,7 @@ register(
 register(
     Metric(
         name="train/accuracy",
+        bounds=(0.0, 1.0),
         label="training accuracy",
         unit="fraction",
         direction="higher",
@@ -205,10 +210,23 @@ register(
 
 
 def _of_layer(
-    name: str, label: str, doc: str, unit: str = "", direction: Direction | None = None
+    name: str,
+    label: str,
+    doc: str,
+    unit: str = "",
+    direction: Direction | None = None,
+    bounds: tuple[float, float] | None = None,
 ) -> None:
     register(
-        Metric(name=name, label=label, unit=unit, direction=direction, doc=doc, per_layer=True)
+        Metric(
+            name=name,
+            label=label,
+            unit=unit,
+            direction=direction,
+            doc=doc,
+            per_layer=True,
+            bounds=bounds,
+        )
     )
 
 
@@ -230,6 +248,7 @@ _of_layer(
     "ICS, cosine",
     "Cosine of the angle between G and G'; 1: no shift; missing where either is zero.",
     direction="higher",
+    bounds=(-1.0, 1.0),
 )
 _of_layer(
     "ics/gradient_norm",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from normlab.data.dataset import Task
 
@@ -45,7 +45,7 @@ class Penalty:
     whoever looks in between sees the gradient of the data term alone.
     """
 
-    def __init__(self, weights: Sequence[nn.Parameter], *, l1: float = 0.0, l2: float = 0.0):
+    def __init__(self, weights: Sequence[Tensor], *, l1: float = 0.0, l2: float = 0.0):
         self.l1 = l1
         self.l2 = l2
         self._weights: list[Tensor] = list(weights)

@@ -22,10 +22,14 @@ class NormlabSweeper(Sweeper):
             for source in hydra_context.config_loader.get_sources()
             if source.provider == "main"
         )
+        self._words_for_hydra = list(config.hydra.overrides.hydra)
 
     def sweep(self, arguments: list[str]) -> Any:
+        from normlab.config.compose import parse, refuse_hydra_launching
         from normlab.sweeps.command import sweep
 
+        for override in parse(self._words_for_hydra):
+            refuse_hydra_launching(override)
         sys.exit(sweep(arguments, self._config_dir))
 
 

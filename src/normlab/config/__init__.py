@@ -1,4 +1,4 @@
-"""The typed schema of a run. Hydra composes plain YAML; below the entry point there is only this."""
+"""The typed schema of a run. Hydra composes plain YAML; below it there is only this."""
 
 from normlab.config import check
 from normlab.config.component import (

@@ -1,4 +1,4 @@
-"""Checks of single values; each raises a `ValueError` that names the key, the bound and the value."""
+"""Checks of single values; a `ValueError` names the key, the bound and the value."""
 
 import math
 

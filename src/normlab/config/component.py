@@ -1,4 +1,4 @@
-"""What a run is composed of: one frozen dataclass a component, found by the name YAML selects it by.
+"""What a run is composed of: one frozen dataclass a component, found by its name in YAML.
 
 A component's dataclass lives beside the class or function it builds (`norms/batch.py` holds both
 `BatchConfig` and `BatchNorm`) and registers itself under its group and name. The abstract bases
@@ -66,6 +66,15 @@ def choices(group: str) -> dict[str, type[Component]]:
     return dict(_CHOICES.get(group, {}))
 
 
+def owners(group: str, setting: str) -> list[str]:
+    """The choices of a group that have a setting, such as `norm=group` for `groups`."""
+    return [
+        f"{group}={name}"
+        for name, cls in choices(group).items()
+        if setting in {field.name for field in dataclasses.fields(cls)}
+    ]
+
+
 def neutral(value: Any) -> Any:
     """A field that changes nothing at `value`: at that value it is left out of the identity.
 
@@ -79,7 +88,7 @@ def neutral(value: Any) -> Any:
 class ModelConfig(Component):
     GROUP: ClassVar[str] = "model"
     SAMPLE: ClassVar[Literal["image", "vector", "any"]] = "image"
-    """What one sample must be: an image (C, H, W), a vector (D,), or either (images are flattened)."""
+    """A sample: an image (C, H, W), a vector (D,), or either (images are flattened)."""
     INPUT_SIZE: ClassVar[int | None] = None
     """The image side in pixels that `data.resize=auto` provides; None: the data's own."""
 
@@ -218,7 +227,7 @@ class DataConfig(Component):
 
     @abstractmethod
     def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:
-        """The data set as tensors on the device, images resized to `size` pixels (None: as stored)."""
+        """Tensors on the device, images resized to `size` pixels (None: as stored)."""
 
 
 @dataclass(frozen=True, kw_only=True)

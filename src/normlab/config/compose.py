@@ -15,9 +15,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from normlab.config.errors import ConfigError, hint, unknown
+from normlab.config.component import owners
+from normlab.config.errors import ConfigError, nearest, no_such_setting, unknown
 
 CONFIG_NAME = "train"
+HYDRA_LAUNCHING = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")
 
 
 class Composer:
@@ -46,6 +48,7 @@ class Composer:
         """
         overrides = parse(words)
         for override in overrides:
+            refuse_hydra_launching(override)
             self._refuse_unknown_choice(override)
         selections = [o for o in overrides if o.key_or_group in self.groups or not _is_value(o)]
         values = [o for o in overrides if o not in selections]
@@ -58,7 +61,7 @@ class Composer:
         try:
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         except OmegaConfBaseException as error:
-            raise ConfigError(str(error).splitlines()[0]) from None
+            raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}.") from None
         assert isinstance(plain, dict)
         return {str(key): value for key, value in plain.items()}
 
@@ -102,22 +105,38 @@ class Composer:
         key = override.key_or_group
         parent_key, _, name = key.rpartition(".")
         parent = OmegaConf.select(config, parent_key) if parent_key else config
-        if not isinstance(parent, DictConfig) or name not in parent:
-            valid = _leaf_keys(config)
+        if not isinstance(parent, DictConfig):
+            raise ConfigError(self._no_such_group(config, key))
+        if name not in parent:
+            prefix = f"{parent_key}." if parent_key else ""
+            valid = [f"{prefix}{other}" for other in parent if other != "name"]
             where = self._defined_in(config, key)
-            siblings = [k for k in valid if k.rpartition(".")[0] == parent_key] or valid
+            raise ConfigError(no_such_setting(key, valid, where, owners(parent_key, name)))
+        if name == "name":
             raise ConfigError(
-                f"{key}: there is no such setting." + hint(key, siblings, "Settings", where)
+                f"{key} is set by choosing a {parent_key}: {parent_key}={override.value()}."
             )
         if isinstance(parent[name], DictConfig):
             raise ConfigError(
                 f"{key} is a group of settings and takes no value; got {override.input_line}. "
-                f"Set one of {', '.join(f'{key}.{leaf}' for leaf in parent[name])}."
+                f"Set one of {', '.join(f'{key}.{leaf}' for leaf in map(str, parent[name]))}."
             )
         parent[name] = override.value()
 
+    def _no_such_group(self, config: DictConfig, key: str) -> str:
+        """The text for a key below something that has no settings."""
+        first, second, *_ = key.split(".")
+        if first in self.groups and second in self.groups[first]:
+            return f"{key} needs {first}={second}, which is not chosen: add '{first}=[{second}]'."
+        every_key = _leaf_keys(config)
+        match = nearest(key, every_key)
+        guess = f" Did you mean '{match}'?" if match else ""
+        return f"{key}: there is no such setting.{guess}"
+
     def _defined_in(self, config: DictConfig, key: str) -> str:
-        group = key.split(".")[0]
+        group, *rest = key.split(".")
+        if len(rest) > 1 and rest[0] in self.groups.get(group, ()):
+            return f"configs/{group}/{rest[0]}.yaml"
         if group in self.groups and isinstance(config.get(group), DictConfig):
             name = config[group].get("name")
             if name in self.groups[group]:
@@ -129,16 +148,38 @@ def parse(words: Sequence[str]) -> list[Override]:
     """Hydra's grammar of overrides.
 
     Raises:
-        ConfigError: for a word outside it.
+        ConfigError: for the first word outside it.
     """
-    try:
-        overrides = OverridesParser.create().parse_overrides(overrides=list(words))
-    except HydraException as error:
-        raise ConfigError(
-            f"{str(error).splitlines()[0]} Words have the form key=value; quote brackets, "
-            "as in 'probe=[ics]'."
-        ) from None
+    parser = OverridesParser.create()
+    overrides = []
+    for word in words:
+        try:
+            override = parser.parse_override(word)
+        except HydraException:
+            raise ConfigError(_NOT_GRAMMAR.format(word=word)) from None
+        if not override.key_or_group:
+            raise ConfigError(_NOT_GRAMMAR.format(word=word))
+        overrides.append(override)
     return overrides
+
+
+def refuse_hydra_launching(override: Override) -> None:
+    """Hydra's own launchers and sweepers would start every run without its sweep's plan.
+
+    Raises:
+        ConfigError: for a word that chooses or sets one.
+    """
+    if override.key_or_group.startswith(HYDRA_LAUNCHING):
+        raise ConfigError(
+            f"{override.input_line}: normlab carries out sweeps itself. "
+            "Give launcher=serial or launcher=pool in its place."
+        )
+
+
+_NOT_GRAMMAR = (
+    "{word!r} is not of the form key=value. Close brackets and quotation marks, and keep the shell "
+    "from reading them: 'probe=[ics]'."
+)
 
 
 def _is_value(override: Override) -> bool:
@@ -150,6 +191,6 @@ def _is_value(override: Override) -> bool:
 def _leaf_keys(config: DictConfig, prefix: str = "") -> list[str]:
     keys: list[str] = []
     for name, value in config.items():
-        full = f"{prefix}{name}"
+        full = f"{prefix}{name!s}"
         keys += _leaf_keys(value, f"{full}.") if isinstance(value, DictConfig) else [full]
     return keys

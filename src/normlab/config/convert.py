@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from normlab.config.component import Component, choices
-from normlab.config.errors import ConfigError, hint, unknown
+from normlab.config.component import Component, choices, owners
+from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
 from normlab.config.run import RunConfig
 
 COMPONENT_GROUPS = (
@@ -43,6 +43,9 @@ def run_config(plain: Mapping[str, Any]) -> RunConfig:
     """
     values = {key: value for key, value in plain.items() if key != "hydra"}
     _refuse_unknown_keys("", values, RunConfig, "configs/train.yaml")
+    for group in COMPONENT_GROUPS:
+        if group not in values:
+            raise ConfigError(f"a run needs a {group}: give {group}=NAME.{_choices(group)}")
     built: dict[str, Any] = {}
     for key, value in values.items():
         if key in COMPONENT_GROUPS:
@@ -66,14 +69,15 @@ def component(group: str, values: Any, key: str | None = None) -> Component:
     """The component a mapping with a `name` stands for."""
     key = key or group
     if not isinstance(values, Mapping) or "name" not in values:
-        valid = ", ".join(choices(group))
-        raise ConfigError(f"{key} must be one of {valid}; got {_show(values)}.")
+        raise ConfigError(f"{key} must be the name of a {group}.{_choices(group)}")
     settings = dict(values)
     name = settings.pop("name")
     available = choices(group)
     if name not in available:
         raise ConfigError(unknown(group, str(name), available, f"configs/{group}/"))
-    return _dataclass(available[name], key, settings, f"configs/{group}/{name}.yaml")
+    built = _dataclass(available[name], key, settings, f"configs/{group}/{name}.yaml")
+    assert isinstance(built, Component)
+    return built
 
 
 def plain(config: RunConfig) -> dict[str, Any]:
@@ -135,10 +139,8 @@ def _refuse_unknown_keys(prefix: str, values: Mapping[str, Any], cls: Any, defin
     valid = [prefix + field.name for field in dataclasses.fields(cls)]
     for name in values:
         if prefix + str(name) not in valid:
-            raise ConfigError(
-                f"{prefix}{name}: there is no such setting."
-                + hint(f"{prefix}{name}", valid, "Settings", defined_in)
-            )
+            others = owners(prefix.rstrip("."), str(name))
+            raise ConfigError(no_such_setting(f"{prefix}{name}", valid, defined_in, others))
 
 
 def _scalar(cls: Any, prefix: str, name: str, value: Any) -> Any:
@@ -147,9 +149,9 @@ def _scalar(cls: Any, prefix: str, name: str, value: Any) -> Any:
         return _adapter(annotation).validate_json(json.dumps(value), strict=True)
     except (ValidationError, TypeError):
         text = f"{prefix}{name} must be {_describe(annotation)}; got {_show(value)}."
-        words = _literals(annotation)
-        if isinstance(value, str) and words:
-            text += hint(value, words, "Choices")
+        match = nearest(value, _literals(annotation)) if isinstance(value, str) else None
+        if match is not None:
+            text += f" Did you mean '{match}'?"
         raise ConfigError(text) from None
 
 
@@ -181,10 +183,18 @@ def _describe(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_describe(argument) for argument in arguments)
     if origin is Literal:
-        return " or ".join(_show(argument) for argument in arguments)
+        return _listed([str(argument) for argument in arguments])
     if origin is tuple:
         return f"a list, each item {_describe(arguments[0])}"
     return _WORDS.get(annotation, str(annotation))
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _choices(group: str) -> str:
+    return hint("", choices(group), "Choices", f"configs/{group}/")
 
 
 def _literals(annotation: Any) -> list[str]:

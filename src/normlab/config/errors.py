@@ -1,7 +1,10 @@
 """Error texts that name the nearest valid word, the choices, and the file that defines them."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+
+SIMILAR = 0.5
+"""Least ratio of `SequenceMatcher` at which a word is taken for a misspelling of another."""
 
 
 class ConfigError(ValueError):
@@ -9,9 +12,13 @@ class ConfigError(ValueError):
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid word most like `word`, where one is like it at all."""
-    matches = get_close_matches(word.lower(), list(valid), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    """The valid word most like `word`, the first of equals, where one is like it at all."""
+    valid = list(valid)
+    if word.lower() in ("null", "") and "none" in valid:
+        return "none"
+    ratios = [SequenceMatcher(None, word.lower(), other.lower()).ratio() for other in valid]
+    best = max(ratios, default=0.0)
+    return valid[ratios.index(best)] if best >= SIMILAR else None
 
 
 def unknown(what: str, word: str, valid: Iterable[str], defined_in: str | None = None) -> str:
@@ -21,6 +28,26 @@ def unknown(what: str, word: str, valid: Iterable[str], defined_in: str | None =
     "norm=bacth: there is no such norm. Did you mean 'batch'? Choices: none, batch."
     """
     return f"{what}={word}: there is no such {what}." + hint(word, valid, "Choices", defined_in)
+
+
+def no_such_setting(
+    key: str, valid: Sequence[str], defined_in: str, owners: Sequence[str] = ()
+) -> str:
+    """The text for a dotted key that does not exist.
+
+    Args:
+        valid: the dotted keys that stand beside it.
+        owners: choices of the key's group, such as `norm=group`, that do have the setting.
+    """
+    prefix, _, name = key.rpartition(".")
+    if owners:
+        guess = f" It belongs to {' and '.join(owners)}."
+    else:
+        match = nearest(name, [other.rpartition(".")[2] for other in valid])
+        guess = f" Did you mean '{prefix}.{match}'?" if prefix and match else ""
+        guess = f" Did you mean '{match}'?" if match and not prefix else guess
+    settings = f" Settings: {', '.join(valid)}" if valid else " It has no settings"
+    return f"{key}: there is no such setting.{guess}{settings} (defined in {defined_in})."
 
 
 def hint(word: str, valid: Iterable[str], heading: str, defined_in: str | None = None) -> str:

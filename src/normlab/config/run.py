@@ -75,7 +75,7 @@ class RunConfig:
 
     Exactly one of `steps` and `epochs` says how long it trains. What counts towards a run's
     identity, and what does not (device, threads, paths, tracker), is listed in
-    `normlab.config.canonical`.
+    `normlab.config.resolve`.
     """
 
     model: ModelConfig

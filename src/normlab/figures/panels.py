@@ -26,6 +26,7 @@ from normlab.figures.style import (
     looks,
     ordered,
 )
+from normlab.metrics import describe
 
 PANEL_INCHES = (3.1, 2.35)
 LEGEND_INCHES = 1.7
@@ -214,10 +215,11 @@ class Panels:
         span = max(high - low, 1e-9 + 0.05 * abs(high))
         bottom = max(min(low, known["low"].min()), low - 0.4 * span) if len(known) else low
         top = min(max(high, known["high"].max()), high + 0.4 * span) if len(known) else high
-        if kind_of(self.y) == "accuracy":
-            bottom, top = max(bottom, 0.0), min(top, 1.0)
-            if "chance" in self.table and self.table["chance"].notna().any():
-                bottom = min(bottom, float(self.table["chance"].min()))
+        bounds = describe(self.y)[0].bounds
+        if bounds is not None:
+            bottom, top = max(bottom, bounds[0]), min(top, bounds[1])
+        if kind_of(self.y) == "accuracy" and "chance" in self.table:
+            bottom = float(np.nanmin([bottom, *self.table["chance"].dropna()]))
         pad = 0.05 * max(top - bottom, 1e-9)
         return bottom - pad, top + pad, False
 

@@ -20,15 +20,17 @@ def fill(model: nn.Module, seed: int, draw: Draw) -> None:
 
     A weight is drawn by `generator(seed, "init", NAME)` in float32 on the CPU and then cast and
     moved, so that it depends on the seed, its name and its shape alone: networks that differ in
-    norm, device or precision start from the same weights. Normalizations start at gamma = 1 and
-    beta = 0 (`reset_parameters`).
+    norm, device or precision start from the same weights. A layer with an `initial_gain` (Fixup's)
+    has its draw multiplied by it. Normalizations start at gamma = 1 and beta = 0 and other modules
+    at what their `reset_parameters` says.
     """
     layers = dict(weight_layers(model))
     for name, module in model.named_modules():
         if name in layers:
             fill_parameter(module, "weight", f"{name}.weight", seed, draw)
-            if isinstance(module.bias, Tensor):
-                with torch.no_grad():
+            with torch.no_grad():
+                module.get_parameter("weight").mul_(getattr(module, "initial_gain", 1.0))
+                if isinstance(module.bias, Tensor):
                     module.bias.zero_()
         elif next(module.parameters(recurse=False), None) is not None:
             reset = getattr(module, "reset_parameters", None)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from normlab.measures.layers import WeightLayer, total_order
-from normlab.randomness import Stream
 
 Loss = Callable[[Any, Any], Tensor]
 
@@ -60,16 +59,23 @@ class Replay:
     Args:
         model: the live network; its hooks are copied with it.
         memory_format: of the copy's kernels and images. On CPU, `torch.channels_last` about halves
-            the time of convolutions and pooling, and rounds differently. Stages that draw random
-            numbers keep the model's own format, since numbers are drawn in order of memory.
+            the time of convolutions and pooling, and rounds differently.
+        contiguous: modules whose stages keep contiguous images whatever `memory_format` is: those
+            that draw random numbers in the order in which an image lies in memory.
     """
 
     def __init__(
-        self, model: nn.Module, *, memory_format: torch.memory_format = torch.preserve_format
+        self,
+        model: nn.Module,
+        *,
+        memory_format: torch.memory_format = torch.preserve_format,
+        contiguous: tuple[type[nn.Module], ...] = (),
     ) -> None:
         self.network = copy.deepcopy(model).requires_grad_(False)
         self.network.zero_grad()
-        self._stages = [_Stage(module, memory_format) for module in _stages(self.network)]
+        self._stages = [
+            _Stage(module, memory_format, contiguous) for module in _stages(self.network)
+        ]
         self._parameters = dict(self.network.named_parameters())
         self._stage_of = {
             name: index
@@ -216,11 +222,16 @@ def _stages(module: nn.Module) -> list[nn.Module]:
 class _Stage:
     """A part of the forward, and the memory format its images arrive in (None: as they are)."""
 
-    def __init__(self, module: nn.Module, memory_format: torch.memory_format) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        memory_format: torch.memory_format,
+        contiguous: tuple[type[nn.Module], ...],
+    ) -> None:
         self.module = module
         self.image_format: torch.memory_format | None = None
         if memory_format != torch.preserve_format:
-            draws = _draws(module)
+            draws = any(isinstance(part, contiguous) for part in module.modules())
             self.image_format = torch.contiguous_format if draws else memory_format
             module.to(memory_format=self.image_format)
 
@@ -228,14 +239,6 @@ class _Stage:
         if self.image_format is not None and isinstance(flow, Tensor) and flow.ndim == 4:
             flow = flow.contiguous(memory_format=self.image_format)
         return self.module(flow)
-
-
-def _draws(module: nn.Module) -> bool:
-    return any(
-        isinstance(part, nn.modules.dropout._DropoutNd)
-        or any(isinstance(value, Stream) for value in vars(part).values())
-        for part in module.modules()
-    )
 
 
 def _holder(stages: list[_Stage], parameter: Tensor) -> int:

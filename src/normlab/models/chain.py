@@ -23,14 +23,15 @@ class Chain(nn.Sequential):
         super().__init__(named)
 
 
-def weight_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+WeightLayer = nn.Linear | nn.modules.conv._ConvNd
+
+
+def weight_layers(model: nn.Module) -> list[tuple[str, WeightLayer]]:
     """(name, module) of every layer with a weight matrix or kernel, in order of registration.
 
     These are the linear and convolutional layers, the output layer among them; normalizations
     are not.
     """
     return [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
+        (name, module) for name, module in model.named_modules() if isinstance(module, WeightLayer)
     ]

@@ -113,6 +113,18 @@ class Kit:
             stages += self.dropped(f"dropout{index}")
         return stages
 
+    def preactivated(self, index: int | str, num_features: int) -> list[Stage]:
+        """Norm and activation in front of a weight layer: norm first with `before`."""
+        activation = self.without_norm().activated(index, num_features)
+        norm = self.normalization(f"norm{index}", num_features)
+        return [*norm, *activation] if self._norm_comes_first else [*activation, *norm]
+
+    def read_through_norm(self, name: str, layer: WeightLayer) -> Stage:
+        """A weight layer whose every reader normalizes first, as in pre-activation blocks."""
+        if self._norm_comes_first and self.norm.makes_bias_redundant:
+            layer.bias = None
+        return (name, layer)
+
     def normalization(self, name: str, num_features: int) -> list[Stage]:
         """One stage, or none with `norm=none`."""
         layer = self.norm.build(num_features)

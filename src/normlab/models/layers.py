@@ -31,6 +31,9 @@ class Linear(nn.Linear):
 
     KIND: ClassVar[str] = "linear"
 
+    initial_gain: float = 1.0
+    """Multiplies the weight that an initialization draws."""
+
     def reset_parameters(self) -> None:
         _fill_with_nan(self)
 
@@ -43,11 +46,45 @@ class Conv2d(nn.Conv2d):
 
     KIND: ClassVar[str] = "conv"
 
+    initial_gain: float = 1.0
+    """Multiplies the weight that an initialization draws."""
+
     def reset_parameters(self) -> None:
         _fill_with_nan(self)
 
 
 WeightLayer = Linear | Conv2d
+
+
+class Scale(nn.Module):
+    """y = a * x with one learned number a, of any shape in and out."""
+
+    def __init__(self, initial: float) -> None:
+        super().__init__()
+        self.initial = initial
+        self.weight = nn.Parameter(torch.tensor(initial))
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            self.weight.fill_(self.initial)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * self.weight
+
+
+class Shift(nn.Module):
+    """y = x + b with one learned number b that starts at 0, of any shape in and out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(0.0))
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            self.bias.zero_()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs + self.bias
 
 
 class GlobalAveragePool(nn.Module):

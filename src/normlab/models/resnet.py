@@ -3,113 +3,71 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from torch import Tensor, nn
-
-from normlab.config.component import ModelConfig, register
-from normlab.models.chain import Chain, Stage
+from normlab.config.component import ModelConfig, neutral
+from normlab.models.chain import Chain
 from normlab.models.kit import Kit, require_image
-from normlab.models.layers import GlobalAveragePool
-
-
-class ResidualBlock(nn.Module):
-    """y = tail(branch(x) + shortcut(x)), each a list of named stages; an empty one is the identity.
-
-    Stages are registered in the order in which they run: branch, shortcut, tail.
-    """
-
-    def __init__(self, *, branch: list[Stage], shortcut: list[Stage], tail: list[Stage]) -> None:
-        super().__init__()
-        for name, module in (*branch, *shortcut, *tail):
-            self.add_module(name, module)
-        self.branch_names = tuple(name for name, _ in branch)
-        self.shortcut_names = tuple(name for name, _ in shortcut)
-        self.tail_names = tuple(name for name, _ in tail)
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        outputs = self._through(self.branch_names, inputs)
-        outputs = outputs + self._through(self.shortcut_names, inputs)
-        return self._through(self.tail_names, outputs)
-
-    def _through(self, names: tuple[str, ...], values: Tensor) -> Tensor:
-        for name in names:
-            values = self._modules[name](values)  # type: ignore[misc]
-        return values
-
-
-def basic_block(kit: Kit, in_channels: int, out_channels: int, stride: int) -> ResidualBlock:
-    """Two 3 x 3 convolutions; a 1 x 1 projection where the shape changes (option B).
-
-    | norm.position | branch | after the sum |
-    | --- | --- | --- |
-    | before | conv1 norm1 relu1 conv2 norm2 | relu2 |
-    | after | conv1 relu1 norm1 conv2 | relu2 norm2 |
-
-    A projection is normalized with `before` and bare with `after`, like the branch's last layer.
-    """
-    projected = stride != 1 or in_channels != out_channels
-    return ResidualBlock(
-        branch=[
-            *kit.unit(1, kit.conv(in_channels, out_channels, 3, stride=stride)),
-            *kit.weighted(2, kit.conv(out_channels, out_channels, 3)),
-        ],
-        shortcut=kit.shortcut(kit.conv(in_channels, out_channels, 1, stride=stride))
-        if projected
-        else [],
-        tail=kit.activated(2, out_channels),
-    )
+from normlab.models.residual import BlockPlan, Convolutions
 
 
 @dataclass(frozen=True, kw_only=True)
-class CIFARResNetConfig(ModelConfig):
-    """The CIFAR networks of He et al. (2016), section 4.2: 6n + 2 layers, 16, 32, 64 channels.
+class ResNetConfig(ModelConfig):
+    """conv1 (3 x 3, stride 1), groups of residual blocks block1, block2, ..., the mean over
+    positions, linear (He et al. 2016).
 
-    conv1, then three groups of n basic blocks (block1.conv1, block1.conv2, ...; the second and
-    third group begin with stride 2 and a projection, `shortcut`), the mean over positions, linear.
-    Activations follow the sum (post-activation). Dropout stands before the linear layer.
+    Every group but the first begins with stride 2; blocks that change the shape have a 1 x 1
+    projection, `shortcut`. What a block is made of stands in `normlab.models.residual`. Dropout
+    stands before the linear layer.
+
+    `residual=skipinit` and `fixup` decide how branches start whatever `init=` draws: the factor at
+    a SkipInit branch's end starts at 0; Fixup scales the draws inside its branches and starts
+    their last convolution and the output layer at 0 (the paper draws by `init=he`).
     """
 
-    BLOCKS_PER_GROUP: ClassVar[int]
+    CONVOLUTIONS: ClassVar[Convolutions]
+    BLOCKS: ClassVar[tuple[int, ...]]
+    """Blocks in each group."""
+    STEM_CHANNELS: ClassVar[int]
+    CHANNELS: ClassVar[tuple[int, ...]]
+    """Channels that come out of each group's blocks."""
+
+    preactivation: bool = neutral(False)
+    """Norm and activation before each convolution instead of after it (He et al. 2016b)."""
+    residual: Literal["plain", "skipinit", "fixup"] = neutral("plain")
+    zero_init_last: bool = neutral(False)
+    """Start the last gamma of each branch at 0."""
+
+    def __post_init__(self) -> None:
+        if self.residual == "fixup" and self.preactivation:
+            raise ValueError(
+                "model.residual=fixup has blocks of its own; got model.preactivation=true. Set "
+                "model.preactivation=false."
+            )
+        if self.zero_init_last and (self.residual != "plain" or self.preactivation):
+            raise ValueError(
+                "model.zero_init_last needs branches that end in a normalization; got "
+                f"model.residual={self.residual} and model.preactivation={self.preactivation}. "
+                "Set model.zero_init_last=false."
+            )
 
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, _, _ = require_image(self.NAME, sample_shape)
-        stages = kit.unit(1, kit.conv(channels, 16, 3))
-        channels = 16
-        index = 0
-        for group, out_channels in enumerate((16, 32, 64)):
-            for position in range(self.BLOCKS_PER_GROUP):
-                index += 1
-                stride = 2 if group > 0 and position == 0 else 1
-                name = f"block{index}"
-                block = basic_block(kit.within(name), channels, out_channels, stride)
-                stages.append((name, block))
+        if self.residual == "fixup":
+            refuse_norm(kit)
+        stages = self._stem(kit, channels)
+        channels = self.STEM_CHANNELS
+        for group, (num_blocks, out_channels) in enumerate(
+            zip(self.BLOCKS, self.CHANNELS, strict=True)
+        ):
+            for position in range(num_blocks):
+                plan = BlockPlan(
+                    in_channels=channels,
+                    out_channels=out_channels,
+                    stride=2 if group > 0 and position == 0 else 1,
+                    num_blocks=sum(self.BLOCKS),
+                )
+                name = f"block{len(stages) - self._stem_length(stages) + 1}"
+                stages.append((name, self._block(kit.within(name), plan)))
                 channels = out_channels
-        stages.append(("pool", GlobalAveragePool()))
-        stages += kit.dropped("dropout")
-        stages.append(("linear", kit.output(channels, num_outputs)))
-        return Chain(stages)
-
-
-@register("resnet20")
-@dataclass(frozen=True, kw_only=True)
-class ResNet20Config(CIFARResNetConfig):
-    BLOCKS_PER_GROUP: ClassVar[int] = 3
-
-
-@register("resnet32")
-@dataclass(frozen=True, kw_only=True)
-class ResNet32Config(CIFARResNetConfig):
-    BLOCKS_PER_GROUP: ClassVar[int] = 5
-
-
-@register("resnet56")
-@dataclass(frozen=True, kw_only=True)
-class ResNet56Config(CIFARResNetConfig):
-    BLOCKS_PER_GROUP: ClassVar[int] = 9
-
-
-@register("resnet110")
-@dataclass(frozen=True, kw_only=True)
-class ResNet110Config(CIFARResNetConfig):
-    BLOCKS_PER_GROUP: ClassVar[int] = 18
+        return Chain([*stages, *self._head(kit, channels, num_outputs)])

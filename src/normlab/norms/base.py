@@ -25,19 +25,24 @@ class Normalization(nn.Module, ABC):
         super().__init__()
         self.num_features = num_features
         self.eps = eps
+        self.initial_weight = 1.0
         self.weight = nn.Parameter(torch.ones(num_features)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_features)) if affine and shift else None
 
     def reset_parameters(self) -> None:
-        """gamma = 1, beta = 0."""
+        """gamma = `initial_weight`, which is 1 unless the network says otherwise; beta = 0."""
         with torch.no_grad():
             if self.weight is not None:
-                self.weight.fill_(1)
+                self.weight.fill_(self.initial_weight)
             if self.bias is not None:
                 self.bias.zero_()
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def check(self, shape: torch.Size) -> None:
+        """Refuse, with a `ValueError`, a shape of input that has no statistics in training."""
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
@@ -58,12 +63,14 @@ def connect(layer: nn.Module, seed: int, name: str, clock: Clock) -> None:
             module.connect(Stream(seed, f"norm/{part}", clock))
 
 
-def refuse_single_value(norm: str, inputs: Tensor, num_values: int, over: str, remedy: str) -> None:
+def refuse_single_value(
+    norm: str, shape: torch.Size, num_values: int, over: str, remedy: str
+) -> None:
     """A `ValueError` for a statistic taken of one value, whose variance is 0 whatever the input."""
     if num_values < 2:
         raise ValueError(
             f"norm={norm} takes a variance over {over}, which needs at least 2 values; an input of "
-            f"shape {tuple(inputs.shape)} has {num_values}. {remedy}"
+            f"shape {tuple(shape)} has {num_values}. {remedy}"
         )
 
 

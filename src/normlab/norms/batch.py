@@ -28,7 +28,7 @@ class BatchNorm(PopulationNorm):
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.uses_batch:
             return self.by_population(inputs)
-        self.refuse_single_value(inputs, inputs.numel() // self.num_features)
+        self.check(inputs.shape)
         return torch.batch_norm(
             inputs,
             self.weight,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -58,14 +59,17 @@ class ChannelNorm(Normalization):
         self.groups = groups
         self.num_channels = num_channels
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def check(self, shape: torch.Size) -> None:
         refuse_single_value(
             "batch_channel",
-            inputs,
-            inputs.numel() // (len(inputs) * self.groups),
+            shape,
+            math.prod(shape[1:]) // self.groups,
             f"the values of one of {self.groups} groups",
             f"Set norm.groups to a smaller divisor of {self.num_channels}.",
         )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.check(inputs.shape)
         channels = self.num_channels // self.groups
         return torch.group_norm(
             inputs,
@@ -86,6 +90,9 @@ class EstimatedBatchNorm(PopulationNorm):
     batch's, the variance towards the batch's mean of (x - m)^2 about the running mean m as it stood
     before. A batch of one will do.
     """
+
+    def check(self, shape: torch.Size) -> None:
+        """Every shape will do."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         if self.training and self.uses_batch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from normlab.config import check
 from normlab.config.component import register
+from normlab.norms.base import refuse_single_value
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
 
@@ -39,25 +41,38 @@ class GhostBatchNorm(PopulationNorm):
         super().__init__(num_features, config)
         self.ghost_size = config.ghost_size
 
+    def check(self, shape: torch.Size) -> None:
+        """Refuse a batch that does not split into ghosts, and ghosts of one value a feature."""
+        remainder = shape[0] % self.ghost_size
+        if remainder:
+            raise ValueError(
+                "norm=batch_ghost splits the batch into ghosts of norm.ghost_size="
+                f"{self.ghost_size} samples; a batch of {shape[0]} leaves {remainder} over. "
+                "Choose a divisor of batch_size."
+            )
+        refuse_single_value(
+            "batch_ghost",
+            shape,
+            self.ghost_size * math.prod(shape[2:]),
+            "a feature's values in a ghost",
+            "Raise norm.ghost_size, or choose norm=layer or norm=group.",
+        )
+
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.uses_batch:
             return self.by_population(inputs)
-        num_ghosts, remainder = divmod(len(inputs), self.ghost_size)
-        if not remainder:
-            return self._by_ghosts(inputs, num_ghosts)
         if self.training:
-            raise ValueError(
-                "norm=batch_ghost splits the batch into ghosts of norm.ghost_size="
-                f"{self.ghost_size} samples; a batch of {len(inputs)} leaves {remainder} over. "
-                "Choose a divisor of batch_size."
-            )
-        whole, rest = inputs[:-remainder], inputs[-remainder:]
-        parts = [self._by_ghosts(whole, num_ghosts)] if num_ghosts else []
-        return torch.cat([*parts, self._by_ghosts(rest, 1)])
+            self.check(inputs.shape)
+        num_left = len(inputs) % self.ghost_size
+        if not num_left:
+            return self._by_ghosts(inputs, self.ghost_size)
+        whole, rest = inputs[:-num_left], inputs[-num_left:]
+        parts = [self._by_ghosts(whole, self.ghost_size)] if len(whole) else []
+        return torch.cat([*parts, self._by_ghosts(rest, num_left)])
 
-    def _by_ghosts(self, inputs: Tensor, num_ghosts: int) -> Tensor:
-        """Each of `num_ghosts` equal parts of the batch normalized alone."""
-        self.refuse_single_value(inputs, inputs.numel() // (num_ghosts * self.num_features))
+    def _by_ghosts(self, inputs: Tensor, size: int) -> Tensor:
+        """Every `size` samples in a row normalized alone."""
+        num_ghosts = len(inputs) // size
         # One call of the kernel: sample i of every ghost side by side, as features of their own.
         ghosts = inputs.view(num_ghosts, -1, *inputs.shape[1:]).transpose(0, 1)
         mean, var = self.running_mean.new_empty(2, num_ghosts * self.num_features)

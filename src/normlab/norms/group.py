@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -47,14 +48,17 @@ class GroupNorm(Normalization):
         super().__init__(num_features, eps=eps, affine=affine)
         self.groups = groups
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def check(self, shape: torch.Size) -> None:
         refuse_single_value(
             "group",
-            inputs,
-            inputs.numel() // (len(inputs) * self.groups),
+            shape,
+            math.prod(shape[1:]) // self.groups,
             f"the values of one of {self.groups} groups",
             f"Set norm.groups to a smaller divisor of {self.num_features}.",
         )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.check(inputs.shape)
         return torch.group_norm(inputs, self.groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:

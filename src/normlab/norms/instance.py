@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,12 +31,15 @@ class InstanceNorm(Normalization):
     on a vector a channel of a sample is a single value.
     """
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def check(self, shape: torch.Size) -> None:
         refuse_single_value(
             "instance",
-            inputs,
-            inputs[0, 0].numel(),
+            shape,
+            math.prod(shape[2:]),
             "the positions of one channel of one sample",
             "Use it where images are larger than one pixel, or choose norm=layer or norm=group.",
         )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.check(inputs.shape)
         return torch.group_norm(inputs, self.num_features, self.weight, self.bias, self.eps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -30,12 +31,15 @@ class LayerNorm(Normalization):
     with one group (Wu & He 2018), not torch's `LayerNorm`, whose gamma belongs to an element.
     """
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def check(self, shape: torch.Size) -> None:
         refuse_single_value(
             "layer",
-            inputs,
-            inputs.numel() // len(inputs),
+            shape,
+            math.prod(shape[1:]),
             "the values of one sample",
             "Give the layer more features, or choose norm=batch.",
         )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        self.check(inputs.shape)
         return torch.group_norm(inputs, 1, self.weight, self.bias, self.eps)

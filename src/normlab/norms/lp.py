@@ -48,7 +48,7 @@ class LpNorm(PopulationNorm):
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.uses_batch:
             return self.by_population(inputs)
-        self.refuse_single_value(inputs, inputs.numel() // self.num_features)
+        self.check(inputs.shape)
         values = inputs.to(statistics_dtype(inputs))
         mean = values.mean(over_batch(inputs))
         square = NORMS[self.p](values).square()

@@ -95,11 +95,12 @@ class PopulationNorm(Normalization, StepDependent):
         self.running_mean.zero_()
         self.running_var.fill_(1)
 
-    def refuse_single_value(self, inputs: Tensor, num_values: int) -> None:
+    def check(self, shape: torch.Size) -> None:
+        """Refuse a batch that has one value a feature."""
         refuse_single_value(
             "batch",
-            inputs,
-            num_values,
+            shape,
+            shape.numel() // self.num_features,
             "a feature's values in the batch",
             "Raise batch_size, or choose norm=layer or norm=group.",
         )

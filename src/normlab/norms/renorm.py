@@ -59,7 +59,7 @@ class BatchRenorm(PopulationNorm):
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.uses_batch:
             return self.by_population(inputs)
-        self.refuse_single_value(inputs, inputs.numel() // self.num_features)
+        self.check(inputs.shape)
         scale, shift = self._corrections(inputs)
         # gamma * (x_hat * r + d) + beta as one affine map, so that the native kernel does it all.
         weight = scale if self.weight is None else self.weight * scale

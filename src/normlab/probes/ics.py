@@ -14,6 +14,8 @@ from normlab.config.component import ProbeConfig, register
 from normlab.measures.ics import CovariateShift, covariate_shift, weight_gradients
 from normlab.measures.replay import Replay
 from normlab.models.chain import weight_layers
+from normlab.models.dropout import Dropout
+from normlab.norms.noise import UnitNoise
 from normlab.probes.base import Measurement, Probe, StepView
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, check_schedule, schedule
@@ -87,7 +89,9 @@ class IcsProbe(Probe):
         self.schedule = schedule
         self._layers = layers
         self._control = control
-        self._replay = Replay(model, memory_format=_fastest_format(model))
+        self._replay = Replay(
+            model, memory_format=_fastest_format(model), contiguous=(Dropout, UnitNoise)
+        )
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         self._replay.capture(view.model)

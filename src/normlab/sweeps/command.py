@@ -13,6 +13,7 @@ import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
+from normlab.console import make_console
 from normlab.sweeps.grid import expand
 from normlab.sweeps.launch import Launch, launch
 from normlab.sweeps.plan import PlannedRun, Standing, plan_run, plan_runs
@@ -25,7 +26,7 @@ def run(plain: Mapping[str, Any]) -> int:
     Raises:
         ConfigError: for what cannot be run, before anything is written.
     """
-    console = Console()
+    console = make_console()
     planned = plan_run(run_config(plain), factors={})
     state = planned.folder.state()
     if state == "finished":
@@ -45,7 +46,7 @@ def sweep(words: Sequence[str], config_dir: str) -> int:
     Raises:
         ConfigError: for the first combination that cannot be run, before anything is written.
     """
-    console = Console()
+    console = make_console()
     runs = plan_runs(Composer(Path(config_dir)), expand(words))
     standing = Standing.of(runs)
     num_cells = len({run.identity.cell for run in runs})

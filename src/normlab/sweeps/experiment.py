@@ -171,17 +171,22 @@ def _word(value: Any) -> str:
 
 
 def _cells(scale: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Iterator[Point]:
+    own: list[tuple[str | None, dict[str, Any]]] = []
     for arm in scale["arms"]:
         _check_keys(arm, _ARM_KEYS, f"{where}, arms")
-        excluded = arm.get("exclude", [])
         for factors in _combinations(arm, where):
-            if any(_matches(factors, pattern) for pattern in excluded):
-                continue
-            settings = {**shared, **scale.get("set", {}), **arm.get("set", {}), **factors}
-            label = arm.get("name") or " ".join(f"{k}={_word(v)}" for k, v in factors.items())
-            named = label.format_map({k.replace(".", "_"): v for k, v in factors.items()})
-            own = {**arm.get("set", {}), **factors}
-            yield Point(tuple(words_of(settings)), {"arm": named, **own})
+            settings = {**arm.get("set", {}), **factors}
+            if not any(_matches(settings, pattern) for pattern in arm.get("exclude", [])):
+                own.append((arm.get("name"), settings))
+    varied = [
+        key
+        for key in dict.fromkeys(key for _, settings in own for key in settings)
+        if len({_word(settings.get(key)) for _, settings in own}) > 1
+    ]
+    for name, settings in own:
+        arm_name = name or " ".join(words_of({k: settings[k] for k in varied if k in settings}))
+        words = words_of({**shared, **scale.get("set", {}), **settings})
+        yield Point(tuple(words), {"arm": arm_name, **settings})
 
 
 def _combinations(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from rich.table import Table
 import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
+from normlab.console import make_console
 from normlab.sweeps.estimate import duration, seconds_left
 from normlab.sweeps.experiment import Experiment, experiment_names
 from normlab.sweeps.launch import launch
@@ -52,7 +53,7 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
     Raises:
         ConfigError: for what cannot be run or read, before anything is written.
     """
-    project, console = Project(root), Console()
+    project, console = Project(root), make_console()
     if arguments.action == "list":
         _print_list(project, console)
         return 0
@@ -172,7 +173,7 @@ def _print_plan(
     for run in runs:
         by_arm.setdefault(run.factors["arm"], []).append(run)
     table = Table(title=f"{experiment.name} at scale {scale}", title_justify="left")
-    table.add_column("cell")
+    table.add_column("cell", no_wrap=True)
     for heading in ("seeds", "finished", "running", "interrupted", "failed", "missing", "steps"):
         table.add_column(heading, justify="right")
     for arm, own in by_arm.items():

@@ -1,4 +1,4 @@
-"""What is going to be run: every configuration composed, checked and identified, nothing written."""
+"""What is going to be run: composed, checked and identified, with nothing written."""
 
 from __future__ import annotations
 

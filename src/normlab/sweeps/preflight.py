@@ -8,10 +8,11 @@ from typing import Literal
 
 import torch
 
-from normlab.config import ModelConfig, NormConfig, ProbeConfig, RunConfig
+from normlab.config import ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
 from normlab.config.errors import ConfigError
 from normlab.data.batches import steps_per_epoch
 from normlab.models.chain import Chain
+from normlab.models.dropout import Dropout
 from normlab.models.kit import Kit
 from normlab.objectives import data_loss
 from normlab.randomness import Clock
@@ -48,6 +49,7 @@ def check_run(config: RunConfig, *, alone: bool = False) -> None:
             config.data.num_outputs,
             config.batch_size,
             config.probe,
+            config.num_steps(config.data.num_train_samples),
             "cpu" if alone and device.type == "cpu" else "meta",
         )
     except ConfigError:
@@ -61,8 +63,17 @@ def _refuse_wrong_samples(model: ModelConfig, shape: Sequence[int], config: RunC
     if model.SAMPLE not in ("any", kind):
         raise ConfigError(
             f"model={model.NAME} takes {model.SAMPLE}s; data={config.data.NAME} has {kind}s of "
-            f"shape {tuple(shape)}. Choose another model or other data."
+            f"shape {tuple(shape)}. Choose other data, or a model that takes {kind}s: "
+            f"{', '.join(_models_for(kind))}."
         )
+
+
+def _models_for(kind: str) -> list[str]:
+    return [
+        name
+        for name, model in choices("model").items()
+        if issubclass(model, ModelConfig) and model.SAMPLE in ("any", kind)
+    ]
 
 
 @lru_cache(maxsize=256)
@@ -74,6 +85,7 @@ def _check_network(
     num_outputs: int,
     batch_size: int,
     probes: tuple[ProbeConfig, ...],
+    num_steps: int,
     device: Literal["cpu", "meta"],
 ) -> None:
     with torch.device(device):
@@ -82,5 +94,10 @@ def _check_network(
         model.train()
         with torch.no_grad():
             model(torch.zeros(batch_size, *shape))
+    if dropout > 0 and not any(isinstance(module, Dropout) for module in model.modules()):
+        raise ValueError(
+            f"this model has no place where units are dropped; got dropout={dropout}. Set dropout=0."
+        )
     for probe in probes:
         probe.check(model)
+        probe.build(model, num_steps)

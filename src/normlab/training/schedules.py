@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 from normlab.config import ScheduleConfig, check, register
 
@@ -31,6 +33,10 @@ class _WarmedConfig(ScheduleConfig):
 @dataclass(frozen=True, kw_only=True)
 class ConstantConfig(_WarmedConfig):
     """The same learning rate throughout."""
+
+    def canonical(self) -> Self:
+        # A climb over one step starts where it ends.
+        return type(self)() if self.warmup_steps == 1 else self
 
     def _after_warmup(self, step: int, num_steps: int) -> float:
         return 1.0
@@ -64,7 +70,14 @@ class MultistepConfig(_WarmedConfig):
         super().__post_init__()
         check.positive("schedule.decay", self.decay)
         for milestone in self.milestones:
-            check.fraction("schedule.milestones", milestone)
+            if not 0 <= milestone < 1:
+                raise ValueError(
+                    "schedule.milestones are shares of the run's length, each at least 0 and less "
+                    f"than 1; got {milestone}. Half way through is 0.5."
+                )
+
+    def canonical(self) -> Self:
+        return dataclasses.replace(self, milestones=tuple(sorted(self.milestones)))
 
     def _after_warmup(self, step: int, num_steps: int) -> float:
         return self.decay ** sum(step >= milestone * num_steps for milestone in self.milestones)

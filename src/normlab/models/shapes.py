@@ -1,0 +1,103 @@
+"""What a network makes of a shape, without running it.
+
+torch's meta device answers the same, after importing its compiler, which takes longer than many
+runs of a sweep. A new kind of stage needs its rule here.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import torch
+from torch import nn
+
+from normlab.models.dropout import Dropout
+from normlab.models.layers import GlobalAveragePool, MaxPool2d
+from normlab.models.resnet import ResidualBlock
+from normlab.norms.base import Normalization
+from normlab.norms.noise import UnitNoise
+
+
+@singledispatch
+def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
+    """Shape of a network's output in training, from the shape (N, ...) of its input.
+
+    Raises the `ValueError` that the first training step would: a normalization without enough
+    values for its statistics, a batch that does not split. A module without a rule is an
+    `AssertionError`.
+    """
+    raise AssertionError(f"{type(module).__name__} has no rule for its shape")
+
+
+@output_shape.register(nn.ReLU)
+@output_shape.register(nn.Sigmoid)
+@output_shape.register(nn.Tanh)
+@output_shape.register(nn.GELU)
+@output_shape.register(nn.Identity)
+@output_shape.register(Dropout)
+@output_shape.register(UnitNoise)
+def _same(module: nn.Module, shape: torch.Size) -> torch.Size:
+    return shape
+
+
+@output_shape.register
+def _normalization(module: Normalization, shape: torch.Size) -> torch.Size:
+    module.check(shape)
+    return shape
+
+
+@output_shape.register
+def _sequential(module: nn.Sequential, shape: torch.Size) -> torch.Size:
+    for stage in module:
+        shape = output_shape(stage, shape)
+    return shape
+
+
+@output_shape.register
+def _residual(module: ResidualBlock, shape: torch.Size) -> torch.Size:
+    results = []
+    for names in (module.branch_names, module.shortcut_names):
+        result = shape
+        for name in names:
+            result = output_shape(module.get_submodule(name), result)
+        results.append(result)
+    branch, shortcut = results
+    assert branch == shortcut, f"a branch makes {branch}, its shortcut {shortcut}"
+    for name in module.tail_names:
+        branch = output_shape(module.get_submodule(name), branch)
+    return branch
+
+
+@output_shape.register
+def _linear(module: nn.Linear, shape: torch.Size) -> torch.Size:
+    assert shape[-1] == module.in_features, f"{module} was given {shape}"
+    return torch.Size((*shape[:-1], module.out_features))
+
+
+@output_shape.register
+def _conv(module: nn.Conv2d, shape: torch.Size) -> torch.Size:
+    assert shape[1] == module.in_channels, f"{module} was given {shape}"
+    assert isinstance(module.padding, tuple)
+    sides = [
+        (side + 2 * padding - kernel) // stride + 1
+        for side, padding, kernel, stride in zip(
+            shape[2:], module.padding, module.kernel_size, module.stride, strict=True
+        )
+    ]
+    return torch.Size((shape[0], module.out_channels, *sides))
+
+
+@output_shape.register(MaxPool2d)
+@output_shape.register(nn.AvgPool2d)
+def _pool(module: nn.Module, shape: torch.Size) -> torch.Size:
+    return torch.Size((*shape[:2], *(side // 2 for side in shape[2:])))
+
+
+@output_shape.register
+def _global_pool(module: GlobalAveragePool, shape: torch.Size) -> torch.Size:
+    return shape[:2]
+
+
+@output_shape.register
+def _flatten(module: nn.Flatten, shape: torch.Size) -> torch.Size:
+    return torch.Size((shape[0], shape[1:].numel()))
