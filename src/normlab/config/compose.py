@@ -61,7 +61,8 @@ class Composer:
         try:
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}.") from None
+            where = f"{error.full_key}: " if error.full_key else ""
+            raise ConfigError(f"{where}{str(error).splitlines()[0]}.") from None
         assert isinstance(plain, dict)
         return {str(key): value for key, value in plain.items()}
 
@@ -109,7 +110,8 @@ class Composer:
             raise ConfigError(self._no_such_group(config, key))
         if name not in parent:
             prefix = f"{parent_key}." if parent_key else ""
-            valid = [f"{prefix}{other}" for other in parent if other != "name"]
+            beside = [*parent, *self.groups] if parent is config else parent
+            valid = [f"{prefix}{other}" for other in dict.fromkeys(beside) if other != "name"]
             where = self._defined_in(config, key)
             raise ConfigError(no_such_setting(key, valid, where, owners(parent_key, name)))
         if name == "name":

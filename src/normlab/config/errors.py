@@ -41,7 +41,7 @@ def no_such_setting(
     """
     prefix, _, name = key.rpartition(".")
     if owners:
-        guess = f" It belongs to {' and '.join(owners)}."
+        guess = f" It belongs to {', '.join(owners)}."
     else:
         match = nearest(name, [other.rpartition(".")[2] for other in valid])
         guess = f" Did you mean '{prefix}.{match}'?" if prefix and match else ""

@@ -31,6 +31,8 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
     its intervals. Two configurations that train and measure the same resolve to equal ones.
     """
     num_steps = config.num_steps(num_train_samples)
+    data = config.data.canonical()
+    limit = None if data.limit == data.num_stored_samples else data.limit
     every = config.eval.every or math.ceil(num_steps / NUM_EVALUATIONS)
     record_every = config.eval.record_every or math.ceil(num_steps / NUM_RECORDED_LOSSES)
     return dataclasses.replace(
@@ -38,7 +40,7 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
         model=config.model.canonical(),
         norm=config.norm.canonical(),
         init=config.init.canonical(),
-        data=dataclasses.replace(config.data.canonical(), resize=config.image_size()),
+        data=dataclasses.replace(data, limit=limit, resize=config.image_size()),
         optimizer=config.optimizer.canonical(),
         schedule=config.schedule.canonical(),
         probe=tuple(sorted((p.canonical() for p in config.probe), key=lambda probe: probe.NAME)),

@@ -5,10 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from normlab.config.component import ModelConfig, neutral
-from normlab.models.chain import Chain
+from normlab.config.component import ModelConfig, neutral, register
+from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit, require_image
-from normlab.models.residual import BlockPlan, Convolutions
+from normlab.models.layers import GlobalAveragePool, Shift
+from normlab.models.residual import (
+    BlockPlan,
+    Convolutions,
+    ResidualBlock,
+    basic,
+    bottleneck,
+    fixup,
+    post_activation,
+    pre_activation,
+)
+from normlab.norms.none import NoNormConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +66,132 @@ class ResNetConfig(ModelConfig):
         channels, _, _ = require_image(self.NAME, sample_shape)
         if self.residual == "fixup":
             refuse_norm(kit)
-        stages = self._stem(kit, channels)
-        channels = self.STEM_CHANNELS
-        for group, (num_blocks, out_channels) in enumerate(
-            zip(self.BLOCKS, self.CHANNELS, strict=True)
-        ):
-            for position in range(num_blocks):
+        blocks: list[Stage] = []
+        in_channels = self.STEM_CHANNELS
+        for group, (count, out_channels) in enumerate(zip(self.BLOCKS, self.CHANNELS, strict=True)):
+            for position in range(count):
                 plan = BlockPlan(
-                    in_channels=channels,
+                    in_channels=in_channels,
                     out_channels=out_channels,
                     stride=2 if group > 0 and position == 0 else 1,
                     num_blocks=sum(self.BLOCKS),
                 )
-                name = f"block{len(stages) - self._stem_length(stages) + 1}"
-                stages.append((name, self._block(kit.within(name), plan)))
-                channels = out_channels
-        return Chain([*stages, *self._head(kit, channels, num_outputs)])
+                name = f"block{len(blocks) + 1}"
+                blocks.append((name, self._block(kit.within(name), plan)))
+                in_channels = out_channels
+        return Chain(
+            [
+                *self._stem(kit, channels),
+                *blocks,
+                *self._head(kit, in_channels, num_outputs),
+            ]
+        )
+
+    def _stem(self, kit: Kit, channels: int) -> list[Stage]:
+        conv = kit.conv(channels, self.STEM_CHANNELS, 3)
+        if self.preactivation:
+            return [kit.read_through_norm("conv1", conv)]
+        if self.residual == "fixup":
+            conv.bias = None
+            return [("conv1", conv), ("bias1", Shift()), *kit.activated(1, self.STEM_CHANNELS)]
+        return kit.unit(1, conv)
+
+    def _block(self, kit: Kit, plan: BlockPlan) -> ResidualBlock:
+        convolutions = type(self).CONVOLUTIONS
+        skipinit = self.residual == "skipinit"
+        if self.residual == "fixup":
+            return fixup(kit, plan, convolutions)
+        if self.preactivation:
+            return pre_activation(kit, plan, convolutions, skipinit=skipinit)
+        return post_activation(
+            kit, plan, convolutions, skipinit=skipinit, zero_last=self.zero_init_last
+        )
+
+    def _head(self, kit: Kit, channels: int, num_outputs: int) -> list[Stage]:
+        output = kit.output(channels, num_outputs)
+        fixup_bias: list[Stage] = []
+        if self.residual == "fixup":
+            output.initial_gain = 0.0
+            fixup_bias = [("bias2", Shift())]
+        return [
+            *(kit.preactivated("_last", channels) if self.preactivation else []),
+            ("pool", GlobalAveragePool()),
+            *kit.dropped("dropout"),
+            *fixup_bias,
+            ("linear", output),
+        ]
+
+
+def refuse_norm(kit: Kit) -> None:
+    """Fixup stands in for a normalization: a `ValueError` where there is one."""
+    if not isinstance(kit.norm, NoNormConfig) or kit.norm.weight_standardization:
+        raise ValueError(
+            "model.residual=fixup trains without normalization; got "
+            f"norm={kit.norm.NAME} and norm.weight_standardization="
+            f"{kit.norm.weight_standardization}. Set norm=none and "
+            "norm.weight_standardization=false, or model.residual=plain."
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CIFARResNetConfig(ResNetConfig):
+    """He et al. (2016), section 4.2: 6n + 2 layers in three groups of n basic blocks."""
+
+    CONVOLUTIONS: ClassVar[Convolutions] = staticmethod(basic)
+    STEM_CHANNELS: ClassVar[int] = 16
+    CHANNELS: ClassVar[tuple[int, ...]] = (16, 32, 64)
+
+
+@register("resnet20")
+@dataclass(frozen=True, kw_only=True)
+class ResNet20Config(CIFARResNetConfig):
+    BLOCKS: ClassVar[tuple[int, ...]] = (3, 3, 3)
+
+
+@register("resnet32")
+@dataclass(frozen=True, kw_only=True)
+class ResNet32Config(CIFARResNetConfig):
+    BLOCKS: ClassVar[tuple[int, ...]] = (5, 5, 5)
+
+
+@register("resnet56")
+@dataclass(frozen=True, kw_only=True)
+class ResNet56Config(CIFARResNetConfig):
+    BLOCKS: ClassVar[tuple[int, ...]] = (9, 9, 9)
+
+
+@register("resnet110")
+@dataclass(frozen=True, kw_only=True)
+class ResNet110Config(CIFARResNetConfig):
+    BLOCKS: ClassVar[tuple[int, ...]] = (18, 18, 18)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WideStemResNetConfig(ResNetConfig):
+    """The ImageNet networks of He et al. (2016), Table 1, on the CIFAR stem."""
+
+    STEM_CHANNELS: ClassVar[int] = 64
+
+
+@register("resnet18")
+@dataclass(frozen=True, kw_only=True)
+class ResNet18Config(WideStemResNetConfig):
+    CONVOLUTIONS: ClassVar[Convolutions] = staticmethod(basic)
+    BLOCKS: ClassVar[tuple[int, ...]] = (2, 2, 2, 2)
+    CHANNELS: ClassVar[tuple[int, ...]] = (64, 128, 256, 512)
+
+
+@register("resnet34")
+@dataclass(frozen=True, kw_only=True)
+class ResNet34Config(WideStemResNetConfig):
+    CONVOLUTIONS: ClassVar[Convolutions] = staticmethod(basic)
+    BLOCKS: ClassVar[tuple[int, ...]] = (3, 4, 6, 3)
+    CHANNELS: ClassVar[tuple[int, ...]] = (64, 128, 256, 512)
+
+
+@register("resnet50")
+@dataclass(frozen=True, kw_only=True)
+class ResNet50Config(WideStemResNetConfig):
+    CONVOLUTIONS: ClassVar[Convolutions] = staticmethod(bottleneck)
+    BLOCKS: ClassVar[tuple[int, ...]] = (3, 4, 6, 3)
+    CHANNELS: ClassVar[tuple[int, ...]] = (256, 512, 1024, 2048)

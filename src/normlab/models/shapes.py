@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from normlab.models.dropout import Dropout
-from normlab.models.layers import GlobalAveragePool, MaxPool2d
-from normlab.models.resnet import ResidualBlock
+from normlab.models.layers import GlobalAveragePool, MaxPool2d, Scale, Shift
+from normlab.models.residual import ResidualBlock
 from normlab.norms.base import Normalization
 from normlab.norms.noise import UnitNoise
 
@@ -35,6 +35,8 @@ def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
 @output_shape.register(nn.GELU)
 @output_shape.register(nn.Identity)
 @output_shape.register(Dropout)
+@output_shape.register(Scale)
+@output_shape.register(Shift)
 @output_shape.register(UnitNoise)
 def _same(module: nn.Module, shape: torch.Size) -> torch.Size:
     return shape
@@ -55,17 +57,16 @@ def _sequential(module: nn.Sequential, shape: torch.Size) -> torch.Size:
 
 @output_shape.register
 def _residual(module: ResidualBlock, shape: torch.Size) -> torch.Size:
-    results = []
-    for names in (module.branch_names, module.shortcut_names):
-        result = shape
+    def through(names: tuple[str, ...], shape: torch.Size) -> torch.Size:
         for name in names:
-            result = output_shape(module.get_submodule(name), result)
-        results.append(result)
-    branch, shortcut = results
+            shape = output_shape(module.get_submodule(name), shape)
+        return shape
+
+    shape = through(module.head_names, shape)
+    branch = through(module.branch_names, shape)
+    shortcut = through(module.shortcut_names, shape)
     assert branch == shortcut, f"a branch makes {branch}, its shortcut {shortcut}"
-    for name in module.tail_names:
-        branch = output_shape(module.get_submodule(name), branch)
-    return branch
+    return through(module.tail_names, branch)
 
 
 @output_shape.register

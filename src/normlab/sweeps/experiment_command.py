@@ -20,6 +20,7 @@ from normlab.sweeps.estimate import duration, seconds_left
 from normlab.sweeps.experiment import Experiment, experiment_names
 from normlab.sweeps.launch import launch
 from normlab.sweeps.plan import PlannedRun, Standing
+from normlab.sweeps.sharing import reuse, share
 from normlab.sweeps.sweep import factors_of
 
 
@@ -95,7 +96,7 @@ def _plans(
         f"results_dir={project.results}",
         *arguments.words,
     ]
-    return {
+    plans = {
         experiment.name: experiment.plan(
             composer,
             arguments.scale,
@@ -106,6 +107,8 @@ def _plans(
         for experiment in experiments
         if len(experiments) == 1 or arguments.scale in experiment.scales
     }
+    runs_dir = project.results / "runs"
+    return {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
 
 
 def _seeds(text: str | None) -> list[int] | None:

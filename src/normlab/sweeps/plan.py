@@ -15,6 +15,7 @@ from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
 from normlab.config.resolve import resolve
+from normlab.records.flatten import written
 from normlab.records.folder import RunFolder, State
 from normlab.records.identity import Identity, identify
 from normlab.sweeps.grid import Point
@@ -57,7 +58,7 @@ def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
         except ConfigError as error:
             if not point.factors:
                 raise
-            at = " ".join(f"{key}={value}" for key, value in point.factors.items())
+            at = " ".join(f"{key}={written(value)}" for key, value in point.factors.items())
             raise ConfigError(f"{error} (at {at})") from None
         planned.setdefault(run.name, run)
     return list(planned.values())

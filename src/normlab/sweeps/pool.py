@@ -23,6 +23,7 @@ from normlab.tracking import Mirror
 POLL_SECONDS = 0.2
 HELD_POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 0.25
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Message = tuple[Literal["started", "progress", "ended"], Any]
 
@@ -153,6 +154,9 @@ class _Pool:
         worker.process.join()
         if worker.run is None:
             return
+        if self._stopping:
+            self._ended(worker, Result(worker.run.name, "interrupted", text="stopped"))
+            return
         code = worker.process.exitcode
         cause = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
         text = f"its process died ({cause}); run the same command again to carry it on"
@@ -179,9 +183,12 @@ def _start_worker(device: str | None) -> _Worker:
     process = context.Process(target=_work, args=(theirs, device), daemon=True)
     threads_before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
+    # Held back until the worker has its handlers: Ctrl-C reaches it while it still imports.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         process.start()
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if threads_before is None:
             del os.environ["OMP_NUM_THREADS"]
         else:
@@ -197,6 +204,7 @@ def _work(pipe: Connection, device: str | None) -> None:
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop, "requested", True))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if device is not None:
         import torch
 

@@ -96,7 +96,7 @@ def _check_network(
             model(torch.zeros(batch_size, *shape))
     if dropout > 0 and not any(isinstance(module, Dropout) for module in model.modules()):
         raise ValueError(
-            f"this model has no place where units are dropped; got dropout={dropout}. Set dropout=0."
+            f"this model has no place to drop units at; got dropout={dropout}. Set dropout=0."
         )
     for probe in probes:
         probe.check(model)

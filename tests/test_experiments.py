@@ -1,0 +1,210 @@
+"""experiment.yaml, plans that share runs, and the way from runs to figure and verdicts."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+import normlab.components  # noqa: F401
+from normlab.config.compose import Composer
+from normlab.config.errors import ConfigError
+from normlab.sweeps.drawing import draw_and_judge, verify_all
+from normlab.sweeps.experiment import Experiment, experiment_names, words_of
+from normlab.sweeps.launch import launch
+from normlab.sweeps.sharing import reuse, share
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = {"data": "digits", "data.limit": 200, "model": "mlp", "model.widths": [16], "steps": 6}
+
+CLAIMS = """
+    claims:
+      - id: batch_helps
+        statement: Accuracy is higher with batch normalization
+        source: none
+        metric: test/accuracy
+        treatment: {norm: batch}
+        baseline: {norm: none}
+        comparison: greater
+        smallest_effect: 0.0
+"""
+
+
+@pytest.fixture(scope="module")
+def composer():
+    return Composer(ROOT / "configs")
+
+
+def write_experiment(folder: Path, content: str, claims: str = CLAIMS) -> Experiment:
+    folder.mkdir(parents=True)
+    (folder / "experiment.yaml").write_text(textwrap.dedent(content))
+    (folder / "claims.yaml").write_text(textwrap.dedent(claims))
+    return Experiment.load(folder)
+
+
+def with_arms(arms: str) -> str:
+    return f"title: t\nset: {json.dumps(TINY)}\nscales:\n  smoke:\n    seeds: [0, 1]\n    arms:\n{arms}"
+
+
+def test_every_experiment_composes_at_every_scale(composer):
+    for name in experiment_names(ROOT / "experiments"):
+        experiment = Experiment.load(ROOT / "experiments" / name)
+        for scale, content in experiment.scales.items():
+            assert content.cells, (name, scale)
+            if scale == "smoke":
+                runs = experiment.plan(composer, scale)
+                assert len(runs) == len(content.cells) * len(content.seeds)
+
+
+def test_arms_are_products_zips_and_exclusions(tmp_path):
+    experiment = write_experiment(
+        tmp_path / "e",
+        with_arms(
+            "      - product: {norm: [none, batch], dropout: [0.0, 0.5]}\n"
+            "        exclude: [{norm: batch, dropout: 0.5}]\n"
+            "      - zip: {norm: [layer, group], optimizer.lr: [0.1, 0.2]}\n"
+            "        set: {dropout: 0.1}\n"
+            "      - name: odd\n"
+            "        set: {norm: rms}\n"
+        ),
+    )
+    cells = experiment.scales["smoke"].cells
+    assert [cell.factors["arm"] for cell in cells] == [
+        "norm=none dropout=0.0",
+        "norm=none dropout=0.5",
+        "norm=batch dropout=0.0",
+        "norm=layer dropout=0.1 optimizer.lr=0.1",
+        "norm=group dropout=0.1 optimizer.lr=0.2",
+        "odd",
+    ]
+    assert "optimizer.lr=0.2" in cells[4].words
+
+
+def test_words_are_those_of_the_command_line():
+    settings = {"norm": "batch", "norm.affine": False, "epochs": None, "probe": ["ics"]}
+    assert words_of(settings) == ["norm=batch", "norm.affine=false", "epochs=null", "probe=[ics]"]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("titel: x", "titel: there is no such key. Did you mean 'title'?"),
+        ("title: x\nscales: {smal: {}}", "scale smal. Did you mean 'small'?"),
+        (
+            "title: x\nscales: {smoke: {seeds: 0, arms: []}}",
+            "seeds must be how many, or a list of them; got 0.",
+        ),
+        (
+            with_arms("      - zip: {norm: [none, batch], optimizer.lr: [0.1]}\n"),
+            "the lists under zip must be equally long; got {'norm': 2, 'optimizer.lr': 1}.",
+        ),
+    ],
+)
+def test_a_bad_experiment_file_is_refused(tmp_path, content, text):
+    with pytest.raises(ConfigError) as error:
+        write_experiment(tmp_path / "e", content)
+    assert text in str(error.value)
+    assert "experiment.yaml" in str(error.value)
+
+
+def test_an_unknown_experiment_names_the_nearest():
+    with pytest.raises(ConfigError, match="Did you mean 'santurkar_ics'"):
+        Experiment.load(ROOT / "experiments" / "santurkar_isc")
+
+
+def test_a_claim_that_cannot_be_judged_is_refused_before_anything_runs(tmp_path, composer):
+    experiment = write_experiment(
+        tmp_path / "e",
+        with_arms("      - product: {norm: [none, batch]}\n"),
+        CLAIMS.replace("comparison: greater", "comparison: graeter"),
+    )
+    with pytest.raises(ValueError, match="graeter"):
+        experiment.plan(composer, "smoke")
+
+
+def plan(tmp_path, composer, name: str, probe: str):
+    arms = f"      - set: {{probe: [{probe}]}}\n        product: {{norm: [none, batch]}}\n"
+    experiment = write_experiment(tmp_path / name, with_arms(arms))
+    words = [f"results_dir={tmp_path / 'results'}", "tracker=none"]
+    return experiment.plan(composer, "smoke", extra_words=words)
+
+
+def test_plans_share_the_training_of_equal_cells(tmp_path, composer):
+    plans = {name: plan(tmp_path, composer, name, p) for name, p in (("a", ""), ("b", "ics"))}
+    assert {run.name for run in plans["a"]}.isdisjoint(run.name for run in plans["b"])
+    shared = share(plans)
+    assert [run.name for run in shared["a"]] == [run.name for run in plans["b"]]
+    assert shared["a"][0].factors["arm"] == plans["a"][0].factors["arm"]
+    assert set(shared["a"][0].experiments) == {"a", "b"}
+
+
+def test_a_finished_run_that_measured_more_is_reused(tmp_path, composer):
+    measured = plan(tmp_path, composer, "b", "ics")
+    launch(measured[:1], Console(quiet=True))
+    asked = plan(tmp_path, composer, "a", "")
+    reused = reuse(asked, tmp_path / "results" / "runs")
+    assert reused[0].name == measured[0].name
+    assert reused[0].folder.state() == "finished"
+    assert [run.name for run in reused[1:]] == [run.name for run in asked[1:]]
+    assert reuse(measured, tmp_path / "results" / "runs")[0].name == measured[0].name
+
+
+FIGURE = """
+from normlab.figures.sheet import Panel, sheet
+
+
+def draw(table):
+    return sheet(table, [[Panel(y="test/accuracy"), Panel(y="ics/cosine")]])
+"""
+
+
+def test_from_runs_to_figure_table_manifest_and_verdicts(tmp_path, composer, monkeypatch):
+    arms = "      - product: {norm: [none, batch]}\n"
+    experiment = write_experiment(tmp_path / "studies" / "tiny", with_arms(arms))
+    (experiment.folder / "figure.py").write_text(FIGURE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    results = tmp_path / "results"
+    words = [f"results_dir={results}", "tracker=none"]
+    runs = experiment.plan(composer, "smoke", extra_words=words)
+    assert draw_and_judge(experiment, "smoke", runs, results) is None
+    assert not results.exists()
+    assert launch(runs[:3], Console(quiet=True)).exit_code == 0
+
+    drawn = draw_and_judge(experiment, "smoke", runs, results)
+    assert drawn is not None
+    assert drawn.completeness == "3 of 4 runs, 1 missing; data: digits"
+    folder = results / "tiny" / "smoke"
+    assert {path.name for path in folder.iterdir()} == {
+        *("figure.png", "figure.svg", "figure.pdf"),
+        *("table.parquet", "manifest.json", "verdicts.json"),
+    }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["runs"] == sorted(run.name for run in runs[:3])
+    assert manifest["missing"] == ["3 of 4 runs, 1 missing; data: digits"]
+    table = pd.read_parquet(folder / "table.parquet")
+    assert set(table["norm"]) == {"none", "batch"}
+    verdicts = json.loads((folder / "verdicts.json").read_text())
+    assert verdicts["claims"][0]["verdict"] == "undecided"
+    assert verdicts["claims"][0]["n"] == 1
+    assert verdicts["claims"][0]["edited_after_run"] is False
+
+    console = Console(record=True, quiet=True)
+    assert verify_all([experiment], results, console) == 0
+    table.loc[0, "value"] = 0.123
+    table.to_parquet(folder / "table.parquet", index=False)
+    assert verify_all([experiment], results, console) == 1
+
+
+def test_the_same_table_comes_back_after_results_are_deleted(tmp_path, composer):
+    """One thread, one machine: the same bits."""
+    arms = "      - set: {probe: [ics]}\n        product: {norm: [none, batch]}\n"
+    experiment = write_experiment(tmp_path / "e", with_arms(arms))
+    tables = []
+    for attempt in ("first", "second"):
+        words = [f"results_dir={tmp_path / attempt}", "tracker=none"]
+        runs = experiment.plan(composer, "smoke", extra_words=words)
+        assert launch(runs, Console(quiet=True)).exit_code == 0
+        tables.append([(run.folder.path / "metrics.parquet").read_bytes() for run in runs])
+    assert tables[0] == tables[1]
