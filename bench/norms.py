@@ -5,6 +5,7 @@ Run `python bench/norms.py`, or on a GPU `python bench/norms.py cuda`.
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -13,9 +14,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-import normlab.norms  # noqa: F401 (registers every normalization)
 from normlab.config.component import NormConfig, choices
 from normlab.norms.base import connect
+from normlab.norms.batch_channel import BatchChannelConfig
+from normlab.norms.ghost import GhostConfig
+from normlab.norms.lp import LpConfig
 from normlab.randomness import Clock
 
 SHAPE = (128, 64, 32, 32)
@@ -28,9 +31,8 @@ def measure(device: str = "cpu") -> list[dict[str, object]]:
     inputs = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)).to(device)
     gradient = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)).to(device)
     layers: dict[str, nn.Module] = {"torch": nn.BatchNorm2d(SHAPE[1])}
-    for name, choice in choices("norm").items():
-        assert issubclass(choice, NormConfig)
-        layer = choice().build(SHAPE[1])
+    for name, config in configs().items():
+        layer = config.build(SHAPE[1])
         if layer is not None:
             connect(layer, 0, name, Clock())
             layers[name] = layer
@@ -52,6 +54,18 @@ def measure(device: str = "cpu") -> list[dict[str, object]]:
         }
         for name, times in seconds.items()
     ]
+
+
+def configs() -> dict[str, NormConfig]:
+    """Every normalization at its defaults, and the variants that take another way."""
+    found: dict[str, NormConfig] = {}
+    for name, choice in choices("norm").items():
+        assert issubclass(choice, NormConfig)
+        found[name] = choice()
+    found |= {f"lp p={p}": LpConfig(p=p) for p in (1.0, math.inf)}
+    found |= {f"batch_ghost of {size}": GhostConfig(ghost_size=size) for size in (2, 128)}
+    found["batch_channel estimated"] = BatchChannelConfig(estimate=True)
+    return found
 
 
 def step_of(layer: nn.Module, inputs: torch.Tensor, gradient: torch.Tensor) -> Callable[[], None]:
@@ -77,4 +91,4 @@ def time_of(step: Callable[[], None], device: str) -> float:
 
 if __name__ == "__main__":
     for entry in measure(*sys.argv[1:]):
-        print(f"{entry['name']:22} {entry['ratio']:6.2f}  aim {entry['aim']}  {entry['detail']}")
+        print(f"{entry['name']:28} {entry['ratio']:6.2f}  aim {entry['aim']}  {entry['detail']}")

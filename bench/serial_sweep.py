@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -61,17 +62,14 @@ def measure(num_rounds: int = NUM_ROUNDS, sweep: tuple[str, ...] = SWEEP) -> lis
             seconds += [interval - bare_seconds for interval in intervals]
             if tracker == "offline":
                 waited.append(finish_seconds)
+    whole = f"; W&B had all {Spread.of(waited).median:.1f} s after the last run's end"
     return [
         {
             "name": f"one more run in a serial sweep, tracker={tracker}",
             "seconds": Spread.of(seconds).median,
             "aim": AIM_SECONDS,
-            "detail": f"{Spread.of(seconds)}: beyond {Spread.of(bare).median:.3f} s of bare training"
-            + (
-                f"; W&B had all {Spread.of(waited).median:.1f} s after the last run's end"
-                if tracker == "offline"
-                else ""
-            ),
+            "detail": f"{Spread.of(seconds)}: beyond {Spread.of(bare).median:.3f} s of training"
+            + (whole if tracker == "offline" else ""),
         }
         for tracker, seconds in added.items()
     ]
@@ -87,7 +85,7 @@ def _run_sweep(sweep: tuple[str, ...], tracker: str) -> tuple[list[float], float
         assert outcome.exit_code == 0, outcome
         assert outcome.warning is None, outcome.warning
         ends = [_ended(run) for run in runs]
-    intervals = [later - earlier for earlier, later in zip(ends, ends[1:], strict=False)]
+    intervals = [later - earlier for earlier, later in pairwise(ends)]
     return intervals, finished - ends[-1]
 
 
@@ -110,7 +108,7 @@ def train_bare() -> float:
     for step in range(NUM_STEPS):
         optimizer.zero_grad()
         loss = cross_entropy(model(inputs[step % 15]), targets[step % 15])
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return time.perf_counter() - started
 

@@ -22,7 +22,7 @@ from bench.timing import Spread, in_turn, ratio
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "train.py"
 IMPORTS = "import torch, hydra; print('done', flush=True)"
 WORDS = ("model=mlp", "norm=batch", "data=digits", "steps=1000", "checkpoint.every=1")
-NUM_ROUNDS = 7
+NUM_ROUNDS = 5
 AIM = 1.3
 POLL_SECONDS = 0.002
 PATIENCE_SECONDS = 120.0

@@ -20,14 +20,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.functional import cross_entropy
 
 import normlab.components  # noqa: F401
@@ -36,7 +36,7 @@ from normlab.config import RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import plain, run_config
 from normlab.config.resolve import resolve
-from normlab.data import Dataset
+from normlab.data import Batch, Dataset
 from normlab.records import FolderRecorder, Provenance, RunFolder, identify
 from normlab.records.files import read_json
 from normlab.tracking import start_mirror
@@ -205,11 +205,14 @@ class BareLoop:
         assert same, "the two loops train different networks"
         self._optimizer = torch.optim.SGD(self._model.parameters(), lr=LEARNING_RATE)
 
-    def run(self, batches: list[tuple[Tensor, Tensor]]) -> None:
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self._model.parameters()
+
+    def run(self, batches: Sequence[Batch]) -> None:
         for inputs, targets in batches:
             self._optimizer.zero_grad()
             loss = cross_entropy(self._model(inputs), targets)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
 
 

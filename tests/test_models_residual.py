@@ -44,9 +44,8 @@ def test_sizes_with_the_cifar_stem(name: str, size: int) -> None:
     assert isinstance(config, ModelConfig)
     model = build(config, BatchConfig())
     assert sum(parameter.numel() for parameter in model.parameters()) == size
-    assert len(weight_layers(model)) - sum(
-        "shortcut" in name for name, _ in weight_layers(model)
-    ) == int(name[6:])
+    names = [layer for layer, _ in weight_layers(model) if "shortcut" not in layer]
+    assert len(names) == int(name[6:])
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
@@ -144,9 +143,7 @@ class TestZeroInit:
         "norm", [NoNormConfig(), BatchConfig(affine=False), BatchConfig(position="after")]
     )
     def test_needs_a_gamma_there(self, norm) -> None:
-        with pytest.raises(
-            ValueError, match="starts the last gamma of each branch at 0; this norm"
-        ):
+        with pytest.raises(ValueError, match="the last gamma of each branch at 0; this norm"):
             build(ResNet20Config(zero_init_last=True), norm)
 
 

@@ -31,10 +31,9 @@ def train(*words: str, cwd: Path) -> Ended:
     code = 0
     with _arguments(words), _working_in(cwd), redirect_stdout(out), redirect_stderr(err):
         try:
-            _script().main()
+            script().main()
         except SystemExit as end:
-            assert isinstance(end.code, int), end.code
-            code = end.code
+            code = int(end.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
 
 
@@ -44,7 +43,7 @@ def everything_in(folder: Path) -> list[str]:
 
 
 @cache
-def _script() -> ModuleType:
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("train_script", ROOT / "scripts" / "train.py")
     assert spec is not None
     assert spec.loader is not None

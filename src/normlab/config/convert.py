@@ -52,8 +52,9 @@ def run_config(plain: Mapping[str, Any]) -> RunConfig:
             built[key] = component(key, value)
         elif key == "probe":
             built[key] = _probes(value)
-        elif isinstance(value, Mapping):
-            nested = get_type_hints(RunConfig)[key]
+        elif dataclasses.is_dataclass(nested := _annotations(RunConfig)[key]):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{key} must be a mapping of settings; got {_show(value)}.")
             built[key] = _dataclass(nested, key, value, "configs/train.yaml")
         else:
             built[key] = _scalar(RunConfig, "", key, value)

@@ -14,7 +14,7 @@ class ConfigError(ValueError):
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """The valid word most like `word`, the first of equals, where one is like it at all."""
     valid = list(valid)
-    if word.lower() in ("null", "") and "none" in valid:
+    if word.lower() == "null" and "none" in valid:
         return "none"
     ratios = [SequenceMatcher(None, word.lower(), other.lower()).ratio() for other in valid]
     best = max(ratios, default=0.0)

@@ -54,7 +54,7 @@ def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
     for point in points:
         try:
             config = run_config(composer.compose(point.words))
-            run = plan_run(config, point.factors, alone=False)
+            run = plan_run(config, point.factors)
         except ConfigError as error:
             if not point.factors:
                 raise
@@ -64,16 +64,13 @@ def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
     return list(planned.values())
 
 
-def plan_run(config: RunConfig, factors: Mapping[str, Any], *, alone: bool = True) -> PlannedRun:
+def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
     """Resolve, check and identify one configuration.
-
-    Args:
-        alone: no other run is planned in this process.
 
     Raises:
         ConfigError: for what cannot be run.
     """
-    check_run(config, alone=alone)
+    check_run(config)
     try:
         resolved = resolve(config, config.data.num_train_samples)
     except ValueError as error:

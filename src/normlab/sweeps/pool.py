@@ -32,6 +32,7 @@ Message = tuple[Literal["started", "progress", "ended"], Any]
 class _Worker:
     process: SpawnProcess
     pipe: Connection
+    device: str | None
     run: PlannedRun | None = None
     followed: bool = False
     lost: bool = False
@@ -77,11 +78,13 @@ class _Pool:
         try:
             while any(worker.run for worker in workers) or self._has_work():
                 self._pass_on_stop(workers)
-                for index, worker in enumerate(workers):
-                    if worker.lost:
-                        self._bury(worker)
-                        workers[index] = _start_worker(self._devices[index])
-                    elif worker.run is None:
+                for worker in [worker for worker in workers if worker.lost]:
+                    self._bury(worker)
+                    workers.remove(worker)
+                    if self._has_work():
+                        workers.append(_start_worker(worker.device))
+                for worker in workers:
+                    if worker.run is None:
                         self._assign(worker)
                 self._listen(workers)
         finally:
@@ -194,7 +197,7 @@ def _start_worker(device: str | None) -> _Worker:
         else:
             os.environ["OMP_NUM_THREADS"] = threads_before
     theirs.close()
-    return _Worker(process, ours)
+    return _Worker(process, ours, device)
 
 
 def _work(pipe: Connection, device: str | None) -> None:

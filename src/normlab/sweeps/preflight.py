@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal
+from pathlib import Path
 
 import torch
 
@@ -14,20 +15,18 @@ from normlab.data.batches import steps_per_epoch
 from normlab.models.chain import Chain
 from normlab.models.dropout import Dropout
 from normlab.models.kit import Kit
+from normlab.models.shapes import output_shape
 from normlab.objectives import data_loss
 from normlab.randomness import Clock
 from normlab.training.device import resolve_device
 
 
-def check_run(config: RunConfig, *, alone: bool = False) -> None:
+def check_run(config: RunConfig) -> None:
     """Refuse a run that could not be carried out.
 
-    The network is built on the meta device, where tensors have shapes and no content, and takes
-    one batch in training mode: layers refuse what they cannot normalize, pool or connect.
-
-    Args:
-        alone: it is the only run to be checked. On the CPU its first batch then costs less than
-            the meta device's first use, which imports torch's compiler (a second).
+    The network is built on the meta device, where tensors have shapes and no content, and the
+    shape of one training batch is followed through it: layers refuse what they cannot normalize,
+    pool or connect.
 
     Raises:
         ConfigError: with the invariant, the value and the way out.
@@ -36,7 +35,8 @@ def check_run(config: RunConfig, *, alone: bool = False) -> None:
     if missing is not None:
         raise ConfigError(missing)
     try:
-        device = resolve_device(config.device)
+        _refuse_unwritable(config.results_dir)
+        resolve_device(config.device)
         data_loss(config.data.TASK, config.regularizer.label_smoothing)
         steps_per_epoch(config.data.num_train_samples, config.batch_size)
         shape = config.sample_shape()
@@ -50,12 +50,22 @@ def check_run(config: RunConfig, *, alone: bool = False) -> None:
             config.batch_size,
             config.probe,
             config.num_steps(config.data.num_train_samples),
-            "cpu" if alone and device.type == "cpu" else "meta",
         )
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from None
+
+
+def _refuse_unwritable(results_dir: str) -> None:
+    folder = Path(results_dir).absolute()
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        what = "write-protected" if there.is_dir() else "not a folder"
+        raise ConfigError(
+            f"results_dir={results_dir} must be a folder that can be written to; {there} is {what}."
+            " Give another one."
+        )
 
 
 def _refuse_wrong_samples(model: ModelConfig, shape: Sequence[int], config: RunConfig) -> None:
@@ -86,14 +96,11 @@ def _check_network(
     batch_size: int,
     probes: tuple[ProbeConfig, ...],
     num_steps: int,
-    device: Literal["cpu", "meta"],
 ) -> None:
-    with torch.device(device):
+    with torch.device("meta"):
         kit = Kit(norm=norm, dropout=dropout, seed=0, clock=Clock())
         model: Chain = model_config.build(kit, shape, num_outputs)
-        model.train()
-        with torch.no_grad():
-            model(torch.zeros(batch_size, *shape))
+    output_shape(model.train(), torch.Size((batch_size, *shape)))
     if dropout > 0 and not any(isinstance(module, Dropout) for module in model.modules()):
         raise ValueError(
             f"this model has no place to drop units at; got dropout={dropout}. Set dropout=0."

@@ -6,6 +6,7 @@ Randomness needs no state of its own: every draw is a function of (seed, name, s
 from __future__ import annotations
 
 import io
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +46,18 @@ class Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             return Checkpoint(content["step"], content["model"], content["optimizer"])
-        except (RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise ValueError(
-                f"{path} is not a checkpoint that can be read ({reason}). "
-                "Delete it; the run then starts again from step 0."
-            ) from None
+                f"{path} is not a checkpoint that can be read ({type(error).__name__}). "
+                "Start the run over with launcher.rerun_failed=true."
+            ) from error
 
     def restore(self, model: nn.Module, optimizer: Optimizer) -> None:
         model.load_state_dict(self.model)

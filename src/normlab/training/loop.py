@@ -7,6 +7,7 @@ only.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -128,9 +129,13 @@ class Loop:
             if diverged_at is not None:
                 return diverged_at
         diverged_at = self._divergence()
-        if diverged_at is None:
-            self._evaluate(self._num_steps)
-        return diverged_at
+        if diverged_at is not None:
+            return diverged_at
+        loss = self._evaluate(self._num_steps)
+        if not math.isfinite(loss):  # the last update went astray, and no batch came after it
+            self._recorder.record(self._num_steps, {"train/loss": loss})
+            return self._num_steps
+        return None
 
     def _step(self, step: int) -> int | None:
         setup = self._setup
@@ -148,8 +153,10 @@ class Loop:
             self._advance(probe, measurement)
 
         recording = step % self._record_every == 0 or step == self._num_steps - 1
-        penalty = setup.penalty.value() if recording and setup.penalty.active else None
-        setup.penalty.add_gradient_()
+        penalty = None
+        if setup.penalty.active:
+            penalty = setup.penalty.value() if recording else None
+            setup.penalty.add_gradient_()
         setup.optimizer.step()
         self.timing.num_steps += 1
 
@@ -198,7 +205,8 @@ class Loop:
         self._recorder.record(step, {"train/loss": loss})
         return step
 
-    def _evaluate(self, step: int) -> None:
+    def _evaluate(self, step: int) -> float:
+        """Record every split's scores; the loss over the training set, which is not recorded."""
         started = self._now()
         values: dict[str, float] = {}
         splits: tuple[Split, ...] = ("train", "test")
@@ -220,10 +228,10 @@ class Loop:
                     classification=self._dataset.task == "classification",
                 )
             values |= {f"{split}/{name}": value for name, value in scores.items()}
-        # `train/loss` is the step's own; over the training set only accuracy is reported.
-        values.pop("train/loss", None)
+        loss = values.pop("train/loss")  # the name belongs to the step's own batch
         self._recorder.record(step, values)
         self.timing.evaluation_seconds += self._now() - started
+        return loss
 
     def _checkpoint_due(self, step: int, first_step: int) -> bool:
         every = self._config.checkpoint.every

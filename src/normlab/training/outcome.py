@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -15,7 +17,7 @@ STUCK_MARGIN = 0.05
 """A network is stuck when its training accuracy ends at most this far above chance."""
 
 SHARE_JUDGED = 0.1
-"""Share of the run, at its end, whose mini-batch accuracies are averaged for that."""
+"""Share of the run, at its end, whose mini-batch accuracies count for that."""
 
 
 def judge_outcome(
@@ -29,8 +31,9 @@ def judge_outcome(
 
     Chance is the largest class's share of the training set: what a constant answer scores. A run
     whose loss stayed finite counts as stuck only if both its last evaluated training accuracy and
-    the mean of its mini-batch accuracies over its last tenth are within `STUCK_MARGIN` of chance.
-    Regression has no accuracy and is never stuck.
+    its mini-batch accuracies over its last tenth are within `STUCK_MARGIN` of chance; of the
+    latter, few and small, the mean less two standard errors. Regression has no accuracy and is
+    never stuck.
     """
     if diverged_at is not None:
         return "diverged"
@@ -43,9 +46,16 @@ def judge_outcome(
         if "train/batch_accuracy" in row and row["step"] >= first_judged
     ]
     evaluated = [row["train/accuracy"] for row in rows if "train/accuracy" in row]
-    seen = evaluated[-1:] + ([sum(batch) / len(batch)] if batch else [])
-    assert seen, "a run that did not diverge ends with an evaluation"
-    return "stuck" if max(seen) <= chance + STUCK_MARGIN else "trained"
+    assert evaluated, "a run that did not diverge ends with an evaluation"
+    seen = max(evaluated[-1], _surely_above(batch))
+    return "stuck" if seen <= chance + STUCK_MARGIN else "trained"
+
+
+def _surely_above(values: Sequence[float]) -> float:
+    """The mean less two standard errors; of fewer than two values nothing is sure."""
+    if len(values) < 2:
+        return -math.inf
+    return statistics.fmean(values) - 2 * statistics.stdev(values) / math.sqrt(len(values))
 
 
 class DivergenceWatch:
@@ -67,8 +77,7 @@ class DivergenceWatch:
             return None
         steps, losses = zip(*self._pending, strict=True)
         self._pending.clear()
-        finite = torch.isfinite(torch.stack(losses)).tolist()
-        for step, loss, is_finite in zip(steps, losses, finite, strict=True):
-            if not is_finite:
-                return step, loss.item()
+        for step, loss in zip(steps, torch.stack(losses).tolist(), strict=True):
+            if not math.isfinite(loss):
+                return step, loss
         return None

@@ -1,0 +1,179 @@
+"""The benchmarks: what the runner writes and shows, and each one's way with tiny rounds."""
+
+import dataclasses
+import io
+import json
+import math
+from importlib import metadata
+
+import pytest
+import torch
+from rich.console import Console
+
+from bench import runner, serial_sweep, startup, timing, training_step
+from bench.runner import benchmarks, is_met, run
+
+GOOD = """
+def measure():
+    print("a benchmark may print")
+    return [
+        {"name": "loop", "ratio": 1.05, "aim": 1.1, "detail": "of 3 rounds"},
+        {"name": "reader", "seconds": 7.0, "aim": 6.0, "detail": "too slow"},
+        {"name": "twin", "ratio": 6.5, "aim": 5.0, "better": "higher", "detail": "as hoped"},
+    ]
+"""
+BAD = """
+def measure():
+    raise RuntimeError("the machine is on fire")
+"""
+HELPER = """
+def measured():
+    return 3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (folder / "good.py").write_text(GOOD)
+    (folder / "helper.py").write_text(HELPER)
+    return folder
+
+
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO(), width=140)
+
+
+def test_the_runner_writes_every_entry_with_where_it_was_measured(folder, tmp_path, console):
+    results = tmp_path / "results" / "bench.json"
+    assert run(folder, results, console) == 0
+    measured = json.loads(results.read_text())["benchmarks"]
+    assert list(measured) == ["good"]
+    assert [entry["name"] for entry in measured["good"]["entries"]] == ["loop", "reader", "twin"]
+    assert measured["good"]["versions"]["torch"] == metadata.version("torch")
+    assert {"device_name", "platform", "started", "num_cpus", "seconds"} <= set(measured["good"])
+    assert [path.name for path in results.parent.iterdir()] == ["bench.json"]
+
+
+def test_the_table_has_a_line_an_entry_with_its_aim(folder, tmp_path, console):
+    run(folder, tmp_path / "bench.json", console)
+    lines = console.file.getvalue().splitlines()
+    shown = {line.split("│")[1].strip(): line for line in lines if line.startswith("│")}
+    cells = {name: [cell.strip() for cell in line.split("│")] for name, line in shown.items()}
+    assert cells["loop"][2:5] == ["1.05", "≤ 1.1", "yes"]
+    assert cells["reader"][2:5] == ["7 s", "≤ 6 s", "no"]
+    assert cells["twin"][2:5] == ["6.5", "≥ 5", "yes"]
+
+
+def test_a_benchmark_that_fails_costs_no_other_its_figures(folder, tmp_path, console, capfd):
+    (folder / "bad.py").write_text(BAD)
+    results = tmp_path / "bench.json"
+    assert run(folder, results, console) == 1
+    assert list(json.loads(results.read_text())["benchmarks"]) == ["good"]
+    assert "failed bad" in console.file.getvalue()
+    assert "the machine is on fire" in capfd.readouterr().err
+
+
+def test_only_keeps_the_figures_of_the_others(folder, tmp_path, console):
+    (folder / "fine.py").write_text(GOOD)
+    results = tmp_path / "bench.json"
+    run(folder, results, console)
+    before = json.loads(results.read_text())["benchmarks"]
+    (folder / "fine.py").write_text(GOOD.replace("1.05", "1.01"))
+    (folder / "good.py").write_text(BAD)
+    assert run(folder, results, console, only=["fine"]) == 0
+    after = json.loads(results.read_text())["benchmarks"]
+    assert after["good"] == before["good"]
+    assert after["fine"]["entries"][0]["ratio"] == 1.01
+
+
+def test_only_takes_benchmarks_that_exist(folder, tmp_path, console):
+    with pytest.raises(ValueError, match=r"no benchmark 'godo'\. There are good\."):
+        run(folder, tmp_path / "bench.json", console, only=["godo"])
+
+
+def test_an_aim_is_met_at_its_very_value():
+    assert is_met({"ratio": 1.3, "aim": 1.3})
+    assert is_met({"ratio": 5.0, "aim": 5.0, "better": "higher"})
+    assert not is_met({"seconds": 6.01, "aim": 6.0})
+    assert not is_met({"ratio": math.nan, "aim": 6.0})
+
+
+def test_every_benchmark_of_the_repository_is_found():
+    found = set(benchmarks(training_step.CONFIG_DIR.parent / "bench"))
+    assert {"ics", "norms", "reader", "serial_sweep", "startup", "training_step"} <= found
+    assert not {"runner", "timing", "__init__"} & found
+
+
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios():
+    # The second machine hiccup triples both: no round's ratio is touched by it.
+    spread = timing.ratio([1.1, 3.6, 2.6], [1.0, 3.0, 2.0])
+    assert spread.median == pytest.approx(1.2)
+    assert (spread.low, spread.high) == pytest.approx((1.15, 1.25))
+    assert str(spread) == "1.200 [1.150, 1.250]"
+    assert timing.Spread.of([2.0]) == timing.Spread(2.0, 2.0, 2.0, 1)
+
+
+def test_candidates_take_turns_in_turned_order():
+    called = []
+
+    def candidate(name):
+        return lambda: called.append(name) or float(len(called))
+
+    seconds = timing.in_turn(
+        {"a": candidate("a"), "b": candidate("b")}, num_rounds=2, num_warmup_rounds=1
+    )
+    assert "".join(called) == "baabba"
+    assert seconds == {"a": [3.0, 6.0], "b": [4.0, 5.0]}
+
+
+@pytest.mark.parametrize("case", training_step.CASES, ids=lambda case: case.name)
+def test_the_bare_loop_trains_our_network_to_the_same_weights(case):
+    config = training_step.compose(case.words, steps=3)
+    dataset = training_step.synthetic(config, num_samples=300)
+    setup = training_step.build(config, dataset, torch.device("cpu"))
+    bare = training_step.BareLoop(config, setup)
+    batches = [setup.batches.at(step) for step in range(2)]
+    bare.run(batches)
+    for step, batch in enumerate(batches):
+        setup.clock.step = step
+        setup.optimizer.zero_grad()
+        setup.loss(setup.model(batch.inputs), batch.targets).backward()
+        for group in setup.optimizer.param_groups:
+            group["lr"] = training_step.LEARNING_RATE
+        setup.optimizer.step()
+    for ours, theirs in zip(setup.model.parameters(), bare.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_training_step_is_timed_mirrored_alone_and_bare():
+    case = dataclasses.replace(
+        training_step.CASES[1], num_samples=500, turn_steps=2, num_rounds=2, aim=math.inf
+    )
+    entries = training_step.measure((case,))
+    assert [entry["name"] for entry in entries] == [
+        "training step, mlp, none",
+        "W&B's share, mlp, none",
+    ]
+    assert all(0 < entry["ratio"] < math.inf for entry in entries)
+
+
+def test_one_more_run_is_timed_from_end_to_end():
+    words = [word for word in serial_sweep.SWEEP if not word.startswith("optimizer.lr")]
+    intervals, finish_seconds = serial_sweep._run_sweep((*words, "steps=2", "eval.every=2"), "none")
+    assert len(intervals) == 2
+    assert all(seconds > 0 for seconds in intervals)
+    assert 0 <= finish_seconds < 10
+
+
+def test_the_first_step_is_seen_from_outside():
+    seconds = startup.first_step_seconds("none")
+    assert 0 < seconds < startup.PATIENCE_SECONDS
+
+
+def test_a_benchmark_that_prints_is_still_read(folder):
+    entries = runner._measured_apart(folder / "good.py")
+    assert entries is not None
+    assert len(entries) == 3

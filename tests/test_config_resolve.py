@@ -1,0 +1,142 @@
+"""A configuration with nothing left open, and settings without effect at their defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from support.runs import tiny
+
+from normlab.config import RunConfig
+from normlab.config.convert import plain, run_config
+from normlab.config.resolve import resolve
+
+
+def resolved(*words: str) -> RunConfig:
+    config = tiny("data.limit=null", "eval.every=null", "eval.record_every=null", *words)
+    return resolve(config, config.data.num_train_samples)
+
+
+@pytest.mark.parametrize(
+    ("words", "num_steps"),
+    [
+        (("steps=7",), 7),
+        (("steps=null", "epochs=1", "batch_size=128"), 11),  # 1500 // 128
+        (("steps=null", "epochs=3", "batch_size=128"), 33),
+        (("steps=null", "epochs=0.5", "batch_size=100"), 7),  # 7.5 steps, rounded down
+        (("steps=null", "epochs=0.001", "batch_size=100"), 1),
+        (("steps=null", "epochs=2", "batch_size=100", "data.limit=250"), 4),
+        (("steps=null", "epochs=2", "batch_size=100", "data.validation_fraction=0.5"), 14),
+    ],
+)
+def test_epochs_become_steps(words: tuple[str, ...], num_steps: int) -> None:
+    config = resolved(*words)
+    assert (config.steps, config.epochs) == (num_steps, None)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "every", "record_every"),
+    [(1, 1, 1), (19, 1, 1), (20, 1, 1), (21, 2, 1), (200, 10, 1), (501, 26, 2), (10_000, 500, 20)],
+)
+def test_intervals_give_20_evaluations_and_500_recorded_losses(
+    num_steps: int, every: int, record_every: int
+) -> None:
+    config = resolved(f"steps={num_steps}")
+    assert (config.eval.every, config.eval.record_every) == (every, record_every)
+    assert len(range(0, num_steps, every)) <= 20
+    assert len(range(0, num_steps, record_every)) <= 500
+
+
+def test_intervals_that_are_given_stay() -> None:
+    config = resolved("steps=200", "eval.every=3", "eval.record_every=7")
+    assert (config.eval.every, config.eval.record_every) == (3, 7)
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "shape"),
+    [
+        (("model=vgg11",), 32, (1, 32, 32)),  # digits are 8 x 8
+        (("model=vgg11", "data.resize=64"), 64, (1, 64, 64)),
+        (("model=mlp",), None, (1, 8, 8)),
+        (("model=mlp", "data.resize=8"), None, (1, 8, 8)),
+        (("model=mlp", "data.resize=16"), 16, (1, 16, 16)),
+        (("model=mlp", "data.resize=null"), None, (1, 8, 8)),
+        (("model=mlp", "data=gaussian"), None, (10,)),
+    ],
+)
+def test_the_image_size_comes_from_model_and_data(
+    words: tuple[str, ...], size: int | None, shape: tuple[int, ...]
+) -> None:
+    config = resolved(*words)
+    assert config.data.resize == size
+    assert config.sample_shape() == shape
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("init=zeros",), ("init=zeros", "init.scale=3")),
+        (("norm=none",), ("norm=none", "norm.eps=0.1", "norm.affine=false")),
+        (("norm=none",), ("norm=none", "norm.position=after")),
+        (("data.limit=null",), ("data.limit=1500",)),
+        (("data.resize=auto",), ("data.resize=8",)),
+        (("steps=15",), ("steps=null", "epochs=1", "batch_size=100")),
+        (("steps=40",), ("steps=40", "eval.every=2", "eval.record_every=1")),
+        (("schedule=constant",), ("schedule.warmup_steps=1",)),
+        (
+            ("schedule=multistep", "schedule.milestones=[0.2,0.5]"),
+            ("schedule=multistep", "schedule.milestones=[0.5,0.2]"),
+        ),
+        (("data=gaussian", "model=mlp"), ("data=gaussian", "model=mlp", "data.resize=null")),
+    ],
+)
+def test_settings_without_effect_make_no_difference(
+    one: tuple[str, ...], other: tuple[str, ...]
+) -> None:
+    assert resolved("batch_size=100", *one) == resolved("batch_size=100", *other)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "init.scale=3",
+        "norm.eps=0.1",
+        "norm.affine=false",
+        "norm.position=after",
+        "data.limit=1499",
+        "data.resize=9",
+        "schedule.warmup_steps=2",
+        "optimizer.momentum=0.9",
+        "seed=1",
+        "dropout=0.1",
+        "precision=float64",
+        "eval.every=2",
+    ],
+)
+def test_settings_with_an_effect_do(word: str) -> None:
+    assert resolved() != resolved(word)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("model=vgg11",),
+        ("model=deep_linear", "data=gaussian"),
+        ("probe=[ics]", "steps=null", "epochs=2"),
+        ("norm=none", "init=zeros", "init.scale=2"),
+    ],
+)
+def test_resolving_again_changes_nothing_nor_does_a_way_through_plain_values(
+    words: tuple[str, ...],
+) -> None:
+    config = resolved(*words)
+    num_samples = config.data.num_train_samples
+    assert resolve(config, num_samples) == config
+    assert run_config(plain(config)) == config
+    assert resolve(run_config(plain(config)), num_samples) == config
+
+
+def test_where_and_how_a_run_is_carried_out_is_kept_as_given() -> None:
+    config = resolved("device=cpu", "num_threads=1", "launcher=pool", "launcher.num_workers=2")
+    assert (config.device, config.num_threads) == ("cpu", 1)
+    assert dataclasses.asdict(config.launcher)["num_workers"] == 2
