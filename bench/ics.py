@@ -118,7 +118,7 @@ class Training:
         return seconds + seconds_of(lambda: next(measurement, None))
 
     def twin(self) -> float:
-        """Definition 2.1 as it reads: load the mixed weights, run the whole network, once a layer."""
+        """Definition 2.1 as it reads: load mixed weights, run the whole network, once a layer."""
         before = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         self._backward()
         gradients = weight_gradients(self.model)

@@ -18,4 +18,4 @@ def draw(table: pd.DataFrame) -> Figure:
         [*panels[start : start + PANELS_A_ROW]] for start in range(0, len(panels), PANELS_A_ROW)
     ]
     rows[-1] += [None] * (min(PANELS_A_ROW, len(panels)) - len(rows[-1]))
-    return sheet(table, rows, wide=0.75)
+    return sheet(table, rows, wide=0.75, same_scale=True)

@@ -346,7 +346,7 @@ def draw_reference(axis: Axes, reference: Reference) -> None:
             reference.label,
             (1, reference.value),
             xycoords=("axes fraction", "data"),
-            xytext=(-1, 1.5),
+            xytext=(-1, 4),
             textcoords="offset points",
             ha="right",
             va="bottom",

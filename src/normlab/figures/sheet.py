@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -37,14 +37,16 @@ def sheet(
     hue: str = "norm",
     title: str | None = None,
     wide: float = 1.0,
+    same_scale: bool = False,
 ) -> Figure:
-    """Lay panels out in rows; each has its own scales, all share the legend of `hue`.
+    """Lay panels out in rows under one legend, that of `hue`.
 
     A panel whose runs or metric are not there yet is left empty and says so.
 
     Args:
         rows: equally long; None leaves a gap.
         wide: multiplies the panels' width.
+        same_scale: all panels show one metric on one scale, labelled at the outer ones only.
     """
     table = labelled(table, [hue])
     num_columns = max(len(row) for row in rows)
@@ -69,18 +71,35 @@ def sheet(
                     )
                     continue
                 drawn.append(_draw(axis, selected, panel, hue))
+        if same_scale:
+            _share_scale(axes, drawn)
         if drawn:
-            fullest = max(drawn, key=lambda panels: len(panels.hues))
-            fullest.has_diverged = any(panels.has_diverged for panels in drawn)
-            fullest.has_stuck = any(panels.has_stuck for panels in drawn)
             published = any(panel and panel.published is not None for row in rows for panel in row)
             over_steps = {panels.x == "step" for panels in drawn}
             intervals = {True: "bands", False: "bars"}
             kinds = ", ".join(intervals[kind] for kind in sorted(over_steps, reverse=True))
-            legend(figure, fullest, kinds, published=published)
+            legend(figure, _of_all(drawn), kinds, published=published)
         if title:
             figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _of_all(drawn: Sequence[Panels]) -> Panels:
+    """The panels with the most hues, made to speak for all of them in the legend."""
+    chosen = max(drawn, key=lambda panels: len(panels.hues))
+    members = [panels.points.members.assign(panel=i) for i, panels in enumerate(drawn)]
+    chosen.points = replace(chosen.points, members=pd.concat(members, ignore_index=True))
+    chosen.groups = [*chosen.groups, "panel"]
+    chosen.has_diverged = any(panels.has_diverged for panels in drawn)
+    chosen.has_stuck = any(panels.has_stuck for panels in drawn)
+    return chosen
+
+
+def _share_scale(axes: Any, drawn: Sequence[Panels]) -> None:
+    limits = [axis.get_ylim() for panels in drawn for axis in panels.axes]
+    for axis in axes.flat:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        axis.label_outer(remove_inner_ticks=False)
 
 
 def _selected(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
