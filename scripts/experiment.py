@@ -26,16 +26,24 @@ def parse_arguments() -> argparse.Namespace:
         sub.add_argument("--seeds", help="instead of the scale's own, such as 0,1,2")
         sub.add_argument("--launcher", default="pool", help="serial or pool")
         sub.add_argument("--tracker", default="offline", help="offline, online or none")
-        sub.add_argument(
-            "words", nargs="*", default=[], help="further settings for every run, after --"
-        )
     actions.add_parser("list", help="the experiments there are")
     claims = actions.add_parser("claims", help="rebuild results/ledger.md and ledger.json")
     claims.add_argument("--quiet", action="store_true", help="do not print the ledger")
     actions.add_parser("report", help="rebuild results/report/index.html")
     verify = actions.add_parser("verify", help="redraw committed figures from their tables")
     verify.add_argument("names", nargs="*", metavar="NAME")
-    return parser.parse_args()
+    own, words = split_at_dashes(sys.argv[1:])
+    arguments = parser.parse_args(own)
+    arguments.words = words
+    return arguments
+
+
+def split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
+    """What comes before `--`, and what after it."""
+    if "--" not in words:
+        return words, []
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
 
 
 def main() -> int:

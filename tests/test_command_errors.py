@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from support.command_line import ROOT, everything_in, train
 
 
@@ -15,15 +16,25 @@ def choices(group: str) -> str:
     return ", ".join(sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")))
 
 
-TOP_LEVEL = (
-    "model, norm, init, data, optimizer, schedule, tracker, launcher, batch_size, steps, epochs, "
-    "seed, dropout, regularizer, eval, checkpoint, device, precision, num_threads, results_dir, "
-    "probe"
-)
-SGD = "optimizer.lr, optimizer.momentum, optimizer.nesterov (defined in configs/optimizer/sgd.yaml)"
-LAYER = "norm.eps, norm.affine, norm.position, norm.weight_standardization"
-IN_LAYER = f"{LAYER} (defined in configs/norm/layer.yaml)"
-ICS = "probe.ics.every, probe.ics.steps, probe.ics.layers, probe.ics.control"
+def settings(group: str, name: str, prefix: str | None = None) -> str:
+    """The keys of a choice and where they are defined, as texts list them."""
+    file = f"configs/{group}/{name}.yaml"
+    keys = [key for key in yaml.safe_load((ROOT / file).read_text()) if key != "name"]
+    return f"{', '.join(f'{prefix or group}.{key}' for key in keys)} (defined in {file})"
+
+
+def top_level() -> str:
+    """Groups and settings in the order of train.yaml; probe, chosen as a list, comes last."""
+    content = yaml.safe_load((ROOT / "configs" / "train.yaml").read_text())
+    groups = [group for entry in content.pop("defaults") if entry != "_self_" for group in entry]
+    chosen = [group for group in groups if group != "probe" and not group.startswith("override ")]
+    return ", ".join([*chosen, *(key for key in content if key != "hydra"), "probe"])
+
+
+TOP_LEVEL = top_level()
+SGD = settings("optimizer", "sgd")
+LAYER = settings("norm", "layer")
+ICS = settings("probe", "ics", prefix="probe.ics")
 VGG11_LAYERS = ", ".join([*(f"{index} conv{index}" for index in range(1, 9)), "9 linear"])
 NOT_KEY_VALUE = (
     "is not of the form key=value. Close brackets and quotation marks, and keep the shell from "
@@ -81,16 +92,16 @@ WORDS = {
         "Settings: launcher.rerun_failed (defined in configs/launcher/serial.yaml)."
     ),
     "norm=layer norm.num_groups=4": (
-        f"norm.num_groups: there is no such setting. Settings: {IN_LAYER}."
+        f"norm.num_groups: there is no such setting. Settings: {LAYER}."
     ),
-    "norm=layer ++norm.foo=3": f"norm.foo: there is no such setting. Settings: {IN_LAYER}.",
-    "norm=layer +norm.foo=3": f"norm.foo: there is no such setting. Settings: {IN_LAYER}.",
+    "norm=layer ++norm.foo=3": f"norm.foo: there is no such setting. Settings: {LAYER}.",
+    "norm=layer +norm.foo=3": f"norm.foo: there is no such setting. Settings: {LAYER}.",
     "probe.ics.every=3": (
         "probe.ics.every needs probe=ics, which is not chosen: add 'probe=[ics]'."
     ),
     "probe=[ics] probe.ics.layerz=[conv1]": (
         "probe.ics.layerz: there is no such setting. Did you mean 'probe.ics.layers'? "
-        f"Settings: {ICS} (defined in configs/probe/ics.yaml)."
+        f"Settings: {ICS}."
     ),
     # Types and words.
     "optimizer.lr=abc": "optimizer.lr must be a number; got 'abc'.",
@@ -186,10 +197,14 @@ WORDS = {
         "a sample has shape (1, 8, 8). Set data.resize=32 or larger (or data.resize=auto)."
     ),
     "model=deep_linear data=gaussian dropout=0.5": (
-        "model=deep_linear has no activations to drop; got dropout=0.5. Set dropout=0."
+        "model=deep_linear, as it is set, has no place to drop units at; got dropout=0.5. "
+        "Set dropout=0."
     ),
     "model=mlp model.widths=[] norm=none dropout=0.5": (
-        "this model has no place to drop units at; got dropout=0.5. Set dropout=0."
+        "model=mlp, as it is set, has no place to drop units at; got dropout=0.5. Set dropout=0."
+    ),
+    "model=mlp model.widths=[] norm=batch": (
+        "model=mlp, as it is set, has no layer to normalize; got norm=batch. Set norm=none."
     ),
     "model=deep_linear data=gaussian regularizer.label_smoothing=0.1": (
         "regularizer.label_smoothing needs classes; this data set is a regression. "
@@ -198,7 +213,7 @@ WORDS = {
     "data=gaussian model=deep_linear data.augment=true": (
         "data.augment needs images; data=gaussian holds vectors. Give data.augment=false."
     ),
-    "probe=ics probe.ics.layers=[conv99]": (
+    "model=vgg11 probe=ics probe.ics.layers=[conv99]": (
         "probe.ics.layers: no layer of this model is called 'conv99'. "
         f"Nearest: conv8, conv7, conv6. Layers: {VGG11_LAYERS}."
     ),
@@ -274,7 +289,7 @@ def test_the_text_says_what_is_wrong_and_nothing_is_left_behind(words: str, tmp_
             "vgg19.",
         ),
         (
-            "data=gaussian",
+            "model=vgg11 data=gaussian",
             "model=vgg11 takes images; data=gaussian has vectors of shape (10,). Choose other "
             "data, or a model that takes vectors: ",
             "deep_linear, mlp.",
@@ -282,7 +297,7 @@ def test_the_text_says_what_is_wrong_and_nothing_is_left_behind(words: str, tmp_
         (
             "norm=layer norm.groups=4",
             "norm.groups: there is no such setting. It belongs to norm=group",
-            f" Settings: {IN_LAYER}.",
+            f" Settings: {LAYER}.",
         ),
         ("~norm", "a run needs a norm: give norm=NAME.", "(defined in configs/norm/)."),
     ],

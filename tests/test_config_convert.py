@@ -137,8 +137,7 @@ def test_whole_numbers_stand_for_floats_and_lists_become_tuples() -> None:
         (
             {"regularizer": {"l1": 0.0, "l3": 0.0}},
             "regularizer.l3: there is no such setting. Did you mean 'regularizer.l1'? Settings: "
-            "regularizer.l1, regularizer.l2, regularizer.label_smoothing "
-            "(defined in configs/train.yaml).",
+            "regularizer.l1, regularizer.l2, ",
         ),
         ({"regularizer": 3}, "regularizer must be a mapping of settings; got 3."),
         ({"probe": ["ics"]}, "probe must be a list of probe names, such as 'probe=[ics]'; got"),

@@ -45,7 +45,8 @@ def write_experiment(folder: Path, content: str, claims: str = CLAIMS) -> Experi
 
 
 def with_arms(arms: str) -> str:
-    return f"title: t\nset: {json.dumps(TINY)}\nscales:\n  smoke:\n    seeds: [0, 1]\n    arms:\n{arms}"
+    scales = f"scales:\n  smoke:\n    seeds: [0, 1]\n    arms:\n{arms}"
+    return f"title: t\nset: {json.dumps(TINY)}\n{scales}"
 
 
 def test_every_experiment_composes_at_every_scale(composer):

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from normlab.console import make_console
+from normlab.console import make_console, plural
 from normlab.metrics import describe
 from normlab.records import RunFolder, run_folders, runs_frame
 from normlab.records.flatten import flatten, refuse_unknown_keys, written
@@ -94,7 +94,8 @@ def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
         )
     console.print(table)
     counts = ", ".join(f"{n} {state}" for state, n in frame["state"].value_counts().items())
-    console.print(f"{len(frame)} runs of {frame['cell'].nunique()} cells: {counts}.")
+    num_cells = frame["cell"].nunique()
+    console.print(f"{plural(len(frame), 'run')} of {plural(num_cells, 'cell')}: {counts}.")
 
 
 def show_run(folder: RunFolder, console: Console) -> None:
@@ -161,6 +162,8 @@ def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
     from normlab.figures.style import styled
     from normlab.records import metrics_frame
 
+    if arguments.x == arguments.hue:
+        arguments.hue = None
     frame = runs_frame(runs_dir, arguments.filter).rename(columns={"summary/chance": "chance"})
     asked = (arguments.hue, arguments.style, arguments.col, arguments.row, arguments.x)
     factors = [name for name in asked if name and name not in TABLE_COLUMNS]

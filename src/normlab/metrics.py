@@ -1,8 +1,8 @@
 """The one registry of what normlab records: every metric's name, label, unit and direction.
 
 The recorder refuses names that are not here; figures, W&B and the report take their axis texts
-from here, so that one quantity is called the same everywhere. A probe of one's own adds its
-metrics with `register`.
+from here, so that one quantity is called the same everywhere. A new probe's
+metrics are added here.
 
 Beside the registered names there are four derived forms:
 
@@ -183,7 +183,7 @@ register(
         name="train/penalty",
         label="weight penalty",
         direction="lower",
-        doc="1/2 lambda sum w^2 + alpha sum |w| over the weights; not part of train/loss.",
+        doc="1/2 lambda sum w^2 + alpha sum |w| over what is penalized; not part of train/loss.",
     )
 )
 register(
@@ -230,6 +230,22 @@ def _of_layer(
     )
 
 
+_of_layer(
+    "weights/sparsity",
+    "weights near zero",
+    "Share of the weights of linear and convolutional layers with |w| < 1e-3; of the whole "
+    "network, or of one layer.",
+    unit="fraction",
+    bounds=(0.0, 1.0),
+)
+_of_layer(
+    "weights/zeros",
+    "weights at zero",
+    "Share of the weights of linear and convolutional layers that are exactly 0; of the whole "
+    "network, or of one layer.",
+    unit="fraction",
+    bounds=(0.0, 1.0),
+)
 _of_layer(
     "ics/l2",
     "ICS, L2",

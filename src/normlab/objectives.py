@@ -39,7 +39,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 class Penalty:
-    """l1 * sum |w| + 1/2 * l2 * sum w^2 over the weights given; biases and norms are left out.
+    """l1 * sum |w| + 1/2 * l2 * sum w^2 over the parameters given.
 
     Its gradient, l1 * sign(w) + l2 * w, is added after the data term's backward pass, so that
     whoever looks in between sees the gradient of the data term alone.

@@ -16,7 +16,13 @@ from normlab.config.component import (
     neutral,
     register,
 )
-from normlab.config.run import CheckpointConfig, EvalConfig, RegularizerConfig, RunConfig
+from normlab.config.run import (
+    CheckpointConfig,
+    EvalConfig,
+    NoiseConfig,
+    RegularizerConfig,
+    RunConfig,
+)
 
 __all__ = [
     "CheckpointConfig",
@@ -26,6 +32,7 @@ __all__ = [
     "InitConfig",
     "LauncherConfig",
     "ModelConfig",
+    "NoiseConfig",
     "NormConfig",
     "OptimizerConfig",
     "ProbeConfig",

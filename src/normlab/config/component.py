@@ -96,6 +96,14 @@ class ModelConfig(Component):
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         """The network as a chain of named stages, parameters not yet initialized."""
 
+    def effective_norm(self, norm: NormConfig) -> NormConfig:
+        """The same normalization with settings without effect in this network at their defaults."""
+        return norm
+
+    def remarks(self, init: InitConfig) -> list[str]:
+        """Sentences on where this network decides about its start whatever `init=` draws."""
+        return []
+
 
 @dataclass(frozen=True, kw_only=True)
 class NormConfig(Component):
@@ -108,9 +116,9 @@ class NormConfig(Component):
     affine: bool = True
     """Learn a scale gamma and a shift beta for each feature."""
     position: Literal["before", "after"] = neutral("before")
-    """Place relative to the activation."""
+    """Place relative to the activation: before or after."""
     weight_standardization: bool | Literal["scaled"] = neutral(False)
-    """Standardize the weights of hidden layers too; scaled: also divide by the root of the fan."""
+    """true: standardize the weights of hidden layers; scaled: also divide by the root of the fan."""
 
     def __post_init__(self) -> None:
         check.positive("norm.eps", self.eps)
@@ -118,6 +126,10 @@ class NormConfig(Component):
     @abstractmethod
     def build(self, num_features: int) -> nn.Module | None:
         """A layer for inputs (N, num_features) and (N, num_features, H, W); None: no layer."""
+
+    def within(self, num_steps: int) -> Self:
+        """The same normalization without what would only begin after a run of `num_steps`."""
+        return self
 
     @property
     @abstractmethod
@@ -135,6 +147,9 @@ class InitConfig(Component):
     def __post_init__(self) -> None:
         check.non_negative("init.scale", self.scale)
 
+    def check(self, model: nn.Module) -> None:
+        """Refuse, before anything is started, a network that cannot be initialized so."""
+
     @abstractmethod
     def apply(self, model: nn.Module, batch: torch.Tensor | None, seed: int) -> None:
         """Fill the parameters in place; each draw depends on the seed and the parameter's name."""
@@ -146,8 +161,11 @@ class DataConfig(Component):
 
     GROUP: ClassVar[str] = "data"
     TASK: ClassVar[Literal["classification", "regression"]] = "classification"
+    STRETCHED_WHEN_READ: ClassVar[bool] = False
+    """Stored images may differ in size, and have `data.resize` only once they are read."""
 
     root: str = "data"
+    """The folder data sets lie in."""
     limit: int | None = neutral(None)
     """Use only the first `limit` training samples."""
     resize: int | Literal["auto"] | None = "auto"
@@ -159,6 +177,7 @@ class DataConfig(Component):
     augment: bool = neutral(False)
     """Random crop after padding by 4 pixels, and horizontal flip."""
     sampling: Literal["epoch", "with_replacement"] = neutral("epoch")
+    """epoch: each epoch a new order; with_replacement: each batch drawn from all samples."""
     validation_fraction: float = neutral(0.0)
     """Share of the training set held out as `val/*`."""
 
@@ -235,6 +254,7 @@ class OptimizerConfig(Component):
     GROUP: ClassVar[str] = "optimizer"
 
     lr: float
+    """Learning rate, which the schedule multiplies."""
 
     def __post_init__(self) -> None:
         check.positive("optimizer.lr", self.lr)

@@ -33,16 +33,18 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
     num_steps = config.num_steps(num_train_samples)
     data = config.data.canonical()
     limit = None if data.limit == data.num_stored_samples else data.limit
+    norm = config.norm.canonical().within(num_steps)
     every = config.eval.every or math.ceil(num_steps / NUM_EVALUATIONS)
     record_every = config.eval.record_every or math.ceil(num_steps / NUM_RECORDED_LOSSES)
     return dataclasses.replace(
         config,
         model=config.model.canonical(),
-        norm=config.norm.canonical(),
+        norm=config.model.effective_norm(norm),
         init=config.init.canonical(),
         data=dataclasses.replace(data, limit=limit, resize=config.image_size()),
         optimizer=config.optimizer.canonical(),
         schedule=config.schedule.canonical(),
+        regularizer=config.regularizer.canonical(),
         probe=tuple(sorted((p.canonical() for p in config.probe), key=lambda probe: probe.NAME)),
         eval=dataclasses.replace(config.eval, every=every, record_every=record_every),
         steps=num_steps,

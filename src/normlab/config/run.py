@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import Literal
@@ -25,18 +26,41 @@ Precision = Literal["float32", "bfloat16", "float64"]
 
 @dataclass(frozen=True, kw_only=True)
 class RegularizerConfig:
-    """Penalties on the weights (never on biases or norm parameters) and softened targets."""
+    """Penalties on the weights, and softened targets."""
 
     l1: float = neutral(0.0)
     """alpha in alpha * sum |w|."""
     l2: float = neutral(0.0)
     """lambda in 1/2 * lambda * sum w^2."""
+    include_biases_and_norms: bool = neutral(False)
+    """Penalize every parameter, not only the weights of linear and convolutional layers."""
     label_smoothing: float = neutral(0.0)
+    """Share of the uniform distribution mixed into the targets."""
 
     def __post_init__(self) -> None:
         check.non_negative("regularizer.l1", self.l1)
         check.non_negative("regularizer.l2", self.l2)
         check.fraction("regularizer.label_smoothing", self.label_smoothing)
+
+    def canonical(self) -> RegularizerConfig:
+        """The same with what a penalty bears on at its default where there is no penalty."""
+        if self.l1 or self.l2:
+            return self
+        return dataclasses.replace(self, include_biases_and_norms=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig:
+    """Gaussian noise of mean 0, drawn anew for each element at each step, in training only."""
+
+    input: float = neutral(0.0)
+    """Standard deviation of the noise added to a batch's inputs, as standardized."""
+    activation: float = neutral(0.0)
+    """Standard deviation of the noise added behind every hidden activation, before dropout."""
+
+    def __post_init__(self) -> None:
+        check.non_negative("noise.input", self.input)
+        check.non_negative("noise.activation", self.activation)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +112,26 @@ class RunConfig:
     tracker: TrackerConfig
     launcher: LauncherConfig
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig, metadata={"neutral": NoiseConfig()})
     eval: EvalConfig = field(default_factory=EvalConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     dropout: float = neutral(0.0)
+    """Share of units dropped in training, at the places the model names."""
     batch_size: int
     steps: int | None = None
+    """Length in updates."""
     epochs: float | None = None
+    """Length in passes over the training set; steps is then None."""
     seed: int = 0
+    """Of every random draw: initial weights, order of the data, masks, noise."""
     device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
     precision: Precision = "float32"
+    """float32, float64, or bfloat16 with parameters and statistics in float32."""
     num_threads: int | None = None
+    """CPU threads; None: all cores for one run, one for each run of a sweep."""
     results_dir: str = "results"
+    """The folder that runs are recorded in."""
 
     def __post_init__(self) -> None:
         check.fraction("dropout", self.dropout)
@@ -131,7 +164,8 @@ class RunConfig:
         if len(native) != 3:
             return None
         wanted = self.model.INPUT_SIZE if self.data.resize == "auto" else self.data.resize
-        return None if wanted == native[-1] and native[-2] == native[-1] else wanted
+        is_stored_size = wanted == native[-1] == native[-2] and not self.data.STRETCHED_WHEN_READ
+        return None if is_stored_size else wanted
 
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one sample as the model sees it."""

@@ -38,7 +38,8 @@ class Batches:
     `N mod batch_size` samples, other ones each epoch, are left out. Full batches are permuted
     too. With `"with_replacement"` every step draws its samples independently and uniformly from
     (seed, "order", step). `augment` crops and flips each sample, drawn from
-    (seed, "augment", step).
+    (seed, "augment", step). `noise` is the standard deviation of Gaussian noise added to the
+    inputs, drawn from (seed, "noise/input", step).
 
     All draws are made on the CPU: the same seed gives the same batches on every device.
     """
@@ -51,6 +52,7 @@ class Batches:
         seed: int,
         sampling: Literal["epoch", "with_replacement"] = "epoch",
         augment: bool = False,
+        noise: float = 0.0,
     ) -> None:
         self.steps_per_epoch = steps_per_epoch(dataset.num_train, batch_size)
         self.batch_size = batch_size
@@ -58,6 +60,7 @@ class Batches:
         self._seed = seed
         self._with_replacement = sampling == "with_replacement"
         self._augment = augment
+        self._noise = noise
         self._epoch: int | None = None
         self._epoch_indices: tuple[Tensor, ...] = ()
 
@@ -68,6 +71,10 @@ class Batches:
         targets = self._dataset.train_targets.index_select(0, indices)
         if self._augment:
             inputs = crop_and_flip(inputs, generator(self._seed, "augment", step))
+        if self._noise:
+            source = generator(self._seed, "noise/input", step)
+            noise = torch.randn(inputs.shape, generator=source, dtype=inputs.dtype)
+            inputs = inputs + self._noise * noise.to(inputs.device)
         return Batch(inputs, targets)
 
     def indices(self, step: int) -> Tensor:

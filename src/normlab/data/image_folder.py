@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class ImageFolderConfig(ImageDataConfig):
     changes. A tree is sorted by class, so images are taken in the order of the sha256 of
     `CLASS/FILE`: the first `data.limit` of them are a fair sample.
     """
+
+    STRETCHED_WHEN_READ: ClassVar[bool] = True
 
     path: str | None = None
     """The folder that holds train/ and test/."""

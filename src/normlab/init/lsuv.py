@@ -12,6 +12,7 @@ from normlab.init.base import fill
 from normlab.init.orthogonal import orthogonal
 from normlab.models.chain import weight_layers
 from normlab.models.dropout import Dropout
+from normlab.models.noise import GaussianNoise
 from normlab.models.weight_standardization import StandardizedConv2d, StandardizedLinear
 
 TOLERANCE = 0.1
@@ -30,14 +31,24 @@ class LSUVConfig(InitConfig):
     the end. Biases 0, gamma 1, beta 0.
     """
 
-    def apply(self, model: nn.Module, batch: Tensor | None, seed: int) -> None:
-        layers = weight_layers(model)
-        for name, layer in layers:
+    def check(self, model: nn.Module) -> None:
+        """Refuse layers whose weights have no scale to set: standardized ones, and those that
+        start at 0."""
+        for name, layer in weight_layers(model):
             if isinstance(layer, StandardizedConv2d | StandardizedLinear):
                 raise ValueError(
                     "init=lsuv sets the scale of every weight, which weight standardization undoes "
                     f"in {name}. Choose norm.weight_standardization=false or another init."
                 )
+            if getattr(layer, "initial_gain", 1.0) == 0:
+                raise ValueError(
+                    "init=lsuv sets the scale of every weight, but model.residual=fixup starts "
+                    f"{name} at 0. Choose model.residual=plain or skipinit, or another init."
+                )
+
+    def apply(self, model: nn.Module, batch: Tensor | None, seed: int) -> None:
+        self.check(model)
+        layers = weight_layers(model)
         if batch is None:
             raise ValueError("init=lsuv needs a batch of inputs to measure variances on; got none.")
         fill(model, seed, orthogonal)
@@ -45,7 +56,7 @@ class LSUVConfig(InitConfig):
         buffers = {buffer: buffer.clone() for buffer in model.buffers()}
         model.train()
         for module in model.modules():
-            if isinstance(module, Dropout | nn.Dropout):
+            if isinstance(module, Dropout | GaussianNoise | nn.Dropout):
                 module.eval()
         try:
             with torch.no_grad():

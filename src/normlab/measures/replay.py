@@ -114,7 +114,7 @@ class Replay:
             for name, buffer in model.named_buffers():
                 self._captured_buffers[name].copy_(buffer)
         for mine, theirs in zip(self.network.modules(), model.modules(), strict=True):
-            _copy_settings(theirs, mine)
+            copy_settings(theirs, mine)
         self._random = self.random_state()
 
     def load(self, parameters: Mapping[str, Tensor], names: Iterable[str] | None = None) -> None:
@@ -249,7 +249,7 @@ def _holder(stages: list[_Stage], parameter: Tensor) -> int:
     )
 
 
-def _copy_settings(source: nn.Module, target: nn.Module) -> None:
+def copy_settings(source: nn.Module, target: nn.Module) -> None:
     for name, value in vars(source).items():
         if value is None or isinstance(value, bool | int | float | str):
             vars(target)[name] = value

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from normlab.config import check
-from normlab.config.component import ModelConfig, neutral, register
+from normlab.config.component import ModelConfig, NormConfig, neutral, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit
 
@@ -31,6 +32,9 @@ class DeepLinearConfig(ModelConfig):
     def __post_init__(self) -> None:
         check.at_least("model.depth", self.depth, 1)
 
+    def effective_norm(self, norm: NormConfig) -> NormConfig:
+        return dataclasses.replace(norm, position="before")  # there is no activation to be after
+
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         if len(sample_shape) != 1:
             raise ValueError(
@@ -43,11 +47,6 @@ class DeepLinearConfig(ModelConfig):
                 f"model=deep_linear is made of square maps, so it needs as many outputs as inputs; "
                 f"this data has {features} inputs and {num_outputs} outputs. Choose data=gaussian, "
                 "or model=mlp."
-            )
-        if kit.dropout > 0:
-            raise ValueError(
-                f"model=deep_linear has no activations to drop; got dropout={kit.dropout}. "
-                "Set dropout=0."
             )
         kit = kit.with_activation("identity")
         stages: list[Stage] = []

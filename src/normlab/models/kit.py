@@ -10,6 +10,7 @@ from normlab.config.component import NormConfig
 from normlab.models.chain import Stage
 from normlab.models.dropout import Dropout
 from normlab.models.layers import ACTIVATIONS, Activation, Conv2d, Linear, WeightLayer
+from normlab.models.noise import GaussianNoise
 from normlab.models.weight_standardization import (
     GAINS,
     StandardizedConv2d,
@@ -22,17 +23,20 @@ from normlab.randomness import Clock, Stream
 
 @dataclass(frozen=True, kw_only=True)
 class Kit:
-    """Normalization, activation and dropout as a run chose them.
+    """Normalization, activation, noise and dropout as a run chose them.
 
-    A hidden unit is `weight -> norm -> activation -> dropout` with `norm.position=before`, and
-    `weight -> activation -> norm -> dropout` with `after`. Where there is no activation the norm
-    follows the weight in both. A weight layer has a bias unless the normalization right behind it
-    makes one redundant. Stages are named by kind and index: conv3, norm3, relu3, dropout3.
+    A hidden unit is `weight -> norm -> activation -> noise -> dropout` with `norm.position=before`,
+    and `weight -> activation -> noise -> norm -> dropout` with `after`. Where there is no
+    activation the norm follows the weight in both, and there is no noise. A weight layer has a bias
+    unless the normalization right behind it makes one redundant. Stages are named by kind and
+    index: conv3, norm3, relu3, noise3, dropout3.
     """
 
     norm: NormConfig
     dropout: float = 0.0
     """Share of activations dropped."""
+    noise: float = 0.0
+    """Deviation of the Gaussian noise behind every hidden activation."""
     activation: Activation = "relu"
     seed: int = 0
     clock: Clock = field(default_factory=Clock)
@@ -41,6 +45,7 @@ class Kit:
 
     def __post_init__(self) -> None:
         check.fraction("dropout", self.dropout)
+        check.non_negative("noise.activation", self.noise)
 
     def within(self, block: str) -> Kit:
         """The same kit for the layers of a block."""
@@ -102,11 +107,13 @@ class Kit:
     def activated(
         self, index: int | str, num_features: int, *, dropout: bool = False
     ) -> list[Stage]:
-        """The second part of a unit: activation, the norm if it comes after, dropout if asked."""
+        """The second part of a unit: activation, noise, the norm if it comes after, dropout if
+        asked."""
         stages: list[Stage] = []
         build = ACTIVATIONS[self.activation]
         if build is not None:
             stages.append((f"{self.activation}{index}", build()))
+            stages += self._noised(f"noise{index}")
         if not self._norm_comes_first:
             stages += self.normalization(f"norm{index}", num_features)
         if dropout:
@@ -139,6 +146,12 @@ class Kit:
             return []
         stream = Stream(self.seed, f"dropout/{self.scope}{name}", self.clock)
         return [(name, Dropout(self.dropout, stream))]
+
+    def _noised(self, name: str) -> list[Stage]:
+        if self.noise == 0:
+            return []
+        stream = Stream(self.seed, f"noise/{self.scope}{name}", self.clock)
+        return [(name, GaussianNoise(self.noise, stream))]
 
     @property
     def _standardization_gain(self) -> float | None:

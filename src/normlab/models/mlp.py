@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
@@ -29,10 +30,15 @@ class MLPConfig(ModelConfig):
     widths: tuple[int, ...] = (100, 100, 100, 100, 100)
     """Features of each hidden layer; empty: a single linear map."""
     activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
+    """Of every hidden layer: relu, sigmoid, tanh or gelu."""
 
     def __post_init__(self) -> None:
         for position, width in enumerate(self.widths):
             check.at_least(f"model.widths[{position}]", width, 1)
+
+    def canonical(self) -> Self:
+        # A single linear map has no activation.
+        return self if self.widths else dataclasses.replace(self, activation="relu")
 
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         kit = kit.with_activation(self.activation)

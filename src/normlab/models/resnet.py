@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from normlab.config.component import ModelConfig, neutral, register
+from normlab.config.component import InitConfig, ModelConfig, neutral, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit, require_image
 from normlab.models.layers import GlobalAveragePool, Shift
@@ -46,6 +46,8 @@ class ResNetConfig(ModelConfig):
     preactivation: bool = neutral(False)
     """Norm and activation before each convolution instead of after it (He et al. 2016b)."""
     residual: Literal["plain", "skipinit", "fixup"] = neutral("plain")
+    """plain; skipinit: a learned factor, 0 at first, ends each branch (De & Smith 2020); fixup: a
+    scaled start instead of normalization (Zhang et al. 2019)."""
     zero_init_last: bool = neutral(False)
     """Start the last gamma of each branch at 0."""
 
@@ -86,6 +88,19 @@ class ResNetConfig(ModelConfig):
                 *self._head(kit, in_channels, num_outputs),
             ]
         )
+
+    def remarks(self, init: InitConfig) -> list[str]:
+        if self.residual == "plain" or init.NAME == "he":
+            return []
+        decides = {
+            "skipinit": "starts the factor at the end of each branch at 0",
+            "fixup": "scales the draws inside branches, and starts their last convolution and the "
+            "output layer at 0,",
+        }
+        return [
+            f"model.residual={self.residual} {decides[self.residual]} whatever init= draws; its "
+            f"paper draws by init=he, this run by init={init.NAME}."
+        ]
 
     def _stem(self, kit: Kit, channels: int) -> list[Stage]:
         conv = kit.conv(channels, self.STEM_CHANNELS, 3)

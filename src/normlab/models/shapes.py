@@ -13,6 +13,7 @@ from torch import nn
 
 from normlab.models.dropout import Dropout
 from normlab.models.layers import GlobalAveragePool, MaxPool2d, Scale, Shift
+from normlab.models.noise import GaussianNoise
 from normlab.models.residual import ResidualBlock
 from normlab.norms.base import Normalization
 from normlab.norms.noise import UnitNoise
@@ -35,6 +36,7 @@ def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
 @output_shape.register(nn.GELU)
 @output_shape.register(nn.Identity)
 @output_shape.register(Dropout)
+@output_shape.register(GaussianNoise)
 @output_shape.register(Scale)
 @output_shape.register(Shift)
 @output_shape.register(UnitNoise)

@@ -36,6 +36,7 @@ class VGGConfig(ModelConfig):
     width: float = 1.0
     """Multiplies channels and the head's hidden features, rounded, at least 1."""
     head: Literal["linear", "three_layer"] = neutral("linear")
+    """linear: one layer; three_layer: the paper's, with 4096 hidden features twice."""
 
     def __post_init__(self) -> None:
         check.positive("model.width", self.width)

@@ -18,7 +18,7 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @dataclass(frozen=True, kw_only=True)
 class LpConfig(PopulationConfig):
     p: float = 2.0
-    """1, 2 or inf."""
+    """Of the norm that is divided by: 1, 2 or inf."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ from normlab.randomness import Stream
 @dataclass(frozen=True, kw_only=True)
 class PopulationConfig(NormConfig):
     """Fields of every normalization by statistics of the batch."""
+
+    TRAINS_ON_RUNNING_STATISTICS: ClassVar[bool] = False
 
     momentum: float = 0.1
     """Share of the newest batch in the running statistics, as in PyTorch."""
@@ -53,6 +56,15 @@ class PopulationConfig(NormConfig):
     @property
     def makes_bias_redundant(self) -> bool:
         return True
+
+    def canonical(self) -> Self:
+        if self.population == "batch" and not self.TRAINS_ON_RUNNING_STATISTICS:
+            return dataclasses.replace(self, momentum=type(self).momentum)
+        return self
+
+    def within(self, num_steps: int) -> Self:
+        never = self.freeze_after is not None and self.freeze_after >= num_steps
+        return dataclasses.replace(self, freeze_after=None) if never else self
 
 
 class PopulationNorm(Normalization, StepDependent):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @dataclass(frozen=True, kw_only=True)
 class RenormConfig(PopulationConfig):
     """Fields default to the paper's; a run of fewer steps needs an earlier schedule."""
+
+    TRAINS_ON_RUNNING_STATISTICS: ClassVar[bool] = True
 
     momentum: float = 0.01
     """Share of the newest batch in the running statistics."""

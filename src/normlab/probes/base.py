@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from normlab.data import evaluation_batches
+from normlab.data.batches import Batch, Batches
+from normlab.data.dataset import Dataset
 from normlab.probes.schedule import Schedule
+from normlab.randomness import derive_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What a probe may draw on beside the step's own batch."""
+
+    dataset: Dataset
+    seed: int
+    """The run's."""
+    batch_size: int
+    batches: Callable[[int], Batches]
+    """Training batches as the run makes them, in the order of another seed."""
+
+    def replicates(self, step: int) -> Batches:
+        """Mini-batches as those of training, drawn independently of these and at each step anew."""
+        return self.batches(derive_seed(self.seed, "replicates", step))
+
+    def held_out(self, num_samples: int) -> list[Batch]:
+        """The first samples of the shuffled test set, in whole batches of the training's size.
+
+        About `num_samples`, at least one batch; a test set smaller than a batch is one.
+        """
+        num_stored = len(self.dataset.test_inputs)
+        num_batches = min(max(1, num_samples // self.batch_size), num_stored // self.batch_size)
+        limit = num_batches * self.batch_size or num_stored
+        batches = evaluation_batches(
+            self.dataset, "test", self.batch_size, seed=self.seed, limit=limit
+        )
+        return list(batches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +62,20 @@ class StepView:
     """(outputs, targets) -> the data term of the objective, without penalties."""
     optimizer: torch.optim.Optimizer
     learning_rate: float
+    surroundings: Surroundings | None = None
+    """None where there is a step and no run around it."""
+
+    def require_surroundings(self, probe: str) -> Surroundings:
+        """
+        Raises:
+            ValueError: there are none.
+        """
+        if self.surroundings is None:
+            raise ValueError(
+                f"probe.{probe} takes batches beside the step's own: give StepView a "
+                "`surroundings` with the data set."
+            )
+        return self.surroundings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +84,11 @@ class Measurement:
 
     values: Mapping[str, float] = field(default_factory=dict)
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def defined(values: Mapping[str, float]) -> dict[str, float]:
+    """The values that exist, of measures that say NaN for what does not."""
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 class Probe(ABC):
@@ -61,3 +115,15 @@ class Probe(ABC):
         penalties; after the second the optimizer has moved the parameters to theta_{t+1}. Where
         the step diverged the generator is closed instead.
         """
+
+
+class RememberingProbe(Probe):
+    """A probe that compares a step with an earlier one, and keeps what it needs of that one."""
+
+    @abstractmethod
+    def memory(self) -> Mapping[str, Any]:
+        """What it keeps, in tensors and plain values, for a checkpoint before the next step."""
+
+    @abstractmethod
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Take over what was kept; the tensors may lie on the CPU."""

@@ -15,6 +15,7 @@ from normlab.measures.ics import CovariateShift, covariate_shift, weight_gradien
 from normlab.measures.replay import Replay
 from normlab.models.chain import weight_layers
 from normlab.models.dropout import Dropout
+from normlab.models.noise import GaussianNoise
 from normlab.norms.noise import UnitNoise
 from normlab.probes.base import Measurement, Probe, StepView
 from normlab.probes.layers import Layers, choose_layers
@@ -90,7 +91,9 @@ class IcsProbe(Probe):
         self._layers = layers
         self._control = control
         self._replay = Replay(
-            model, memory_format=_fastest_format(model), contiguous=(Dropout, UnitNoise)
+            model,
+            memory_format=_fastest_format(model),
+            contiguous=(Dropout, GaussianNoise, UnitNoise),
         )
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:

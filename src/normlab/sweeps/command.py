@@ -13,7 +13,7 @@ import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
-from normlab.console import make_console
+from normlab.console import make_console, plural
 from normlab.sweeps.grid import expand
 from normlab.sweeps.launch import Launch, launch
 from normlab.sweeps.plan import PlannedRun, Standing, plan_run, plan_runs
@@ -50,7 +50,8 @@ def sweep(words: Sequence[str], config_dir: str) -> int:
     runs = plan_runs(Composer(Path(config_dir)), expand(words))
     standing = Standing.of(runs)
     num_cells = len({run.identity.cell for run in runs})
-    console.print(f"{len(runs)} runs of {num_cells} cells: {standing}.", highlight=False)
+    counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
+    console.print(f"{counts}: {standing}.", highlight=False)
     outcome = launch(runs, console, title="sweep", factors=factors_of(runs))
     folder = sweep_folder(runs)
     if outcome.num_new == 0 and outcome.exit_code == 0:
@@ -95,7 +96,7 @@ def _report(outcome: Launch, console: Console) -> None:
         )
     if outcome.named("interrupted"):
         console.print(
-            f"{len(outcome.named('interrupted'))} runs are left to carry on: "
+            f"{plural(len(outcome.named('interrupted')), 'run')} left to carry on: "
             "run the same command again.",
             highlight=False,
         )

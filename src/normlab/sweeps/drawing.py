@@ -103,7 +103,7 @@ def _verify(experiment: Experiment, folder: Path) -> list[str]:
     figure = _module(experiment, "figure").draw(table)
     share = _share_of_pixels_off(figure, folder / "figure.png")
     if share > SHARE_OF_PIXELS:
-        problems.append(f"{share:.1%} of the pixels are off")
+        problems.append(f"{share:.2%} of the pixels are off, more than {SHARE_OF_PIXELS:.2%}")
     return problems
 
 

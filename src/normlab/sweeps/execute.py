@@ -133,7 +133,7 @@ def _carry_out(
     first_step = 0
     if folder.checkpoint_path.exists():
         checkpoint = Checkpoint.load(folder.checkpoint_path)
-        checkpoint.restore(setup.model, setup.optimizer)
+        checkpoint.restore(setup.model, setup.optimizer, setup.probes)
         first_step = checkpoint.step
     recorder = FolderRecorder(folder.path, resume_step=first_step)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -183,8 +184,10 @@ def _cells(scale: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> I
         for key in dict.fromkeys(key for _, settings in own for key in settings)
         if len({_word(settings.get(key)) for _, settings in own}) > 1
     ]
+    names = Counter(name for name, _ in own)
     for name, settings in own:
-        arm_name = name or " ".join(words_of({k: settings[k] for k in varied if k in settings}))
+        label = " ".join(words_of({k: settings[k] for k in varied if k in settings}))
+        arm_name = label if name is None else name if names[name] == 1 else f"{name} {label}"
         words = words_of({**shared, **scale.get("set", {}), **settings})
         yield Point(tuple(words), {"arm": arm_name, **settings})
 

@@ -216,9 +216,10 @@ def _print_ledger(claims: Sequence[dict[str, object]], console: Console) -> None
     table.add_column("verdict")
     for claim in claims:
         verdict = str(claim["verdict"])
+        reason = f"\n[dim]{escape(str(claim['reason']))}[/dim]" if verdict == "undecided" else ""
         table.add_row(
             escape(str(claim["statement"])),
-            escape(ours(claim)),
+            escape(ours(claim)) + reason,
             f"[{STYLES[verdict]}]{verdict}[/{STYLES[verdict]}]",
         )
     console.print(table)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from normlab.config import RunConfig
+from normlab.config import DataConfig, RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
@@ -75,16 +75,12 @@ def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
         resolved = resolve(config, config.data.num_train_samples)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return PlannedRun(resolved, identify(resolved, _checksum(resolved)), factors)
-
-
-def _checksum(config: RunConfig) -> str:
-    return _stored_checksum(dataclasses.replace(config.data, resize=None))
+    return PlannedRun(resolved, identify(resolved, _checksum(resolved.data)), factors)
 
 
 @cache
-def _stored_checksum(data: Any) -> str:
-    return str(data.checksum())
+def _checksum(data: DataConfig) -> str:
+    return data.checksum()
 
 
 @dataclass(frozen=True)

@@ -201,6 +201,11 @@ def _start_worker(device: str | None) -> _Worker:
 
 
 def _work(pipe: Connection, device: str | None) -> None:
+    _serve(pipe, device)
+    os._exit(0)  # all is written; unloading torch would take another second
+
+
+def _serve(pipe: Connection, device: str | None) -> None:
     """A worker's life: a run at a time from the pipe, until it is closed."""
     import normlab.components  # noqa: F401
 

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import torch
 
-from normlab.config import ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
+from normlab.config import InitConfig, ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
 from normlab.config.errors import ConfigError
 from normlab.data.batches import steps_per_epoch
-from normlab.models.chain import Chain
-from normlab.models.dropout import Dropout
 from normlab.models.kit import Kit
+from normlab.models.network import build_network
 from normlab.models.shapes import output_shape
 from normlab.objectives import data_loss
-from normlab.randomness import Clock
 from normlab.training.device import resolve_device
 
 
@@ -44,7 +42,9 @@ def check_run(config: RunConfig) -> None:
         _check_network(
             config.model,
             config.norm,
+            config.init,
             config.dropout,
+            config.noise.activation,
             shape,
             config.data.num_outputs,
             config.batch_size,
@@ -90,7 +90,9 @@ def _models_for(kind: str) -> list[str]:
 def _check_network(
     model_config: ModelConfig,
     norm: NormConfig,
+    init: InitConfig,
     dropout: float,
+    noise: float,
     shape: tuple[int, ...],
     num_outputs: int,
     batch_size: int,
@@ -98,13 +100,10 @@ def _check_network(
     num_steps: int,
 ) -> None:
     with torch.device("meta"):
-        kit = Kit(norm=norm, dropout=dropout, seed=0, clock=Clock())
-        model: Chain = model_config.build(kit, shape, num_outputs)
+        kit = Kit(norm=norm, dropout=dropout, noise=noise)
+        model = build_network(model_config, kit, shape, num_outputs)
     output_shape(model.train(), torch.Size((batch_size, *shape)))
-    if dropout > 0 and not any(isinstance(module, Dropout) for module in model.modules()):
-        raise ValueError(
-            f"this model has no place to drop units at; got dropout={dropout}. Set dropout=0."
-        )
+    init.check(model)
     for probe in probes:
         probe.check(model)
         probe.build(model, num_steps)

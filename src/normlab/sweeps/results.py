@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from normlab.config.convert import plain
 from normlab.records import metrics_frame
-from normlab.records.flatten import flatten
+from normlab.records.flatten import flatten, written
 from normlab.sweeps.plan import PlannedRun
 
 if TYPE_CHECKING:
@@ -38,9 +38,14 @@ def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = No
                 "chance": status.get("summary", {}).get("chance"),
                 **{key: settings[key] for key in ALWAYS if key in settings},
                 "data": run.config.data.label,
-                **{key: value for key, value in run.factors.items() if key != "seed"},
+                **{key: _cell(value) for key, value in run.factors.items() if key != "seed"},
             }
         )
     begun = [folder for folder in folders if (folder.path / "identity.json").exists()]
     table = metrics_frame(begun, metrics=metrics)
     return table.merge(pd.DataFrame(entries), on="run", how="left")
+
+
+def _cell(value: Any) -> Any:
+    """A list, such as `model.widths`, as it is written with commas; other values as they are."""
+    return ",".join(map(written, value)) if isinstance(value, list) else value

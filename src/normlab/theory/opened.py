@@ -97,7 +97,7 @@ class OpenedNetwork:
         received: list[Tensor] = []
         with torch.no_grad():
             self._run(received.append, None)
-        self._shape = received[0].movedim(1, -1).shape
+        self._received = torch.empty_like(received[0], device="meta")
         self.activations = by_unit(received[0])
         self.eps = float(self._layer.eps)  # type: ignore[arg-type]
         if reproduce:
@@ -157,7 +157,8 @@ class OpenedNetwork:
 
         def hand_on(module: nn.Module, inputs: tuple[Tensor], outputs: Tensor) -> Tensor:
             replaced = after(outputs) if after else None
-            return (outputs if replaced is None else replaced).clone()  # what follows may be inplace
+            flow = outputs if replaced is None else replaced
+            return flow.clone()  # what follows may work in place
 
         handles = [
             self._layer.register_forward_pre_hook(receive),
@@ -181,7 +182,10 @@ class OpenedNetwork:
         return value
 
     def _as_received(self, values: Tensor) -> Tensor:
-        return values.unflatten(0, self._shape[:-1]).movedim(-1, 1)
+        """(m, C) in the layer's own shape, and in its order in memory: dropout draws by that."""
+        shape = self._received.movedim(1, -1).shape
+        placed = torch.empty_like(self._received, dtype=values.dtype, device=values.device)
+        return placed.copy_(values.reshape(shape).movedim(-1, 1))
 
     def _parameter(self, name: str, default: Callable[..., Tensor], num_units: int) -> Tensor:
         value = getattr(self._layer, name, None)
@@ -194,7 +198,8 @@ class OpenedNetwork:
         num_units = self.activations.shape[1]
         if self.scale.shape == (num_units,) and self.shift.shape == (num_units,):
             expected = batch_norm(self.activations, self.scale, self.shift, self.eps)
-            if torch.allclose(self.outputs, expected, rtol=1e-6, atol=1e-6):
+            allowed = 1e-6 * self.scale.abs() + 1e-12 * self.shift.abs()  # y_hat is of size 1
+            if ((self.outputs - expected).abs() <= allowed).all():
                 return
         raise ValueError(
             f"{self._name} ({type(self._layer).__name__}) does not hand on gamma * y_hat + beta by "
@@ -204,8 +209,8 @@ class OpenedNetwork:
 
 
 def _find(network: nn.Module, name: str) -> nn.Module:
-    layers = {
-        path: module for path, module in network.named_modules() if hasattr(module, "eps") and path
+    layers: dict[str, nn.Module] = {
+        path: module for path, module in network.named_modules() if path and hasattr(module, "eps")
     }
     if name not in layers:
         raise ValueError(
@@ -214,9 +219,7 @@ def _find(network: nn.Module, name: str) -> nn.Module:
     return layers[name]
 
 
-def _differentiate(
-    function: Callable[[Tensor], Tensor], point: Tensor
-) -> tuple[float, Tensor]:
+def _differentiate(function: Callable[[Tensor], Tensor], point: Tensor) -> tuple[float, Tensor]:
     with torch.enable_grad():
         leaf = point.detach().clone().requires_grad_()
         value = function(leaf)

@@ -47,4 +47,4 @@ class Bound:
 def _norm(values: Tensor) -> Tensor:
     if values.ndim < 2:
         return values.abs()
-    return values.flatten(0, -2).norm(dim=0)
+    return values.flatten(0, -2).square().sum(0).sqrt()

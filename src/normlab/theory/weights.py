@@ -204,7 +204,8 @@ def scale_invariance(
         with torch.enable_grad():
             u, w = inputs.detach().requires_grad_(), weight.detach().requires_grad_()
             outputs = scale.detach() * standardize(u @ w, eps).values + shift.detach()
-            return outputs.detach(), *torch.autograd.grad(outputs, (u, w), output_gradient)
+            by_input, by_weight = torch.autograd.grad(outputs, (u, w), output_gradient)
+        return outputs.detach(), by_input, by_weight
 
     outputs, by_input, by_weight = at(weight)
     scaled_outputs, scaled_by_input, scaled_by_weight = at(factor * weight)
@@ -213,4 +214,3 @@ def scale_invariance(
         input_gradient=Equality(left=scaled_by_input, right=by_input),
         weight_gradient=Equality(left=scaled_by_weight, right=by_weight / factor),
     )
-

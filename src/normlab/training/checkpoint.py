@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +16,37 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from normlab.probes.base import Probe, RememberingProbe
 from normlab.records.files import write_whole
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Parameters, buffers and optimizer state before update `step`."""
+    """Parameters, buffers, optimizer state and the probes' memories before update `step`."""
 
     step: int
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    probes: dict[str, Any] = field(default_factory=dict)
+    """What probes keep of earlier steps, by name."""
 
     def save(self, path: Path) -> None:
         buffer = io.BytesIO()
-        content = {"step": self.step, "model": self.model, "optimizer": self.optimizer}
+        content = {
+            "step": self.step,
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "probes": self.probes,
+        }
         torch.save(content, buffer)
         write_whole(path, buffer.getvalue())
 
     @staticmethod
-    def of(step: int, model: nn.Module, optimizer: Optimizer) -> Checkpoint:
-        return Checkpoint(step, model.state_dict(), optimizer.state_dict())
+    def of(
+        step: int, model: nn.Module, optimizer: Optimizer, probes: Sequence[Probe] = ()
+    ) -> Checkpoint:
+        memories = {p.name: dict(p.memory()) for p in probes if isinstance(p, RememberingProbe)}
+        return Checkpoint(step, model.state_dict(), optimizer.state_dict(), memories)
 
     @staticmethod
     def load(path: Path) -> Checkpoint:
@@ -45,7 +57,9 @@ class Checkpoint:
         """
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
-            return Checkpoint(content["step"], content["model"], content["optimizer"])
+            return Checkpoint(
+                content["step"], content["model"], content["optimizer"], content.get("probes", {})
+            )
         except (
             pickle.UnpicklingError,
             RuntimeError,
@@ -59,6 +73,9 @@ class Checkpoint:
                 "Start the run over with launcher.rerun_failed=true."
             ) from error
 
-    def restore(self, model: nn.Module, optimizer: Optimizer) -> None:
+    def restore(self, model: nn.Module, optimizer: Optimizer, probes: Sequence[Probe] = ()) -> None:
         model.load_state_dict(self.model)
         optimizer.load_state_dict(self.optimizer)
+        for probe in probes:
+            if isinstance(probe, RememberingProbe) and probe.name in self.probes:
+                probe.remember(self.probes[probe.name])

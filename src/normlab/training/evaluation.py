@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from normlab.data.batches import Batch
+from normlab.data.batches import Batch, Batches
+
+POPULATION_SAMPLES = 10_000
+"""Training samples that precise population statistics are taken over; Wu & Johnson (2021, section
+3) find 1e3 to 1e4 enough."""
 
 
 def evaluate(
@@ -47,3 +52,13 @@ def evaluate(
         "loss": total_loss.item() / num_samples,
         "accuracy": num_correct.item() / num_samples,
     }
+
+
+def population_inputs(batches: Batches, limit: int | None) -> Iterator[Tensor]:
+    """Inputs of the batches for precise population statistics, the same at every evaluation.
+
+    As many whole training batches as hold 10,000 samples, or `limit`; at most an epoch of them.
+    """
+    num_batches = math.ceil((limit or POPULATION_SAMPLES) / batches.batch_size)
+    for step in range(min(num_batches, batches.steps_per_epoch)):
+        yield batches.at(step).inputs

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -19,14 +20,17 @@ from torch import Tensor
 from normlab.config import RunConfig
 from normlab.data import Batch, evaluation_batches
 from normlab.data.dataset import Dataset, Split
+from normlab.measures.sparsity import sparsity, zeros
+from normlab.models.chain import weight_layers
+from normlab.norms.population import precise_statistics
 from normlab.objectives import accuracy
-from normlab.probes.base import Measurement, Probe, StepView
+from normlab.probes.base import Measurement, Probe, StepView, Surroundings
 from normlab.records.recorder import Recorder
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import arithmetic
-from normlab.training.evaluation import evaluate
+from normlab.training.evaluation import evaluate, population_inputs
 from normlab.training.outcome import DivergenceWatch
-from normlab.training.setup import Setup
+from normlab.training.setup import Setup, training_batches
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -92,6 +96,12 @@ class Loop:
         self._record_every = config.eval.record_every
         self._device = next(setup.model.parameters()).device
         self._arithmetic = arithmetic(config.precision, self._device)
+        self._surroundings = Surroundings(
+            dataset=dataset,
+            seed=config.seed,
+            batch_size=config.batch_size,
+            batches=partial(training_batches, config, dataset),
+        )
         self._watch = DivergenceWatch()
         self._last_checkpoint = time.monotonic()
         self.timing = Timing()
@@ -208,6 +218,17 @@ class Loop:
     def _evaluate(self, step: int) -> float:
         """Record every split's scores; the loss over the training set, which is not recorded."""
         started = self._now()
+        population = population_inputs(self._setup.population, self._config.eval.limit)
+        with self._arithmetic, precise_statistics(self._setup.model, population):
+            values = self._scores()
+        loss = values.pop("train/loss")  # the name belongs to the step's own batch
+        weights = [layer.weight for _, layer in weight_layers(self._setup.model)]
+        values |= {"weights/sparsity": sparsity(weights), "weights/zeros": zeros(weights)}
+        self._recorder.record(step, values)
+        self.timing.evaluation_seconds += self._now() - started
+        return loss
+
+    def _scores(self) -> dict[str, float]:
         values: dict[str, float] = {}
         splits: tuple[Split, ...] = ("train", "test")
         if self._dataset.val_inputs is not None:
@@ -220,18 +241,14 @@ class Loop:
                 seed=self._config.seed,
                 limit=self._config.eval.limit,
             )
-            with self._arithmetic:
-                scores = evaluate(
-                    self._setup.model,
-                    batches,
-                    self._setup.loss,
-                    classification=self._dataset.task == "classification",
-                )
+            scores = evaluate(
+                self._setup.model,
+                batches,
+                self._setup.loss,
+                classification=self._dataset.task == "classification",
+            )
             values |= {f"{split}/{name}": value for name, value in scores.items()}
-        loss = values.pop("train/loss")  # the name belongs to the step's own batch
-        self._recorder.record(step, values)
-        self.timing.evaluation_seconds += self._now() - started
-        return loss
+        return values
 
     def _checkpoint_due(self, step: int, first_step: int) -> bool:
         every = self._config.checkpoint.every
@@ -241,7 +258,7 @@ class Loop:
 
     def _keep_checkpoint(self, step: int) -> None:
         setup = self._setup
-        self._observer.checkpoint(Checkpoint.of(step, setup.model, setup.optimizer))
+        self._observer.checkpoint(Checkpoint.of(step, setup.model, setup.optimizer, setup.probes))
         self._last_checkpoint = time.monotonic()
 
     def _begin(
@@ -257,6 +274,7 @@ class Loop:
             loss=self._setup.loss,
             optimizer=self._setup.optimizer,
             learning_rate=learning_rate,
+            surroundings=self._surroundings,
         )
         measurement = probe.measure(view)
         self._advance(probe, measurement)
@@ -283,7 +301,8 @@ class Loop:
     ) -> None:
         result = self._advance(probe, measurement)
         assert result is not None, f"probe {probe.name} pauses more than twice"
-        self._recorder.record(step, result.values)
+        if result.values:
+            self._recorder.record(step, result.values)
         for name, array in result.arrays.items():
             self._recorder.record_array(step, name, array)
 

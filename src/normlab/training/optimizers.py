@@ -35,7 +35,9 @@ class SGDConfig(OptimizerConfig):
 
     lr: float = 0.1
     momentum: float = 0.0
+    """Share of the velocity that is kept."""
     nesterov: bool = False
+    """Take the gradient's step along the velocity as it will be."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,8 +59,11 @@ class SGDConfig(OptimizerConfig):
 class _AdaptiveConfig(OptimizerConfig):
     lr: float = 1e-3
     beta1: float = 0.9
+    """Share kept of the running mean of gradients."""
     beta2: float = 0.999
+    """Share kept of the running mean of squared gradients."""
     eps: float = 1e-8
+    """Added to the root of the squared gradients' mean."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -84,6 +89,7 @@ class AdamWConfig(_AdaptiveConfig):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
 
     weight_decay: float = 0.01
+    """Each step takes lr * weight_decay of every parameter away, biases and norms included."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

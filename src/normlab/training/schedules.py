@@ -16,6 +16,7 @@ class _WarmedConfig(ScheduleConfig):
     """Every schedule may climb linearly from lr / warmup_steps to lr over its first steps."""
 
     warmup_steps: int = 0
+    """Steps of a linear climb to lr."""
 
     def __post_init__(self) -> None:
         check.non_negative("schedule.warmup_steps", self.warmup_steps)
@@ -48,6 +49,7 @@ class CosineConfig(_WarmedConfig):
     """Half a cosine from lr down to `final_factor` * lr (Loshchilov & Hutter 2017, equation 5)."""
 
     final_factor: float = 0.0
+    """What is left of lr at the end."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +66,9 @@ class MultistepConfig(_WarmedConfig):
     """Multiplied by `decay` at each milestone, a share of the run's length."""
 
     milestones: tuple[float, ...] = (0.5, 0.75)
+    """Shares of the run's length."""
     decay: float = 0.1
+    """Factor at each milestone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

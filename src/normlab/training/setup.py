@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from normlab.config import RunConfig
@@ -14,9 +14,10 @@ from normlab.data.batches import Batches
 from normlab.data.dataset import Dataset
 from normlab.models.chain import Chain, weight_layers
 from normlab.models.kit import Kit
+from normlab.models.network import build_network
 from normlab.objectives import Penalty, data_loss
 from normlab.probes.base import Probe
-from normlab.randomness import Clock
+from normlab.randomness import Clock, derive_seed
 from normlab.training.device import parameter_dtype
 
 
@@ -27,6 +28,8 @@ class Setup:
     model: Chain
     clock: Clock
     batches: Batches
+    population: Batches
+    """Batches of the training set, in an order of their own, for precise statistics."""
     loss: Callable[[Tensor, Tensor], Tensor]
     penalty: Penalty
     optimizer: Optimizer
@@ -35,8 +38,14 @@ class Setup:
 
 def build_model(config: RunConfig, clock: Clock) -> Chain:
     """The network a configuration describes, uninitialized, on the current default device."""
-    kit = Kit(norm=config.norm, dropout=config.dropout, seed=config.seed, clock=clock)
-    return config.model.build(kit, config.sample_shape(), config.data.num_outputs)
+    kit = Kit(
+        norm=config.norm,
+        dropout=config.dropout,
+        noise=config.noise.activation,
+        seed=config.seed,
+        clock=clock,
+    )
+    return build_network(config.model, kit, config.sample_shape(), config.data.num_outputs)
 
 
 def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
@@ -46,13 +55,7 @@ def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
     """
     assert config.steps is not None
     clock = Clock()
-    batches = Batches(
-        dataset,
-        batch_size=config.batch_size,
-        sampling=config.data.sampling,
-        augment=config.data.augment,
-        seed=config.seed,
-    )
+    batches = training_batches(config, dataset, config.seed)
     model = build_model(config, clock)
     dtype = parameter_dtype(config.precision)
     model = model.to(dtype).train()
@@ -63,12 +66,31 @@ def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
         model=model,
         clock=clock,
         batches=batches,
+        population=training_batches(config, dataset, derive_seed(config.seed, "population")),
         loss=data_loss(dataset.task, config.regularizer.label_smoothing),
         penalty=Penalty(
-            [layer.weight for _, layer in weight_layers(model)],
+            penalized(model, config.regularizer.include_biases_and_norms),
             l1=config.regularizer.l1,
             l2=config.regularizer.l2,
         ),
         optimizer=config.optimizer.build(model.parameters()),
         probes=tuple(probe.build(model, config.steps) for probe in config.probe),
     )
+
+
+def training_batches(config: RunConfig, dataset: Dataset, seed: int) -> Batches:
+    return Batches(
+        dataset,
+        batch_size=config.batch_size,
+        sampling=config.data.sampling,
+        augment=config.data.augment,
+        noise=config.noise.input,
+        seed=seed,
+    )
+
+
+def penalized(model: nn.Module, include_biases_and_norms: bool) -> list[Tensor]:
+    """What L1 and L2 bear on: the weights of linear and convolutional layers, or everything."""
+    if include_biases_and_norms:
+        return list(model.parameters())
+    return [layer.weight for _, layer in weight_layers(model)]

@@ -1,0 +1,149 @@
+"""The size of gradients, and how well one batch's agrees with others'."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from normlab.measures.layers import weight_names
+from normlab.measures.replay import Loss
+from normlab.measures.shadow import Shadow
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerGradients:
+    """One weight's gradients over replicate mini-batches g_1 .. g_K at the same parameters."""
+
+    layer: str
+    norm: float
+    """||g_1||, on the first batch."""
+    signal_to_noise: float
+    """See `Replicates`; NaN of a single batch."""
+    num_batches: int
+
+
+def measure_gradients(
+    model: nn.Module,
+    loss: Loss,
+    batches: Sequence[tuple[Any, Any]],
+    *,
+    layers: Sequence[str] | None = None,
+) -> tuple[LayerGradients, ...]:
+    """Gradients of every weight over mini-batches of one size, a row a layer.
+
+        batches = [next(loader) for _ in range(8)]
+        for row in measure_gradients(model, nn.functional.cross_entropy, batches):
+            print(row.layer, row.norm, row.signal_to_noise)
+
+    They are taken on a copy: parameters, gradients, buffers and random state stay as they are.
+
+    Args:
+        loss: (outputs, targets) -> a single number.
+        layers: names of the layers to measure; None: all.
+
+    Raises:
+        ValueError: no batch, no such layer, a layer without a gradient, a loss of several numbers.
+    """
+    if not batches:
+        raise ValueError("gradients need at least one batch; got none.")
+    shadow = Shadow(model)
+    replicates: dict[str, Replicates] = {}
+    norms: dict[str, float] = {}
+    for batch in batches:
+        shadow.follow(model)
+        found = gradients_of(shadow.gradients(loss, batch), model, layers)
+        for name, gradient in found.items():
+            norms.setdefault(name, norm(gradient))
+            replicates.setdefault(name, Replicates()).add(gradient)
+    return tuple(
+        LayerGradients(
+            layer=name,
+            norm=norms[name],
+            signal_to_noise=replicate.signal_to_noise(),
+            num_batches=len(batches),
+        )
+        for name, replicate in replicates.items()
+    )
+
+
+def gradients_of(
+    gradients: dict[str, Tensor], model: nn.Module, layers: Iterable[str] | None
+) -> dict[str, Tensor]:
+    """The chosen layers' gradients by layer, from gradients by parameter.
+
+    Raises:
+        ValueError: no such layer, or one without a gradient.
+    """
+    weights = {name.removesuffix(".weight"): name for name in weight_names(model)}
+    chosen = list(weights) if layers is None else list(layers)
+    for layer in chosen:
+        if layer not in weights:
+            raise ValueError(
+                f"the network has no weight layer {layer!r}; it has {', '.join(weights)}."
+            )
+        if weights[layer] not in gradients:
+            frozen = not model.get_parameter(weights[layer]).requires_grad
+            reason = "it is frozen (requires_grad is False)" if frozen else "the loss ignores it"
+            raise ValueError(
+                f"layer {layer} has no gradient after the backward pass: {reason}. Name the "
+                "layers to measure without it."
+            )
+    return {layer: gradients[weights[layer]] for layer in chosen}
+
+
+def norm(gradient: Tensor) -> float:
+    """Euclidean, summed in double precision."""
+    return _vector(gradient).norm().item()
+
+
+def cosine(one: Tensor, other: Tensor) -> float:
+    """a.b / sqrt((a.a)(b.b)) in double precision; NaN where one is zero or they overflow."""
+    a, b = _vector(one), _vector(other)
+    products = torch.stack([torch.dot(a, b), torch.dot(a, a), torch.dot(b, b)]).tolist()
+    product, square, other_square = products
+    norms = math.sqrt(square * other_square)
+    return product / norms if 0 < norms < math.inf else math.nan
+
+
+class Replicates:
+    """Running mean and spread of one weight's gradients over mini-batches (Welford 1962).
+
+    With m = mean of g_k and S = sum ||g_k - m||^2 / (K - 1), the noise of a mini-batch's gradient
+    is estimated by S and the signal by ||m||^2 - S / K, both without bias (McCandlish et al. 2018,
+    App. A; there 1 / ratio, times the batch size, is the simple noise scale).
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean: Tensor | None = None
+        self._spread: Tensor | None = None
+
+    def add(self, gradient: Tensor) -> None:
+        vector = _vector(gradient)
+        self._count += 1
+        if self._mean is None or self._spread is None:
+            self._mean, self._spread = vector.clone(), vector.new_zeros(())
+            return
+        change = vector - self._mean
+        self._mean += change / self._count
+        self._spread += torch.dot(change, vector - self._mean)
+
+    def signal_to_noise(self) -> float:
+        """(||m||^2 - S / K) / S: 1 where signal and noise of one batch are alike, at or below 0
+        where the noise hides the signal; NaN of fewer than two batches or without any spread."""
+        if self._count < 2 or self._mean is None or self._spread is None:
+            return math.nan
+        square, spread = torch.stack([torch.dot(self._mean, self._mean), self._spread]).tolist()
+        noise = spread / (self._count - 1)
+        if not 0 < noise < math.inf:
+            return math.nan
+        return (square - noise / self._count) / noise
+
+
+def _vector(tensor: Tensor) -> Tensor:
+    return tensor.detach().reshape(-1).to(torch.float64)

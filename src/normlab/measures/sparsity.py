@@ -1,0 +1,27 @@
+"""How many weights are next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+NEAR_ZERO = 1e-3
+"""A weight of smaller magnitude counts as sparse; the penalties' own steps seldom end at 0."""
+
+
+@torch.no_grad()
+def sparsity(weights: Sequence[Tensor], threshold: float = NEAR_ZERO) -> float:
+    """Share of all entries of the weights with |w| < threshold."""
+    return _share([(weight.abs() < threshold).sum() for weight in weights], weights)
+
+
+@torch.no_grad()
+def zeros(weights: Sequence[Tensor]) -> float:
+    """Share of all entries of the weights that are exactly 0."""
+    return _share([(weight == 0).sum() for weight in weights], weights)
+
+
+def _share(counts: Sequence[Tensor], weights: Sequence[Tensor]) -> float:
+    return int(torch.stack(list(counts)).sum()) / sum(weight.numel() for weight in weights)

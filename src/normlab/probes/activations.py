@@ -1,0 +1,187 @@
+"""The probe of activations."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor, nn
+
+from normlab.config import check
+from normlab.config.component import ProbeConfig, register
+from normlab.measures.activations import (
+    PERCENTILES,
+    ActivationStatistics,
+    Distribution,
+    activation_statistics,
+    bin_edges,
+    fixed_units,
+)
+from normlab.measures.capture import Captured, Point, watching
+from normlab.probes.base import Measurement, Probe, StepView, defined
+from normlab.probes.layers import Layers, choose_layers
+from normlab.probes.schedule import Schedule, check_schedule, schedule
+from normlab.probes.units import PLACES, Place, Unit, units
+
+KEY = "probe.activations"
+
+
+@register("activations")
+@dataclass(frozen=True, kw_only=True)
+class ActivationsConfig(ProbeConfig):
+    """Distributions of every layer's values on the step's batch (`normlab.measures.activations`).
+
+    Recorded for each place (`normlab.probes.units`): `activations/PLACE/mean/LAYER` and `variance`;
+    `percentile_15`, `_50` and `_85`, averaged over a few units that stay the same; the histogram of
+    these units together. The arrays `activations/PLACE/percentiles` and `.../unit_counts` hold each
+    unit's: a field a layer, (num_units, 3) and (num_units, num_bins).
+    """
+
+    every: int | None = None
+    """Steps between measurements; None with `steps` None: about 20 a run."""
+    steps: tuple[int, ...] | None = None
+    """Measure at these steps only."""
+    layers: Layers = "all"
+    places: tuple[Place, ...] = PLACES
+    num_units: int = 16
+    """Units with percentiles and histogram; 0: moments alone."""
+    num_bins: int = 60
+    """Equal bins of the histogram, over what a bounded activation can give, else up to `limit`."""
+    limit: float = 6.0
+    """Where the histogram of unbounded values ends; its outermost bins count all beyond."""
+
+    def __post_init__(self) -> None:
+        check_schedule(KEY, self.every, self.steps)
+        check_places(KEY, self.places)
+        check.at_least(f"{KEY}.num_units", self.num_units, 0)
+        check.at_least(f"{KEY}.num_bins", self.num_bins, 2)
+        check.positive(f"{KEY}.limit", self.limit)
+
+    def check(self, model: nn.Module) -> None:
+        self._measured(model)
+
+    def build(self, model: nn.Module, num_steps: int) -> ActivationsProbe:
+        due = schedule(KEY, self.every, self.steps, num_steps)
+        return ActivationsProbe(self, self._measured(model), due)
+
+    def _measured(self, model: nn.Module) -> dict[str, Unit]:
+        return chosen_units(KEY, self.layers, model)
+
+
+class ActivationsProbe(Probe):
+    """Looks at the values of training's own forward."""
+
+    name = "activations"
+
+    def __init__(
+        self, config: ActivationsConfig, measured: Mapping[str, Unit], schedule: Schedule
+    ) -> None:
+        self.schedule = schedule
+        self._config = config
+        self._points = place_points(config.places, measured)
+
+    def measure(self, view: StepView) -> Generator[None, None, Measurement]:
+        layers = {p: layer for points in self._points.values() for layer, p in points.items()}
+        captured = Captured()
+        with watching(view.model, layers, captured.keep):
+            yield
+        yield
+        found = {
+            point: self._statistics(layer, captured[point], view.model.get_submodule(point.module))
+            for point, layer in layers.items()
+        }
+        by_place = {
+            place: {layer: found[point] for layer, point in points.items()}
+            for place, points in self._points.items()
+        }
+        return Measurement(values=_values(by_place), arrays=_arrays(by_place))
+
+    def _statistics(self, layer: str, values: Tensor, source: nn.Module) -> ActivationStatistics:
+        config = self._config
+        return activation_statistics(
+            values,
+            activation=source,
+            units=fixed_units(layer, values.shape[1], config.num_units),
+            edges=bin_edges(source, config.num_bins, config.limit),
+        )
+
+
+def chosen_units(key: str, layers: Layers, model: nn.Module) -> dict[str, Unit]:
+    """The units of the chosen layers, in the network's order."""
+    found = units(model)
+    return {name: found[name] for name in choose_layers(f"{key}.layers", layers, list(found))}
+
+
+def check_places(key: str, places: Sequence[Place]) -> None:
+    if not places or len(set(places)) < len(places):
+        raise ValueError(
+            f"{key}.places must name one or more of {', '.join(PLACES)}, each once; got "
+            f"{list(places)}."
+        )
+
+
+def place_points(
+    places: Sequence[Place], measured: Mapping[str, Unit]
+) -> dict[Place, dict[str, Point]]:
+    """Where each place is in each layer that has it."""
+    return {
+        place: {
+            layer: point
+            for layer, unit in measured.items()
+            if (point := unit.point(place)) is not None
+        }
+        for place in places
+    }
+
+
+Found = Mapping[Place, Mapping[str, ActivationStatistics]]
+
+
+def _values(found: Found) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for place, layers in found.items():
+        for layer, statistics in layers.items():
+            quantities = {"mean": statistics.mean, "variance": statistics.variance}
+            if statistics.distribution is not None:
+                percentiles = statistics.distribution.percentiles.mean(0).tolist()
+                for percentile, value in zip(PERCENTILES, percentiles, strict=True):
+                    quantities[f"percentile_{percentile}"] = value
+            for quantity, value in quantities.items():
+                values[f"activations/{place}/{quantity}/{layer}"] = value
+            if place == "after_activation":
+                values[f"activations/dead/{layer}"] = statistics.dead
+                values[f"activations/saturated/{layer}"] = statistics.saturated
+    return defined(values)
+
+
+def _arrays(found: Found) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    for place, layers in found.items():
+        distributions = {
+            layer: statistics.distribution
+            for layer, statistics in layers.items()
+            if statistics.distribution is not None
+        }
+        for layer, distribution in distributions.items():
+            arrays[f"activations/{place}/histogram/{layer}"] = _histogram(distribution)
+        if distributions:
+            percentiles = {layer: d.percentiles for layer, d in distributions.items()}
+            counts = {layer: d.counts for layer, d in distributions.items()}
+            arrays[f"activations/{place}/percentiles"] = _by_layer(percentiles)
+            arrays[f"activations/{place}/unit_counts"] = _by_layer(counts)
+    return arrays
+
+
+def _histogram(distribution: Distribution) -> np.ndarray:
+    """(2, num_bins + 1): the edges, and the counts with one value that means nothing."""
+    return np.stack([distribution.edges, np.append(distribution.counts.sum(0), np.nan)])
+
+
+def _by_layer(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """One record with a field a layer: one file a measurement instead of one a layer."""
+    fields = [(layer, array.dtype, array.shape) for layer, array in arrays.items()]
+    record = np.zeros((), dtype=fields)
+    for layer, array in arrays.items():
+        record[layer] = array
+    return record
