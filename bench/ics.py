@@ -3,8 +3,10 @@
     python -m bench.ics
 
 VGG-11 at a quarter of its width, batches of 128 images of 32 x 32, SGD, layers 2 to 9. The plain
-step is PyTorch's own: zero_grad, forward, cross-entropy, backward, step. All take turns in one
-process; of the plain steps between two probes the middle one counts.
+step is PyTorch's own: zero_grad, forward, cross-entropy, backward, step, on kernels in the memory
+order that training uses (channels-last on the CPU), and also in PyTorch's contiguous order, which
+takes longer. All take turns in one process; of the plain steps between two probes the middle one
+counts.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from normlab.norms.batch import BatchConfig
 from normlab.norms.none import NoNormConfig
 from normlab.probes.base import Measurement, StepView
 from normlab.probes.ics import IcsConfig
+from normlab.training.device import memory_format
 
 NUM_ROUNDS = 15
 AIMS = {"none": 1.2, "batch": 1.6}
@@ -35,16 +38,18 @@ AIM_AGAINST_TWIN = 5.0
 
 
 def measure() -> list[dict[str, Any]]:
-    """Entries {name, ratio, aim, detail}, two for each normalization."""
+    """Entries {name, ratio, aim, detail}, three for each normalization."""
     norms = {"none": NoNormConfig(), "batch": BatchConfig()}
     return [entry for name, norm in norms.items() for entry in _measure(name, norm)]
 
 
 def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
-    training = Training(norm)
+    training = Training(norm, memory_format(torch.device("cpu")))
+    contiguous = Training(norm, torch.contiguous_format)
     seconds = in_turn(
         {
             "step": training.plain_steps,
+            "contiguous step": contiguous.plain_steps,
             "probe": lambda: training.probed_step(control="never"),
             "controlled": lambda: training.probed_step(control="every"),
             "twin": training.twin,
@@ -55,6 +60,7 @@ def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
     medians = {key: statistics.median(values) * 1e3 for key, values in seconds.items()}
     in_steps = ratio(seconds["probe"], seconds["step"])
     controlled = ratio(seconds["controlled"], seconds["step"])
+    in_contiguous_steps = ratio(seconds["probe"], seconds["contiguous step"])
     in_probes = ratio(seconds["twin"], seconds["probe"])
     return [
         {
@@ -64,6 +70,12 @@ def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
             "detail": f"{in_steps}; probe {medians['probe']:.1f} ms, "
             f"plain step {medians['step']:.1f} ms; {controlled.median:.2f} plain steps at a "
             "measurement with the zero-move control, by default the first of a run",
+        },
+        {
+            "name": f"ics, norm={name}, in plain steps of contiguous kernels",
+            "ratio": in_contiguous_steps.median,
+            "aim": AIMS[name],
+            "detail": f"{in_contiguous_steps}; such a step {medians['contiguous step']:.1f} ms",
         },
         {
             "name": f"ics, norm={name}, naive twin in probes",
@@ -78,7 +90,7 @@ def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
 class Training:
     """A training on one batch; each method returns the seconds of what it is there to time."""
 
-    def __init__(self, norm: NormConfig) -> None:
+    def __init__(self, norm: NormConfig, order: torch.memory_format) -> None:
         generator = torch.Generator().manual_seed(0)
         self.model = VGG11Config(width=0.25).build(Kit(norm=norm), (3, 32, 32), 10)
         for _, layer in weight_layers(self.model):
@@ -86,6 +98,7 @@ class Training:
             nn.init.kaiming_normal_(layer.weight, generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+        self.model.to(memory_format=order)
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
         self.inputs = torch.randn(128, 3, 32, 32, generator=generator)
         self.targets = torch.randint(10, (128,), generator=generator)

@@ -26,7 +26,13 @@ NATIVE = ("batch", "layer", "instance", "group")
 ROUNDS = 15
 
 
-def measure(device: str = "cpu") -> list[dict[str, object]]:
+def measure() -> list[dict[str, object]]:
+    """Entries of the CPU, and of the first CUDA device where there is one."""
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    return [entry for device in devices for entry in measure_on(device)]
+
+
+def measure_on(device: str) -> list[dict[str, object]]:
     """One entry a normalization: its time over torch's `BatchNorm2d`, medians of rounds in turn."""
     inputs = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)).to(device)
     gradient = torch.randn(SHAPE, generator=torch.Generator().manual_seed(1)).to(device)
@@ -46,7 +52,7 @@ def measure(device: str = "cpu") -> list[dict[str, object]]:
     reference = statistics.median(seconds.pop("torch"))
     return [
         {
-            "name": f"norm {name}",
+            "name": f"norm {name}" if device == "cpu" else f"norm {name}, {device}",
             "ratio": statistics.median(times) / reference,
             "aim": 1.5 if name in NATIVE else 3.0,
             "detail": f"forward and backward on {SHAPE}, {device}: "
@@ -90,5 +96,5 @@ def time_of(step: Callable[[], None], device: str) -> float:
 
 
 if __name__ == "__main__":
-    for entry in measure(*sys.argv[1:]):
+    for entry in measure_on(sys.argv[1]) if sys.argv[1:] else measure():
         print(f"{entry['name']:28} {entry['ratio']:6.2f}  aim {entry['aim']}  {entry['detail']}")

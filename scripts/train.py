@@ -41,7 +41,14 @@ def refuse(text: str) -> NoReturn:
     sys.exit(2)
 
 
+def help_text() -> str:
+    from normlab import zoo
+
+    return zoo.help_text(CONFIG_DIR)
+
+
 def main() -> None:
+    OmegaConf.register_new_resolver("normlab_help", help_text, replace=True)
     try:
         train()
     except (HydraException, OmegaConfBaseException, ValueError) as error:

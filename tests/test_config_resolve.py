@@ -72,6 +72,10 @@ def test_the_image_size_comes_from_model_and_data(
     assert config.sample_shape() == shape
 
 
+DEEP_LINEAR = ("model=deep_linear", "data=gaussian")
+SINGLE_MAP = ("model=mlp", "model.widths=[]")
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -88,6 +92,12 @@ def test_the_image_size_comes_from_model_and_data(
             ("schedule=multistep", "schedule.milestones=[0.5,0.2]"),
         ),
         (("data=gaussian", "model=mlp"), ("data=gaussian", "model=mlp", "data.resize=null")),
+        (DEEP_LINEAR, (*DEEP_LINEAR, "norm.position=after")),
+        ((*SINGLE_MAP, "norm=none"), (*SINGLE_MAP, "norm=none", "model.activation=tanh")),
+        (("steps=40",), ("steps=40", "norm.freeze_after=40")),
+        (("norm.population=batch",), ("norm.population=batch", "norm.momentum=0.5")),
+        ((), ("regularizer.include_biases_and_norms=true",)),
+        ((), ("noise.input=0", "noise.activation=0")),
     ],
 )
 def test_settings_without_effect_make_no_difference(
@@ -109,12 +119,28 @@ def test_settings_without_effect_make_no_difference(
         "optimizer.momentum=0.9",
         "seed=1",
         "dropout=0.1",
+        "noise.input=0.1",
+        "noise.activation=0.1",
+        "norm.freeze_after=11",
+        "norm.momentum=0.5",
         "precision=float64",
         "eval.every=2",
     ],
 )
 def test_settings_with_an_effect_do(word: str) -> None:
     assert resolved() != resolved(word)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("norm=batch_renorm", "norm.population=batch"), ("norm.momentum=0.5",)),
+        (("regularizer.l1=1e-3",), ("regularizer.include_biases_and_norms=true",)),
+        (("steps=40", "norm.freeze_after=39"), ("norm.freeze_after=38",)),
+    ],
+)
+def test_an_effect_in_this_combination(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    assert resolved(*one) != resolved(*one, *other)
 
 
 @pytest.mark.parametrize(

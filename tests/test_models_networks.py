@@ -281,12 +281,6 @@ def test_data_that_does_not_fit(config, sample_shape, num_outputs, message: str)
         build(config, sample_shape=sample_shape, num_outputs=num_outputs)
 
 
-def test_deep_linear_refuses_dropout() -> None:
-    message = "model=deep_linear has no activations to drop; got dropout=0.5. Set dropout=0."
-    with pytest.raises(ValueError, match=re.escape(message)):
-        build(DeepLinearConfig(), sample_shape=(10,), dropout=0.5)
-
-
 def test_groups_are_checked_when_the_network_is_built() -> None:
     with pytest.raises(ValueError, match="got 7 groups for a layer of 64, whose divisors are 1, 2"):
         build(VGG11Config(), GroupConfig(groups=7))

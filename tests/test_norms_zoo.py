@@ -432,6 +432,7 @@ def test_bfloat16_in_and_out(name: str) -> None:
 
 SCALE_INVARIANT = [
     "batch",
+    "batch_channel",
     "batch_ghost",
     "batch_renorm",
     "layer",

@@ -138,6 +138,7 @@ def test_what_does_not_count_is_this_list():
         {"init": He(scale=1)},
         {"regularizer": RegularizerConfig(l2=-0.0)},
         {"regularizer": RegularizerConfig(l1=0)},
+        {"noise": NoiseConfig(input=0, activation=-0.0)},
         {"eval": EvalConfig(every=5)},
     ],
     ids=str,
@@ -165,6 +166,8 @@ def test_what_computes_the_same_is_the_same_cell(changes):
         {"data": Digits(resize=16)},
         {"optimizer": Sgd(lr=0.2)},
         {"regularizer": RegularizerConfig(l2=1e-4)},
+        {"noise": NoiseConfig(input=0.1)},
+        {"noise": NoiseConfig(activation=0.1)},
     ],
     ids=str,
 )
@@ -175,7 +178,7 @@ def test_what_computes_otherwise_is_another_cell(changes):
 
 def test_every_setting_of_a_run_counts_somewhere():
     """No field can be forgotten: each is either listed as not counting or in the hashed values."""
-    full = identity(dropout=0.5, probe=(Ics(),))
+    full = identity(dropout=0.5, noise=NoiseConfig(input=0.1), probe=(Ics(),))
     counted = {*full.science, *full.measurement, "seed", "epochs"}
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     assert fields - counted == {key for key in NOT_SCIENCE if "." not in key}

@@ -81,13 +81,13 @@ def test_a_finished_sweep_is_left_alone_and_says_so(
     words = (*TINY, "seed=0,1")
     first = command_line.train("-m", *words, cwd=tmp_path)
     assert first.code == 0
-    assert first.out.startswith("2 runs of 1 cells: 2 missing.\n")
+    assert first.out.startswith("2 runs of 1 cell: 2 missing.\n")
     again = command_line.train("-m", *words, cwd=tmp_path)
     assert again.code == 0
-    assert again.out.startswith("2 runs of 1 cells: 2 finished.\n")
+    assert again.out.startswith("2 runs of 1 cell: 2 finished.\n")
     assert "All of them finished before. Nothing to run." in again.out
     more = command_line.train("-m", *WORDS, cwd=tmp_path)
-    assert more.out.startswith("4 runs of 1 cells: 2 finished, 2 missing.\n")
+    assert more.out.startswith("4 runs of 1 cell: 2 finished, 2 missing.\n")
     assert rows_by_seed(tmp_path) == undisturbed
 
 
@@ -100,7 +100,7 @@ def test_sigterm_keeps_a_checkpoint_to_go_on_from(
     stopped = folders(tmp_path)[1]
     assert stopped.checkpoint_path.exists()
     assert f"interrupted {stopped.name}  kept at step 8" in out
-    assert "3 runs are left to carry on: run the same command again." in out
+    assert "3 runs left to carry on: run the same command again." in out
     assert carry_on(*WORDS, cwd=tmp_path).code == 0
     assert rows_by_seed(tmp_path) == undisturbed
     assert len(folders(tmp_path)[1].provenance()["resumed"]) == 1

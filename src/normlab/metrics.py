@@ -230,19 +230,53 @@ def _of_layer(
     )
 
 
+register(
+    Metric(
+        name="weights/sparsity",
+        label="weights near zero",
+        unit="fraction",
+        bounds=(0.0, 1.0),
+        doc="Share of the weights of all linear and convolutional layers with |w| < 1e-3.",
+    )
+)
+register(
+    Metric(
+        name="weights/zeros",
+        label="weights at zero",
+        unit="fraction",
+        bounds=(0.0, 1.0),
+        doc="Share of the weights of all linear and convolutional layers that are exactly 0.",
+    )
+)
 _of_layer(
-    "weights/sparsity",
+    "weights/norm",
+    "weight norm",
+    "Euclidean norm of the layer's weight before the step.",
+)
+_of_layer(
+    "weights/effective_lr",
+    "effective learning rate",
+    "lr / ||w||^2: how fast the direction of a weight turns whose scale a normalization undoes; "
+    "missing where the weight is zero.",
+)
+_of_layer(
+    "weights/layer_sparsity",
     "weights near zero",
-    "Share of the weights of linear and convolutional layers with |w| < 1e-3; of the whole "
-    "network, or of one layer.",
+    "Share of the layer's weights with |w| < 1e-3.",
     unit="fraction",
     bounds=(0.0, 1.0),
 )
 _of_layer(
-    "weights/zeros",
+    "weights/layer_zeros",
     "weights at zero",
-    "Share of the weights of linear and convolutional layers that are exactly 0; of the whole "
-    "network, or of one layer.",
+    "Share of the layer's weights that are exactly 0.",
+    unit="fraction",
+    bounds=(0.0, 1.0),
+)
+_of_layer(
+    "weights/negligible",
+    "negligible weights",
+    "Share of the layer's weights with |w| at most 1e-3 of their root mean square.",
     unit="fraction",
     bounds=(0.0, 1.0),
 )
@@ -282,6 +316,127 @@ _of_layer(
     "ICS, zero-move control",
     "||G - G|| with G recomputed by the probe's own path, nothing moved: the noise floor.",
     direction="lower",
+)
+for _place, _label, _where in (
+    ("before_norm", "before the norm", "What the layer's norm reads; without a norm, its output"),
+    ("after_norm", "after the norm", "What the layer's norm gives; without a norm, its output"),
+    ("after_activation", "after the activation", "What the layer's activation gives"),
+):
+    _of_layer(
+        f"activations/{_place}/mean",
+        f"mean {_label}",
+        f"{_where}: mean over units, the step's batch and positions.",
+    )
+    _of_layer(
+        f"activations/{_place}/variance",
+        f"variance {_label}",
+        f"{_where}: each unit's variance over the step's batch and positions, averaged over units.",
+    )
+    for _percentile in (15, 50, 85):
+        _of_layer(
+            f"activations/{_place}/percentile_{_percentile}",
+            f"{_percentile}th percentile {_label}",
+            f"{_where}: each unit's percentile over the step's batch and positions, averaged over "
+            "a few units that stay the same.",
+        )
+    register(
+        Metric(
+            name=f"activations/{_place}/histogram",
+            label=f"values {_label}",
+            doc=f"{_where}: histogram over a few units that stay the same, the step's batch and "
+            "positions; the outermost bins count all beyond.",
+            per_layer=True,
+            histogram=True,
+        )
+    )
+    for _quantity in ("mean", "variance"):
+        _of_layer(
+            f"moment_drift/{_place}/{_quantity}",
+            f"drift of the {_quantity} {_label}",
+            f"{_where}: how far a unit's {_quantity} over the batch moved since the step before, "
+            "averaged over units (Santurkar et al. 2018, Fig 8).",
+        )
+_of_layer(
+    "activations/dead",
+    "dead units",
+    "Share of the layer's ReLU units that are nowhere above 0 on the step's batch.",
+    unit="fraction",
+    direction="lower",
+    bounds=(0.0, 1.0),
+)
+_of_layer(
+    "activations/saturated",
+    "saturated activations",
+    "Share of the values of a sigmoid below 0.05 or above 0.95, of a tanh beyond -0.9 or 0.9.",
+    unit="fraction",
+    direction="lower",
+    bounds=(0.0, 1.0),
+)
+_of_layer(
+    "gradients/norm",
+    "gradient norm",
+    "Norm of the data loss's gradient with respect to the layer's weight.",
+)
+_of_layer(
+    "gradients/cosine",
+    "cosine of successive gradients",
+    "Cosine of the angle between the gradients of the step before and of this step, each on its "
+    "own batch; missing where either is zero.",
+    bounds=(-1.0, 1.0),
+)
+_of_layer(
+    "gradients/signal_to_noise",
+    "gradient signal-to-noise ratio",
+    "(||m||^2 - S/K) / S with mean m and variance S of the gradients of K mini-batches at the same "
+    "parameters; at or below 0 where the noise hides the signal.",
+    direction="higher",
+)
+for _kind, _label in (("ema", "running"), ("batch", "mini-batch")):
+    _of_layer(
+        f"statistics_gap/{_kind}_mean",
+        f"distance of the {_label} mean from the population's",
+        f"||mu - mu_pop|| / ||sigma_pop|| of the {_label} means.",
+        direction="lower",
+    )
+    _of_layer(
+        f"statistics_gap/{_kind}_variance",
+        f"distance of the {_label} variance from the population's",
+        f"||var - var_pop|| / ||var_pop|| of the {_label} variances.",
+        direction="lower",
+    )
+for _kind, _label in (
+    ("ema", "running statistics"),
+    ("precise", "population statistics"),
+    ("batch", "mini-batch statistics"),
+):
+    register(
+        Metric(
+            name=f"statistics_gap/error_{_kind}",
+            label=f"test error by {_label}",
+            direction="lower",
+            doc=f"Share of held-out samples misclassified when evaluated by {_label}; of a "
+            "regression, the squared distance a sample.",
+        )
+    )
+register(
+    Metric(
+        name="statistics_gap/num_samples",
+        label="samples of the population statistics",
+        unit="samples",
+        doc="Training samples that the population statistics are taken over (PreciseBN).",
+    )
+)
+for _part, _label in (("branch", "branch"), ("skip", "skip connection")):
+    _of_layer(
+        f"residual/{_part}_variance",
+        f"variance of the {_label}",
+        f"Of what the block's {_label} adds to its sum: each unit's variance over the step's batch "
+        "and positions, averaged over units.",
+    )
+_of_layer(
+    "residual/ratio",
+    "variance of the branch over the skip",
+    "residual/branch_variance over residual/skip_variance; missing where the skip is constant.",
 )
 register(
     Metric(

@@ -11,7 +11,6 @@ import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -33,6 +32,10 @@ class Setting:
     default: str
     doc: str
 
+    @property
+    def word(self) -> str:
+        return f"{self.key}={self.default}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
@@ -49,13 +52,10 @@ class Group:
     choices: tuple[Choice, ...]
 
     @property
-    def common(self) -> list[Setting]:
-        """Settings that every choice has with the same default."""
-        return [
-            setting
-            for setting in self.choices[0].settings
-            if all(setting in choice.settings for choice in self.choices)
-        ]
+    def common(self) -> list[str]:
+        """Settings, with their default, that every choice has."""
+        each = [[setting.word for setting in choice.settings] for choice in self.choices]
+        return [word for word in each[0] if all(word in words for words in each)]
 
 
 def groups(config_dir: Path) -> list[Group]:
@@ -125,7 +125,6 @@ def _written(value: Any) -> str:
     return written(value)
 
 
-@cache
 def field_docs(cls: type[Any]) -> dict[str, str]:
     """The string that follows each field of a dataclass in its source, on one line."""
     docs: dict[str, str] = {}
@@ -162,14 +161,13 @@ def help_text(config_dir: Path) -> str:
     for group in groups(config_dir):
         lines += ["", f"{group.name}=NAME (default: {group.default})"]
         for choice in group.choices:
-            own = [setting for setting in choice.settings if setting not in group.common]
+            words = [setting.word for setting in choice.settings]
             lines += _wrapped(f"  {choice.name}", [choice.line])
-            lines += _wrapped("", [f"{setting.key}={setting.default}" for setting in own])
-        common = [f"{setting.key}={setting.default}" for setting in group.common]
-        lines += _wrapped("  each of them", common)
+            lines += _wrapped("", [word for word in words if word not in group.common])
+        lines += _wrapped("  each of them", group.common)
     lines += ["", "and for every run"]
-    settings = [f"{setting.key}={setting.default}" for setting in run_settings(config_dir)]
-    return "\n".join([*lines, *_wrapped("", settings)])
+    lines += _wrapped("", [setting.word for setting in run_settings(config_dir)])
+    return "\n".join(lines)
 
 
 def _wrapped(head: str, words: Sequence[str]) -> list[str]:
@@ -214,7 +212,7 @@ def _settings_table(group: Group) -> list[str]:
     if not owners:
         return []
     rows = [
-        f"| {_row(setting)} | {'all' if setting in group.common else ', '.join(names)} |"
+        f"| {_row(setting)} | {'all' if len(names) == len(group.choices) else ', '.join(names)} |"
         for setting, names in owners.items()
     ]
     return ["", "| setting | default | | of |", "| --- | --- | --- | --- |", *rows]
@@ -226,5 +224,5 @@ def _row(setting: Setting) -> str:
 
 def _cell(text: str) -> str:
     parts = text.replace("|", "\\|").split("`")
-    plain = [part.replace("*", "\\*") for part in parts[::2]]
-    return "`".join(part for pair in zip_longest(plain, parts[1::2]) for part in pair if part)
+    parts[::2] = [part.replace("*", "\\*") for part in parts[::2]]  # those outside backticks
+    return "`".join(parts)

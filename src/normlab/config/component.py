@@ -118,7 +118,7 @@ class NormConfig(Component):
     position: Literal["before", "after"] = neutral("before")
     """Place relative to the activation: before or after."""
     weight_standardization: bool | Literal["scaled"] = neutral(False)
-    """true: standardize the weights of hidden layers; scaled: also divide by the root of the fan."""
+    """true: standardize weights of hidden layers; scaled: also divide by the root of the fan."""
 
     def __post_init__(self) -> None:
         check.positive("norm.eps", self.eps)

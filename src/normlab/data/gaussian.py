@@ -30,8 +30,11 @@ class GaussianConfig(DataConfig):
     TASK: ClassVar[Literal["classification", "regression"]] = "regression"
 
     num_samples: int = 1000
+    """In the training set; the test set is as large."""
     num_features: int = 10
+    """D of x and of A x."""
     seed: int = 0
+    """Of x and A; the run's own seed does not move the data."""
     standardize: bool = False
 
     def __post_init__(self) -> None:

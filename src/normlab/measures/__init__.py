@@ -1,5 +1,13 @@
 """Measurements of training, as pure functions on anyone's `nn.Module`."""
 
+from normlab.measures.activations import (
+    ActivationStatistics,
+    Distribution,
+    activation_statistics,
+    measure_activations,
+)
+from normlab.measures.capture import Captured, Point, watching
+from normlab.measures.gradients import LayerGradients, Replicates, cosine, measure_gradients
 from normlab.measures.ics import (
     CovariateShift,
     LayerShift,
@@ -8,15 +16,49 @@ from normlab.measures.ics import (
     weight_gradients,
 )
 from normlab.measures.layers import WeightLayer, total_order
+from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.measures.replay import Replay
+from normlab.measures.residual import BlockVariance, measure_blocks
+from normlab.measures.shadow import Shadow
+from normlab.measures.statistics import (
+    LayerStatistics,
+    StatisticsGap,
+    measure_statistics,
+    population_statistics,
+)
+from normlab.measures.weights import WeightStatistics, measure_weights, weight_statistics
 
 __all__ = [
+    "ActivationStatistics",
+    "BlockVariance",
+    "Captured",
     "CovariateShift",
+    "Distribution",
+    "LayerGradients",
     "LayerShift",
+    "LayerStatistics",
+    "Point",
     "Replay",
+    "Replicates",
+    "Shadow",
+    "StatisticsGap",
+    "UnitMoments",
     "WeightLayer",
+    "WeightStatistics",
+    "activation_statistics",
+    "cosine",
     "covariate_shift",
+    "drift",
+    "measure_activations",
+    "measure_blocks",
+    "measure_gradients",
     "measure_ics",
+    "measure_statistics",
+    "measure_weights",
+    "population_statistics",
     "total_order",
+    "unit_moments",
+    "watching",
     "weight_gradients",
+    "weight_statistics",
 ]

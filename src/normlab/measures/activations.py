@@ -152,7 +152,7 @@ def bin_edges(activation: nn.Module | None, num_bins: int, limit: float) -> NDAr
 def distribution(values: Tensor, units: Sequence[int], edges: NDArray[np.float64]) -> Distribution:
     """Percentiles and histogram of some units of (N, C, ...)."""
     chosen = torch.tensor(units, device=values.device)
-    samples = full_precision(values).index_select(1, chosen).transpose(0, 1).flatten(1)
+    samples = full_precision(values).index_select(1, chosen).transpose(0, 1).flatten(1).contiguous()
     ordered = _sorted(samples)
     # Rounded to the values' precision, so that comparing needs no copy of them.
     inner = torch.as_tensor(edges[1:-1]).to(ordered).expand(len(units), -1).contiguous()

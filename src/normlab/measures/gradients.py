@@ -55,7 +55,6 @@ def measure_gradients(
     replicates: dict[str, Replicates] = {}
     norms: dict[str, float] = {}
     for batch in batches:
-        shadow.follow(model)
         found = gradients_of(shadow.gradients(loss, batch), model, layers)
         for name, gradient in found.items():
             norms.setdefault(name, norm(gradient))
@@ -98,15 +97,14 @@ def gradients_of(
 
 def norm(gradient: Tensor) -> float:
     """Euclidean, summed in double precision."""
-    return _vector(gradient).norm().item()
+    return math.sqrt(_square(_vector(gradient)))
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
     """a.b / sqrt((a.a)(b.b)) in double precision; NaN where one is zero or they overflow."""
     a, b = _vector(one), _vector(other)
-    products = torch.stack([torch.dot(a, b), torch.dot(a, a), torch.dot(b, b)]).tolist()
-    product, square, other_square = products
-    norms = math.sqrt(square * other_square)
+    product = float(torch.dot(a, b))
+    norms = math.sqrt(_square(a) * _square(b))
     return product / norms if 0 < norms < math.inf else math.nan
 
 
@@ -138,12 +136,15 @@ class Replicates:
         where the noise hides the signal; NaN of fewer than two batches or without any spread."""
         if self._count < 2 or self._mean is None or self._spread is None:
             return math.nan
-        square, spread = torch.stack([torch.dot(self._mean, self._mean), self._spread]).tolist()
-        noise = spread / (self._count - 1)
+        noise = float(self._spread) / (self._count - 1)
         if not 0 < noise < math.inf:
             return math.nan
-        return (square - noise / self._count) / noise
+        return (_square(self._mean) - noise / self._count) / noise
 
 
 def _vector(tensor: Tensor) -> Tensor:
     return tensor.detach().reshape(-1).to(torch.float64)
+
+
+def _square(vector: Tensor) -> float:
+    return float(torch.dot(vector, vector))

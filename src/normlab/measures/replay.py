@@ -58,24 +58,12 @@ class Replay:
 
     Args:
         model: the live network; its hooks are copied with it.
-        memory_format: of the copy's kernels and images. On CPU, `torch.channels_last` about halves
-            the time of convolutions and pooling, and rounds differently.
-        contiguous: modules whose stages keep contiguous images whatever `memory_format` is: those
-            that draw random numbers in the order in which an image lies in memory.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        memory_format: torch.memory_format = torch.preserve_format,
-        contiguous: tuple[type[nn.Module], ...] = (),
-    ) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.network = copy.deepcopy(model).requires_grad_(False)
         self.network.zero_grad()
-        self._stages = [
-            _Stage(module, memory_format, contiguous) for module in _stages(self.network)
-        ]
+        self._stages = _stages(self.network)
         self._parameters = dict(self.network.named_parameters())
         self._stage_of = {
             name: index
@@ -180,10 +168,10 @@ class Replay:
         self._reset_buffers()
         stages = self._stages[position.stage : stop]
         flow = position.flow
-        if isinstance(flow, Tensor) and stages and not isinstance(stages[0].module, READ_ONLY):
+        if isinstance(flow, Tensor) and stages and not isinstance(stages[0], READ_ONLY):
             flow = flow.clone()
         for stage in stages:
-            flow = stage.run(flow)
+            flow = stage(flow)
         return flow
 
     def _reset_buffers(self) -> None:
@@ -219,37 +207,16 @@ def _stages(module: nn.Module) -> list[nn.Module]:
     return [stage for child in module for stage in _stages(child)]
 
 
-class _Stage:
-    """A part of the forward, and the memory format its images arrive in (None: as they are)."""
-
-    def __init__(
-        self,
-        module: nn.Module,
-        memory_format: torch.memory_format,
-        contiguous: tuple[type[nn.Module], ...],
-    ) -> None:
-        self.module = module
-        self.image_format: torch.memory_format | None = None
-        if memory_format != torch.preserve_format:
-            draws = any(isinstance(part, contiguous) for part in module.modules())
-            self.image_format = torch.contiguous_format if draws else memory_format
-            module.to(memory_format=self.image_format)
-
-    def run(self, flow: Any) -> Any:
-        if self.image_format is not None and isinstance(flow, Tensor) and flow.ndim == 4:
-            flow = flow.contiguous(memory_format=self.image_format)
-        return self.module(flow)
-
-
-def _holder(stages: list[_Stage], parameter: Tensor) -> int:
+def _holder(stages: list[nn.Module], parameter: Tensor) -> int:
     return next(
         index
         for index, stage in enumerate(stages)
-        if any(parameter is own for own in stage.module.parameters())
+        if any(parameter is own for own in stage.parameters())
     )
 
 
 def copy_settings(source: nn.Module, target: nn.Module) -> None:
+    """Give a module the plain settings of another: `training`, numbers, flags, strings."""
     for name, value in vars(source).items():
         if value is None or isinstance(value, bool | int | float | str):
             vars(target)[name] = value

@@ -48,17 +48,22 @@ class Shadow:
     def gradients(self, loss: Loss, batch: tuple[Any, Any]) -> dict[str, Tensor]:
         """The gradient of every weight on a batch, by parameter name, in the modes that are set.
 
+        Running statistics are put back, so that every batch meets the same.
+
         Raises:
             ValueError: the loss is not a single number.
         """
         inputs, targets = batch
-        self.network.zero_grad()
+        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         with undisturbed(self.network), torch.enable_grad():
             value = scalar(loss(self.network(inputs), targets))
             if value.requires_grad:
                 value.backward()  # type: ignore[no-untyped-call]
         gradients = weight_gradients(self.network)
         self.network.zero_grad()
+        with torch.no_grad():
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(buffers[name])
         return gradients
 
 

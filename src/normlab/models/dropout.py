@@ -25,7 +25,7 @@ class Dropout(nn.Module):
         if not self.training:
             return inputs
         keep = 1 - self.rate
-        mask = torch.empty_like(inputs, requires_grad=False)
+        mask = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device)
         mask.bernoulli_(keep, generator=self.stream.generator(inputs.device)).div_(keep)
         return inputs * mask
 

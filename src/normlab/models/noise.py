@@ -24,7 +24,7 @@ class GaussianNoise(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training:
             return inputs
-        noise = torch.empty_like(inputs, requires_grad=False)
+        noise = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device)
         noise.normal_(0, self.std, generator=self.stream.generator(inputs.device))
         return inputs + noise
 

@@ -104,9 +104,9 @@ class UnitNoise(nn.Module, StepDependent):
         unit_shift = unit(-fields.mean_range, fields.mean_range)
         unit_scale = unit(1, fields.scale_range)
         jitter = fields.mean_jitter
-        shift = torch.empty_like(inputs, requires_grad=False)
+        shift = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device)
         shift.uniform_(-jitter, jitter, generator=source).add_(unit_shift)
-        scale = torch.empty_like(inputs, requires_grad=False)
+        scale = torch.empty(inputs.shape, dtype=inputs.dtype, device=inputs.device)
         scale.normal_(0, self.scale_std, generator=source).add_(unit_scale)
         return shift.addcmul_(scale, inputs)
 

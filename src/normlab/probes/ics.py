@@ -7,16 +7,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import nn
 
 from normlab.config.component import ProbeConfig, register
 from normlab.measures.ics import CovariateShift, covariate_shift, weight_gradients
 from normlab.measures.replay import Replay
 from normlab.models.chain import weight_layers
-from normlab.models.dropout import Dropout
-from normlab.models.noise import GaussianNoise
-from normlab.norms.noise import UnitNoise
 from normlab.probes.base import Measurement, Probe, StepView
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, check_schedule, schedule
@@ -90,11 +86,7 @@ class IcsProbe(Probe):
         self.schedule = schedule
         self._layers = layers
         self._control = control
-        self._replay = Replay(
-            model,
-            memory_format=_fastest_format(model),
-            contiguous=(Dropout, GaussianNoise, UnitNoise),
-        )
+        self._replay = Replay(model)
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         self._replay.capture(view.model)
@@ -116,13 +108,6 @@ class IcsProbe(Probe):
         return self._control == "every" or (
             self._control == "first" and step == self.schedule.first
         )
-
-
-def _fastest_format(model: nn.Module) -> torch.memory_format:
-    """On CPU, convolutions and pooling of the probe's own passes run about twice as fast in
-    channels-last order; the control records what the other rounding amounts to."""
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    return torch.channels_last if on_cpu else torch.preserve_format
 
 
 def _values(shift: CovariateShift) -> dict[str, float]:

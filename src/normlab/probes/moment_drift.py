@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from normlab.config.component import ProbeConfig, register
 from normlab.measures.capture import Captured, watching
 from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.probes.activations import check_places, chosen_units, place_points
-from normlab.probes.base import Measurement, RememberingProbe, StepView
+from normlab.probes.base import Measurement, StepView, defined
 from normlab.probes.layers import Layers
-from normlab.probes.schedule import Schedule, check_schedule, schedule
-from normlab.probes.successive import WithPredecessor
+from normlab.probes.schedule import check_schedule, schedule
+from normlab.probes.successive import SuccessiveProbe, WithPredecessor, refuse_step_0_alone
 from normlab.probes.units import Place, Unit
 
 KEY = "probe.moment_drift"
@@ -55,23 +55,37 @@ class MomentDriftConfig(ProbeConfig):
         )
 
 
-Moments = dict[str, UnitMoments]
-"""By PLACE/quantity/LAYER with the quantity left open."""
-
-
-class MomentDriftProbe(RememberingProbe):
+class MomentDriftProbe(SuccessiveProbe):
     """Looks at the values of training's own forward, at each measured step and the one before."""
 
     name = "moment_drift"
-    schedule: Schedule
 
     def __init__(
-        self, places: tuple[Place, ...], measured: Mapping[str, Unit], schedule: WithPredecessor
+        self, places: Sequence[Place], measured: Mapping[str, Unit], schedule: WithPredecessor
     ) -> None:
-        self.schedule = self._successive = schedule
+        super().__init__(schedule)
         self._points = {
             (place, layer): point
             for place, points in place_points(places, measured).items()
             for layer, point in points.items()
         }
-        self._before: tuple[int, dict[tuple[str, str], UnitMoments]] | None = None
+
+    def measure(self, view: StepView) -> Generator[None, None, Measurement]:
+        captured = Captured()
+        with watching(view.model, self._points.values(), captured.keep):
+            yield
+        yield
+        before = self._before(view.step)
+        now: dict[str, Tensor] = {}
+        values: dict[str, float] = {}
+        for (place, layer), point in self._points.items():
+            moments = unit_moments(captured[point])
+            key = f"{place}/{layer}"
+            now[key] = torch.stack([moments.mean, moments.variance])
+            if key in before and self.schedule.measured.due(view.step):
+                mean, variance = before[key].to(now[key].device)
+                changes = drift(UnitMoments(mean, variance), moments)
+                for quantity, change in zip(("mean", "variance"), changes, strict=True):
+                    values[f"moment_drift/{place}/{quantity}/{layer}"] = change
+        self._keep(view.step, now)
+        return Measurement(values=defined(values))

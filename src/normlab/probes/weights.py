@@ -1,0 +1,75 @@
+"""The probe of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from torch import nn
+
+from normlab.config.component import ProbeConfig, register
+from normlab.measures.weights import measure_weights
+from normlab.models.chain import weight_layers
+from normlab.probes.base import Measurement, Probe, StepView, defined
+from normlab.probes.layers import Layers, choose_layers
+from normlab.probes.schedule import Schedule, check_schedule, schedule
+
+KEY = "probe.weights"
+
+
+@register("weights")
+@dataclass(frozen=True, kw_only=True)
+class WeightsConfig(ProbeConfig):
+    """Sizes of each layer's weight before the step (`normlab.measures.weights`).
+
+    `weights/norm/LAYER`, `weights/effective_lr/LAYER` with the step's learning rate,
+    `weights/layer_zeros/LAYER`, `weights/layer_sparsity/LAYER`, `weights/negligible/LAYER`.
+    """
+
+    every: int | None = None
+    """Steps between measurements; None with `steps` None: about 20 a run."""
+    steps: tuple[int, ...] | None = None
+    """Measure at these steps only."""
+    layers: Layers = "all"
+
+    def __post_init__(self) -> None:
+        check_schedule(KEY, self.every, self.steps)
+
+    def check(self, model: nn.Module) -> None:
+        self._measured(model)
+
+    def build(self, model: nn.Module, num_steps: int) -> WeightsProbe:
+        due = schedule(KEY, self.every, self.steps, num_steps)
+        return WeightsProbe(self._measured(model), due)
+
+    def _measured(self, model: nn.Module) -> tuple[str, ...]:
+        names = [name for name, _ in weight_layers(model)]
+        return choose_layers(f"{KEY}.layers", self.layers, names)
+
+
+class WeightsProbe(Probe):
+    name = "weights"
+
+    def __init__(self, layers: tuple[str, ...], schedule: Schedule) -> None:
+        self.schedule = schedule
+        self._layers = layers
+
+    def measure(self, view: StepView) -> Generator[None, None, Measurement]:
+        statistics = measure_weights(view.model, view.learning_rate, layers=self._layers)
+        yield
+        yield
+        return Measurement(
+            values=defined(
+                {
+                    f"weights/{quantity}/{layer}": value
+                    for layer, found in statistics.items()
+                    for quantity, value in {
+                        "norm": found.norm,
+                        "effective_lr": found.effective_learning_rate,
+                        "layer_zeros": found.zeros,
+                        "layer_sparsity": found.sparsity,
+                        "negligible": found.negligible,
+                    }.items()
+                }
+            )
+        )
