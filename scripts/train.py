@@ -28,12 +28,12 @@ def train(config: DictConfig) -> None:
 
     gc.freeze()
     gc.enable()
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
     try:
+        plain = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(plain, dict)
         sys.exit(run({str(key): value for key, value in plain.items()}))
-    except ValueError as error:  # Hydra would print a line of its own before it
-        refuse(str(error))
+    except (ValueError, OmegaConfBaseException) as error:  # Hydra would add a line of its own
+        refuse(str(error).splitlines()[0])
 
 
 def refuse(text: str) -> NoReturn:
@@ -55,6 +55,8 @@ def main() -> None:
         from normlab.sweeps.command import explain
 
         refuse(explain(error, sys.argv[1:], CONFIG_DIR))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from normlab.config.component import choices
 from normlab.measures import measure_statistics, population_statistics
+from normlab.measures.moments import UnitMoments
 from normlab.measures.statistics import (
     mean_distance,
     sample_errors,
     statistics_layers,
     variance_distance,
 )
-from normlab.measures.moments import UnitMoments
 from normlab.models.kit import Kit
 from normlab.models.vgg import VGG11Config
 from normlab.norms.population import precise_statistics

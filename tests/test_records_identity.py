@@ -22,7 +22,13 @@ from normlab.config.component import (
     neutral,
 )
 from normlab.config.resolve import MEASUREMENT, NOT_SCIENCE, resolve
-from normlab.config.run import CheckpointConfig, EvalConfig, RegularizerConfig, RunConfig
+from normlab.config.run import (
+    CheckpointConfig,
+    EvalConfig,
+    NoiseConfig,
+    RegularizerConfig,
+    RunConfig,
+)
 from normlab.records.identity import Identity, identify
 
 

@@ -14,7 +14,7 @@ from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
 from normlab.console import make_console, plural
-from normlab.sweeps.grid import expand
+from normlab.sweeps.grid import expand, refuse_lists
 from normlab.sweeps.launch import Launch, launch
 from normlab.sweeps.plan import PlannedRun, Standing, plan_run, plan_runs
 from normlab.sweeps.sweep import factors_of, sweep_folder, write_sweep
@@ -77,6 +77,8 @@ def explain(error: Exception, arguments: Sequence[str], config_dir: Path) -> str
         return str(error)
     words = [argument for argument in arguments if not argument.startswith("-")]
     try:
+        if "-m" not in arguments and "--multirun" not in arguments:
+            refuse_lists(words)
         composer = Composer(config_dir)
         for point in expand(words):
             run_config(composer.compose(point.words))
@@ -99,8 +101,8 @@ def _report(outcome: Launch, console: Console) -> None:
         console.print(result.text, markup=False, highlight=False, style="dim")
     if failed:
         console.print(
-            "Their tracebacks are in results/runs/RUN/traceback.txt; failed runs are tried again "
-            "only with launcher.rerun_failed=true.",
+            "`python scripts/runs.py show RUN` prints a run's traceback; a run that failed by "
+            "itself is tried again only with launcher.rerun_failed=true.",
             highlight=False,
         )
     if outcome.named("interrupted"):

@@ -54,6 +54,19 @@ def expand(words: Sequence[str]) -> list[Point]:
     return points
 
 
+def refuse_lists(words: Sequence[str]) -> None:
+    """
+    Raises:
+        ConfigError: for a word that lists several values, which only a sweep takes.
+    """
+    for override in parse(words):
+        if override.is_sweep_override():
+            raise ConfigError(
+                f"{override.input_line} lists several values, which makes a sweep: add -m. "
+                "A single value with commas is quoted, as in 'model.widths=[50,50]'."
+            )
+
+
 def _elements(override: Override) -> list[tuple[str, Any]]:
     texts = [str(text) for text in override.sweep_string_iterator()]
     values = list(override.sweep_iterator(transformer=lambda value: value))

@@ -1,0 +1,81 @@
+"""Evaluation by precise population statistics."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from support.runs import assert_same_bits, prepared, state_of, trained
+
+from normlab.data import Batches
+from normlab.randomness import derive_seed
+from normlab.training.evaluation import POPULATION_SAMPLES, population_inputs
+
+WORDS = ("precision=float64", "steps=6", "eval.every=3", "norm.momentum=0.01")
+
+
+def test_evaluation_is_that_of_the_twin_and_training_is_untouched() -> None:
+    """Statistics of every layer by hand: batch after batch in training mode, then E[x^2] - E[x]^2;
+    the weights of step 0 are drawn again, those of step 6 are the run's."""
+    run = trained(*WORDS, "norm.population=precise")
+    plain = trained(*WORDS)
+    assert_same_bits(state_of(run.setup), state_of(plain.setup))
+    assert run.rows.of("train/loss") == plain.rows.of("train/loss")
+    assert run.rows.of("test/loss") != plain.rows.of("test/loss")
+    for step, setup in ((0, prepared(*WORDS)[2]), (6, run.setup)):
+        expected = by_hand(run.dataset, setup.model)
+        assert run.rows.of("test/loss")[step] == pytest.approx(expected, rel=1e-12)
+
+
+def by_hand(dataset, model) -> float:
+    # 200 samples in batches of 32: an epoch is 6 whole batches
+    batches = Batches(dataset, 32, seed=derive_seed(0, "population"))
+    flows = [batches.at(step).inputs.flatten(1) for step in range(6)]
+    test = dataset.test_inputs.flatten(1)
+    for index in (1, 2):
+        linear, norm = model.get_submodule(f"linear{index}"), model.get_submodule(f"norm{index}")
+        flows = [linear(flow) for flow in flows]
+        mean = torch.stack([flow.mean(0) for flow in flows]).mean(0)
+        square = torch.stack([flow.square().mean(0) for flow in flows]).mean(0)
+
+        def normalized(values, mean, var, norm=norm):
+            scale = norm.weight / (var + norm.eps).sqrt()
+            return torch.relu((values - mean) * scale + norm.bias)
+
+        flows = [normalized(flow, flow.mean(0), flow.var(0, correction=0)) for flow in flows]
+        test = normalized(linear(test), mean, square - mean.square())
+    outputs = model.get_submodule("linear3")(test)
+    return F.cross_entropy(outputs, dataset.test_targets).item()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("norm=batch_ghost", "norm.ghost_size=8"),
+        ("norm=batch_renorm", "norm.warmup_steps=0", "norm.r_ramp_end=4", "norm.d_ramp_end=4"),
+        ("norm=batch_noisy",),
+        ("norm=batch_channel", "norm.groups=4"),
+        ("norm=lp", "norm.p=1"),
+        ("dropout=0.5", "noise.activation=0.1", "precision=bfloat16"),
+        ("norm.freeze_after=3",),
+    ],
+)
+def test_every_norm_with_a_population_trains_the_same_by_either(words: tuple[str, ...]) -> None:
+    run = trained(*WORDS, *words, "norm.population=precise")
+    plain = trained(*WORDS, *words)
+    assert_same_bits(state_of(run.setup), state_of(plain.setup))
+    assert run.rows.of("test/loss")[3] != plain.rows.of("test/loss")[3]
+
+
+def test_batches_for_statistics_are_the_same_at_every_evaluation() -> None:
+    config, dataset, setup = prepared("noise.input=0.1", "data.augment=true")
+    assert POPULATION_SAMPLES == 10_000
+    first = list(population_inputs(setup.population, None))
+    assert len(first) == 200 // 32
+    assert all(len(inputs) == 32 for inputs in first)
+    for inputs, again in zip(first, population_inputs(setup.population, None), strict=True):
+        assert torch.equal(inputs, again)
+    assert not torch.equal(first[0], setup.batches.at(0).inputs)
+    assert len(list(population_inputs(setup.population, 64))) == 2
+    assert len(list(population_inputs(setup.population, 65))) == 3
+    assert len(list(population_inputs(setup.population, 1))) == 1
