@@ -61,7 +61,7 @@ def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
     model = model.to(dtype).train()
     first_inputs = batches.at(0).inputs.to("cpu", dtype)
     config.init.apply(model, first_inputs, config.seed)
-    model = model.to(device, memory_format=memory_format(device))
+    model = model.to(device).to(memory_format=memory_format(device))
     return Setup(
         model=model,
         clock=clock,
