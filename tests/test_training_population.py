@@ -68,7 +68,7 @@ def test_every_norm_with_a_population_trains_the_same_by_either(words: tuple[str
 
 
 def test_batches_for_statistics_are_the_same_at_every_evaluation() -> None:
-    config, dataset, setup = prepared("noise.input=0.1", "data.augment=true")
+    _, _, setup = prepared("noise.input=0.1", "data.augment=true")
     assert POPULATION_SAMPLES == 10_000
     first = list(population_inputs(setup.population, None))
     assert len(first) == 200 // 32

@@ -15,7 +15,7 @@ def test_a_penalty_is_recorded_apart_and_only_where_there_is_one() -> None:
     assert plain.rows.of("train/penalty") == {}
     penalized = trained("steps=2", "regularizer.l1=1e-3", "regularizer.l2=1e-2")
     _, _, start = prepared()
-    weights = [layer.weight.double() for _, layer in weight_layers(start.model)]
+    weights = [layer.weight.detach().double() for _, layer in weight_layers(start.model)]
     expected = sum(1e-3 * w.abs().sum() + 0.5e-2 * w.square().sum() for w in weights)
     assert penalized.rows.of("train/penalty")[0] == pytest.approx(float(expected), rel=1e-6)
     assert penalized.rows.of("train/loss")[0] == plain.rows.of("train/loss")[0]

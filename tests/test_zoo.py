@@ -31,7 +31,7 @@ def test_every_group_and_every_choice_has_a_line() -> None:
         names = {path.stem for path in (CONFIGS / group).glob("*.yaml")} | set(choices(group))
         assert {choice.name for choice in GROUPS[group].choices} == names
         for choice in GROUPS[group].choices:
-            assert 10 < len(choice.line) < 120
+            assert 10 < len(choice.line) < 250
             assert f"| `{group}={choice.name}` | " in page
             assert f"\n  {choice.name:14}  {choice.line[:20]}" in text
 
@@ -78,4 +78,5 @@ def test_help_lists_choices_settings_and_hydras_own_flags() -> None:
     assert zoo.help_text(CONFIGS) in finished.stdout
     for flag in ("--multirun,-m", "--cfg,-c", "--hydra-help"):
         assert flag in finished.stdout
-    assert max(len(line) for line in zoo.help_text(CONFIGS).splitlines()) <= zoo.WIDTH
+    for line in zoo.help_text(CONFIGS).splitlines():
+        assert len(line) <= zoo.WIDTH or " " not in line.strip()

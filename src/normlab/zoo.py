@@ -11,6 +11,7 @@ import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -41,7 +42,7 @@ class Setting:
 class Choice:
     name: str
     line: str
-    """What it is, in a sentence: the first comment of its YAML file."""
+    """What it is: the comment at the head of its YAML file."""
     settings: tuple[Setting, ...]
 
 
@@ -98,12 +99,13 @@ def _number_last(path: Path) -> tuple[str, int]:
 
 def _choice(group: str, path: Path) -> Choice:
     text = path.read_text()
-    comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
+    head = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    comments = [line[1:].strip() for line in head if not line.startswith("# @package")]
     values = yaml.safe_load(text) or {}
     name = values.pop("name", path.stem)
     return Choice(
         name=path.stem,
-        line=next(comment for comment in comments if not comment.startswith("@package")),
+        line=" ".join(comments),
         settings=_settings(
             f"{group}.{name}" if group == "probe" else group, values, choices(group).get(name)
         ),

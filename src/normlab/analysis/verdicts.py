@@ -328,7 +328,7 @@ def number(value: float) -> str:
     """Three significant digits, plain where that is short."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{value:.3g}"
+    return f"{value + 0.0:.3g}"  # no -0
 
 
 def _shown(claim: Claim, value: float) -> float:

@@ -21,6 +21,7 @@ class WandbConfig(TrackerConfig):
     MODE: ClassVar[Literal["online", "offline"]]
 
     project: str = "normlab"
+    """The project that runs appear in."""
     entity: str | None = None
     """The user or team that owns the project; None: the account's default."""
 
