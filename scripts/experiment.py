@@ -48,13 +48,15 @@ def split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
 
 def main() -> int:
     arguments = parse_arguments()
-    from normlab.config.errors import ConfigError
     from normlab.sweeps import experiment_command as command
 
     try:
         return command.dispatch(arguments, ROOT)
-    except (ConfigError, ValueError) as error:
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.strerror or error}", file=sys.stderr)
         return 2
 
 

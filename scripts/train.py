@@ -34,6 +34,8 @@ def train(config: DictConfig) -> None:
         sys.exit(run({str(key): value for key, value in plain.items()}))
     except (ValueError, OmegaConfBaseException) as error:  # Hydra would add a line of its own
         refuse(str(error).splitlines()[0])
+    except OSError as error:
+        refuse(error.strerror or str(error))
 
 
 def refuse(text: str) -> NoReturn:
@@ -55,6 +57,8 @@ def main() -> None:
         from normlab.sweeps.command import explain
 
         refuse(explain(error, sys.argv[1:], CONFIG_DIR))
+    except OSError as error:  # a full disk, say; the runs it met are kept to be carried on
+        refuse(error.strerror or str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -103,6 +103,7 @@ def _choice(group: str, path: Path) -> Choice:
     comments = [line[1:].strip() for line in head if not line.startswith("# @package")]
     values = yaml.safe_load(text) or {}
     name = values.pop("name", path.stem)
+    values.pop("defaults", None)
     return Choice(
         name=path.stem,
         line=" ".join(comments),

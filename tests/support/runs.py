@@ -181,4 +181,4 @@ def assert_same_bits(one: Any, other: Any, at: str = "") -> None:
 
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().contiguous().view(torch.uint8) if tensor.dim() else tensor.detach()
+    return tensor.detach().reshape(-1).view(torch.uint8) if tensor.dim() else tensor.detach()

@@ -280,6 +280,10 @@ class ProbeConfig(Component):
     def check(self, model: nn.Module) -> None:
         """Refuse, before anything is started, what cannot be measured on this model."""
 
+    def resolved(self, num_steps: int) -> Self:
+        """The same measurement with what depends on the run's length worked out."""
+        return self
+
     @abstractmethod
     def build(self, model: nn.Module, num_steps: int) -> Probe: ...
 

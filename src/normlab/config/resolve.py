@@ -27,8 +27,8 @@ MEASUREMENT = ("probe", "eval")
 def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
     """The same run with defaults worked out and settings without effect at their defaults.
 
-    `steps` is a number and `epochs` None; `data.resize` is the side in pixels or None; `eval` has
-    its intervals. Two configurations that train and measure the same resolve to equal ones.
+    `steps` is a number and `epochs` None; `data.resize` is the side in pixels or None; `eval` and
+    probes have their intervals. Two configurations that train and measure the same resolve to equal ones.
     """
     num_steps = config.num_steps(num_train_samples)
     data = config.data.canonical()
@@ -36,6 +36,7 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
     norm = config.norm.canonical().within(num_steps)
     every = config.eval.every or math.ceil(num_steps / NUM_EVALUATIONS)
     record_every = config.eval.record_every or math.ceil(num_steps / NUM_RECORDED_LOSSES)
+    probes = sorted(config.probe, key=lambda probe: probe.NAME)
     return dataclasses.replace(
         config,
         model=config.model.canonical(),
@@ -45,7 +46,7 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
         optimizer=config.optimizer.canonical(),
         schedule=config.schedule.canonical(),
         regularizer=config.regularizer.canonical(),
-        probe=tuple(sorted((p.canonical() for p in config.probe), key=lambda probe: probe.NAME)),
+        probe=tuple(p.canonical().resolved(num_steps) for p in probes),
         eval=dataclasses.replace(config.eval, every=every, record_every=record_every),
         steps=num_steps,
         epochs=None,

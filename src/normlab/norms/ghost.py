@@ -75,7 +75,7 @@ class GhostBatchNorm(PopulationNorm):
         num_ghosts = len(inputs) // size
         # One call of the kernel: sample i of every ghost side by side, as features of their own.
         ghosts = inputs.view(num_ghosts, -1, *inputs.shape[1:]).transpose(0, 1)
-        mean, var = self.running_mean.new_empty(2, num_ghosts * self.num_features)
+        mean, var = self.running_mean.new_zeros(2, num_ghosts * self.num_features)
         outputs = torch.batch_norm(
             ghosts.flatten(1, 2),
             None if self.weight is None else self.weight.repeat(num_ghosts),

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from normlab.config import check
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.activations import (
     PERCENTILES,
     ActivationStatistics,
@@ -21,7 +21,7 @@ from normlab.measures.activations import (
 from normlab.measures.capture import Captured, Point, watching
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
-from normlab.probes.schedule import Schedule, check_schedule, schedule
+from normlab.probes.schedule import Schedule, ScheduledConfig
 from normlab.probes.units import PLACES, Place, Unit, units
 
 KEY = "probe.activations"
@@ -29,7 +29,7 @@ KEY = "probe.activations"
 
 @register("activations")
 @dataclass(frozen=True, kw_only=True)
-class ActivationsConfig(ProbeConfig):
+class ActivationsConfig(ScheduledConfig):
     """Distributions of every layer's values on the step's batch (`normlab.measures.activations`).
 
     Recorded for each place (`normlab.probes.units`): `activations/PLACE/mean/LAYER` and `variance`;
@@ -38,12 +38,10 @@ class ActivationsConfig(ProbeConfig):
     unit's: a field a layer, (num_units, 3) and (num_units, num_bins).
     """
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     layers: Layers = "all"
+    """Which layers: all, names, 1-based places or patterns."""
     places: tuple[Place, ...] = PLACES
+    """Where in a unit: before its norm, after it, after the activation."""
     num_units: int = 16
     """Units with percentiles and histogram; 0: moments alone."""
     num_bins: int = 60
@@ -52,7 +50,7 @@ class ActivationsConfig(ProbeConfig):
     """Where the histogram of unbounded values ends; its outermost bins count all beyond."""
 
     def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
+        super().__post_init__()
         check_places(KEY, self.places)
         check.at_least(f"{KEY}.num_units", self.num_units, 0)
         check.at_least(f"{KEY}.num_bins", self.num_bins, 2)
@@ -62,7 +60,7 @@ class ActivationsConfig(ProbeConfig):
         self._measured(model)
 
     def build(self, model: nn.Module, num_steps: int) -> ActivationsProbe:
-        due = schedule(KEY, self.every, self.steps, num_steps)
+        due = self.schedule(num_steps)
         return ActivationsProbe(self, self._measured(model), due)
 
     def _measured(self, model: nn.Module) -> dict[str, Unit]:

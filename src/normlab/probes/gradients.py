@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from normlab.config import check
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.gradients import Replicates, cosine, gradients_of, norm
 from normlab.measures.ics import weight_gradients
 from normlab.measures.shadow import Shadow
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
-from normlab.probes.schedule import check_schedule, schedule
+from normlab.probes.schedule import ScheduledConfig
 from normlab.probes.successive import SuccessiveProbe, WithPredecessor
 
 KEY = "probe.gradients"
@@ -23,7 +23,7 @@ KEY = "probe.gradients"
 
 @register("gradients")
 @dataclass(frozen=True, kw_only=True)
-class GradientsConfig(ProbeConfig):
+class GradientsConfig(ScheduledConfig):
     """The data loss's gradient with respect to each layer's weight, G_t on the batch of step t.
 
     `gradients/norm/LAYER` is ||G_t||; `gradients/cosine/LAYER` the cosine of G_{t-1} and G_t, of
@@ -31,24 +31,21 @@ class GradientsConfig(ProbeConfig):
     replicate mini-batches at the same parameters (`normlab.measures.gradients`).
     """
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     layers: Layers = "all"
+    """Which layers: all, names, 1-based places or patterns."""
     replicates: int = 4
     """Mini-batches for the signal-to-noise ratio, the step's own among them; each other one costs
     a training step. 1: no ratio."""
 
     def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
+        super().__post_init__()
         check.at_least(f"{KEY}.replicates", self.replicates, 1)
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 
     def build(self, model: nn.Module, num_steps: int) -> GradientsProbe:
-        measured = schedule(KEY, self.every, self.steps, num_steps)
+        measured = self.schedule(num_steps)
         return GradientsProbe(
             model, self._measured(model), self.replicates, WithPredecessor(measured, num_steps)
         )

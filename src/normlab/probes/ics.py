@@ -9,40 +9,33 @@ from typing import Literal
 
 from torch import nn
 
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.ics import CovariateShift, covariate_shift, weight_gradients
 from normlab.measures.replay import Replay
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, Probe, StepView
 from normlab.probes.layers import Layers, choose_layers
-from normlab.probes.schedule import Schedule, check_schedule, schedule
+from normlab.probes.schedule import Schedule, ScheduledConfig
 
 KEY = "probe.ics"
 
 
 @register("ics")
 @dataclass(frozen=True, kw_only=True)
-class IcsConfig(ProbeConfig):
+class IcsConfig(ScheduledConfig):
     """Internal covariate shift of the steps of a schedule (`normlab.measures.ics`)."""
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     layers: Layers = "all"
     """Which layers, from the second on."""
     control: Literal["first", "every", "never"] = "first"
     """At which measurements the zero-move control is taken, which about doubles their cost."""
-
-    def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 
     def schedule(self, num_steps: int) -> Schedule:
         """The steps measured in a run of `num_steps`."""
-        return schedule(KEY, self.every, self.steps, num_steps)
+        return self.schedule(num_steps)
 
     def build(self, model: nn.Module, num_steps: int) -> IcsProbe:
         return IcsProbe(

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.capture import Captured, watching
 from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.probes.activations import check_places, chosen_units, place_points
 from normlab.probes.base import Measurement, StepView, defined
 from normlab.probes.layers import Layers
-from normlab.probes.schedule import check_schedule, schedule
+from normlab.probes.schedule import ScheduledConfig
 from normlab.probes.successive import SuccessiveProbe, WithPredecessor, refuse_step_0_alone
 from normlab.probes.units import Place, Unit
 
@@ -23,7 +23,7 @@ KEY = "probe.moment_drift"
 
 @register("moment_drift")
 @dataclass(frozen=True, kw_only=True)
-class MomentDriftConfig(ProbeConfig):
+class MomentDriftConfig(ScheduledConfig):
     """How far units' moments move from one step to the next (Santurkar et al. 2018, Fig 8).
 
     `moment_drift/PLACE/mean/LAYER` at step t is the mean over the layer's units of the change of
@@ -31,15 +31,13 @@ class MomentDriftConfig(ProbeConfig):
     likewise. Step 0 has no step before it.
     """
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     layers: Layers = "all"
+    """Which layers: all, names, 1-based places or patterns."""
     places: tuple[Place, ...] = ("after_norm",)
+    """Where in a unit: before its norm, after it, after the activation."""
 
     def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
+        super().__post_init__()
         refuse_step_0_alone(KEY, self.steps)
         check_places(KEY, self.places)
 
@@ -47,7 +45,7 @@ class MomentDriftConfig(ProbeConfig):
         chosen_units(KEY, self.layers, model)
 
     def build(self, model: nn.Module, num_steps: int) -> MomentDriftProbe:
-        measured = schedule(KEY, self.every, self.steps, num_steps)
+        measured = self.schedule(num_steps)
         return MomentDriftProbe(
             self.places,
             chosen_units(KEY, self.layers, model),

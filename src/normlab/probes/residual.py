@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.capture import Captured, Point, watching
 from normlab.measures.residual import BlockVariance, mean_variance
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
-from normlab.probes.schedule import Schedule, check_schedule, schedule
+from normlab.probes.schedule import Schedule, ScheduledConfig
 from normlab.probes.units import residual_blocks
 
 KEY = "probe.residual"
@@ -20,7 +20,7 @@ KEY = "probe.residual"
 
 @register("residual")
 @dataclass(frozen=True, kw_only=True)
-class ResidualConfig(ProbeConfig):
+class ResidualConfig(ScheduledConfig):
     """Variance of the branch and the skip of each residual block, where they are summed, on the
     step's batch (`normlab.measures.residual`).
 
@@ -28,21 +28,14 @@ class ResidualConfig(ProbeConfig):
     network without residual blocks has nothing to record.
     """
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     blocks: Layers = "all"
     """Names, places or patterns of blocks, such as [block1,9,"block?"]."""
-
-    def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 
     def build(self, model: nn.Module, num_steps: int) -> ResidualProbe:
-        due = schedule(KEY, self.every, self.steps, num_steps)
+        due = self.schedule(num_steps)
         return ResidualProbe(self._measured(model), due)
 
     def _measured(self, model: nn.Module) -> dict[str, tuple[Point, Point]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from normlab.config import check
+from normlab.config.component import ProbeConfig, neutral
 
 NUM_MEASUREMENTS = 20
 """How many evenly spread measurements a run has when nothing is said, at most."""
@@ -24,6 +26,10 @@ class Schedule(ABC):
     @abstractmethod
     def due(self, step: int) -> bool: ...
 
+    @abstractmethod
+    def thinned(self) -> Schedule:
+        """Every other one of these steps, from the first on."""
+
 
 @dataclass(frozen=True)
 class EverySteps(Schedule):
@@ -37,6 +43,9 @@ class EverySteps(Schedule):
 
     def due(self, step: int) -> bool:
         return step % self.every == 0
+
+    def thinned(self) -> EverySteps:
+        return EverySteps(2 * self.every)
 
 
 @dataclass(frozen=True)
@@ -52,37 +61,81 @@ class ListedSteps(Schedule):
     def due(self, step: int) -> bool:
         return step in self.steps
 
-
-def check_schedule(key: str, every: int | None, steps: Sequence[int] | None) -> None:
-    """Refuse a schedule that no run can have; `key` is the probe's, such as "probe.ics"."""
-    if every is not None and steps is not None:
-        raise ValueError(
-            f"{key}.every and {key}.steps exclude each other; got {every} and {list(steps)}. "
-            "Set one of them to null."
-        )
-    if every is not None:
-        check.at_least(f"{key}.every", every, 1)
-    if steps is not None and not steps:
-        raise ValueError(
-            f"{key}.steps must name at least one step; got []. Set it to null for evenly spread "
-            "steps, or leave the probe out."
-        )
-    for step in steps or ():
-        check.at_least(f"{key}.steps", step, 0)
+    def thinned(self) -> ListedSteps:
+        return ListedSteps(tuple(sorted(self.steps)[::2]))
 
 
-def schedule(key: str, every: int | None, steps: Sequence[int] | None, num_steps: int) -> Schedule:
-    """The steps to measure in a run: every n, listed, or about 20 spread evenly from step 0.
+@dataclass(frozen=True, kw_only=True)
+class ScheduledConfig(ProbeConfig):
+    """A measurement taken at every n-th step, at listed ones, or at log-spaced ones."""
 
-    Raises:
-        ValueError: a listed step that the run does not have.
-    """
-    if steps is None:
-        return EverySteps(every or max(1, math.ceil(num_steps / NUM_MEASUREMENTS)))
-    beyond = [step for step in steps if step >= num_steps]
-    if beyond:
-        raise ValueError(
-            f"{key}.steps holds {beyond[0]}; a run of {num_steps} steps has steps 0 to "
-            f"{num_steps - 1}. Leave it out, or train for longer."
-        )
-    return ListedSteps(tuple(steps))
+    every: int | None = None
+    """Steps between measurements; None where `steps` and `per_decade` are too: 20 a run, at most,
+    spread evenly."""
+    steps: tuple[int, ...] | None = None
+    """Measure at these steps only."""
+    per_decade: int | None = neutral(None)
+    """Measure at step 0 and at this many log-spaced steps in each factor of ten."""
+
+    def __post_init__(self) -> None:
+        given = {
+            f"{self.key}.{name}": value
+            for name in ("every", "steps", "per_decade")
+            for value in [getattr(self, name)]
+            if value is not None
+        }
+        if len(given) > 1:
+            texts = [f"{key}={list(v) if isinstance(v, tuple) else v}" for key, v in given.items()]
+            raise ValueError(
+                f"{' and '.join(given)} exclude each other; got {' and '.join(texts)}. Set all but "
+                "one to null."
+            )
+        if self.every is not None:
+            check.at_least(f"{self.key}.every", self.every, 1)
+        if self.per_decade is not None:
+            check.at_least(f"{self.key}.per_decade", self.per_decade, 1)
+        if self.steps is not None and not self.steps:
+            raise ValueError(
+                f"{self.key}.steps must name at least one step; got []. Set it to null for evenly "
+                "spread steps, or leave the probe out."
+            )
+        for step in self.steps or ():
+            check.at_least(f"{self.key}.steps", step, 0)
+
+    @property
+    def key(self) -> str:
+        """Where these settings stand, such as "probe.ics"."""
+        return f"probe.{self.NAME}"
+
+    def resolved(self, num_steps: int) -> Self:
+        if self.steps is not None:
+            return dataclasses.replace(self, steps=tuple(sorted(set(self.steps))))
+        if self.per_decade is not None:
+            return self
+        every = self.every or math.ceil(num_steps / NUM_MEASUREMENTS)
+        return dataclasses.replace(self, every=min(every, num_steps))
+
+    def schedule(self, num_steps: int) -> Schedule:
+        """The steps measured in a run of `num_steps`.
+
+        Raises:
+            ValueError: a listed step that the run does not have.
+        """
+        if self.per_decade is not None:
+            return ListedSteps(log_spaced(self.per_decade, num_steps))
+        if self.steps is None:
+            return EverySteps(self.every or max(1, math.ceil(num_steps / NUM_MEASUREMENTS)))
+        beyond = [step for step in self.steps if step >= num_steps]
+        if beyond:
+            raise ValueError(
+                f"{self.key}.steps holds {beyond[0]}; a run of {num_steps} steps has steps 0 to "
+                f"{num_steps - 1}. Leave it out, or train for longer."
+            )
+        return ListedSteps(self.steps)
+
+
+def log_spaced(per_decade: int, num_steps: int) -> tuple[int, ...]:
+    """Step 0 and the whole numbers nearest to 10^(k / per_decade), k = 0, 1, ..., of a run."""
+    num_powers = math.ceil(per_decade * math.log10(num_steps)) + 1
+    steps = {0, *(round(10 ** (k / per_decade)) for k in range(num_powers))}
+    return tuple(sorted(step for step in steps if step < num_steps))

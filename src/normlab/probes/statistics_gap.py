@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from normlab.config import check
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.shadow import Shadow
 from normlab.measures.statistics import (
     StatisticsGap,
@@ -23,14 +23,14 @@ from normlab.measures.statistics import (
 )
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
-from normlab.probes.schedule import Schedule, check_schedule, schedule
+from normlab.probes.schedule import Schedule, ScheduledConfig
 
 KEY = "probe.statistics_gap"
 
 
 @register("statistics_gap")
 @dataclass(frozen=True, kw_only=True)
-class StatisticsGapConfig(ProbeConfig):
+class StatisticsGapConfig(ScheduledConfig):
     """Running, population (PreciseBN) and mini-batch statistics before the step, and the error on
     held-out samples by each (Wu & Johnson 2021, Fig 2 to 6; `normlab.measures.statistics`).
 
@@ -42,10 +42,6 @@ class StatisticsGapConfig(ProbeConfig):
     variance, in this order. A network without running statistics has nothing to record.
     """
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     layers: Layers = "all"
     """Whose statistics are recorded, by the norm's name, place or pattern, such as "norm[12]"."""
     population_samples: int = 1000
@@ -55,7 +51,7 @@ class StatisticsGapConfig(ProbeConfig):
     """Test samples to evaluate on, rounded down to whole mini-batches."""
 
     def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
+        super().__post_init__()
         check.at_least(f"{KEY}.population_samples", self.population_samples, 1)
         check.at_least(f"{KEY}.held_out_samples", self.held_out_samples, 1)
 
@@ -63,7 +59,7 @@ class StatisticsGapConfig(ProbeConfig):
         self._measured(model)
 
     def build(self, model: nn.Module, num_steps: int) -> StatisticsGapProbe:
-        due = schedule(KEY, self.every, self.steps, num_steps)
+        due = self.schedule(num_steps)
         return StatisticsGapProbe(self, model, self._measured(model), due)
 
     def _measured(self, model: nn.Module) -> tuple[str, ...]:

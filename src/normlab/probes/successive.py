@@ -26,6 +26,9 @@ class WithPredecessor(Schedule):
     def due(self, step: int) -> bool:
         return self.measured.due(step) or self.precedes(step)
 
+    def thinned(self) -> WithPredecessor:
+        return WithPredecessor(self.measured.thinned(), self.num_steps)
+
     def precedes(self, step: int) -> bool:
         """Whether the next step is measured."""
         return step + 1 < self.num_steps and self.measured.due(step + 1)

@@ -7,39 +7,33 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normlab.config.component import ProbeConfig, register
+from normlab.config.component import register
 from normlab.measures.weights import measure_weights
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
-from normlab.probes.schedule import Schedule, check_schedule, schedule
+from normlab.probes.schedule import Schedule, ScheduledConfig
 
 KEY = "probe.weights"
 
 
 @register("weights")
 @dataclass(frozen=True, kw_only=True)
-class WeightsConfig(ProbeConfig):
+class WeightsConfig(ScheduledConfig):
     """Sizes of each layer's weight before the step (`normlab.measures.weights`).
 
     `weights/norm/LAYER`, `weights/effective_lr/LAYER` with the step's learning rate,
     `weights/layer_zeros/LAYER`, `weights/layer_sparsity/LAYER`, `weights/negligible/LAYER`.
     """
 
-    every: int | None = None
-    """Steps between measurements; None with `steps` None: about 20 a run."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
     layers: Layers = "all"
-
-    def __post_init__(self) -> None:
-        check_schedule(KEY, self.every, self.steps)
+    """Which layers: all, names, 1-based places or patterns."""
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 
     def build(self, model: nn.Module, num_steps: int) -> WeightsProbe:
-        due = schedule(KEY, self.every, self.steps, num_steps)
+        due = self.schedule(num_steps)
         return WeightsProbe(self._measured(model), due)
 
     def _measured(self, model: nn.Module) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from normlab.tracking.failure import is_wandbs, reason_of
 from normlab.tracking.run_mirror import FLUSH_SECONDS, UPLOAD_SECONDS, RunMirror, note_failure
 from normlab.tracking.settings import MirrorSettings
 
@@ -89,7 +90,7 @@ class Follower:
 
     def _failed(self, folder: Path, error: Exception) -> None:
         reason = _reason(error)
-        if _is_wandbs(error):
+        if is_wandbs(error):
             self._failure = reason
             self._retry_at = time.monotonic() + PAUSE_SECONDS
             if self._mirrors[folder] is None:
@@ -113,25 +114,10 @@ class Follower:
         self._reports.flush()
 
 
-def _is_wandbs(error: Exception) -> bool:
-    """Whether the next run would fare no better."""
-    return (
-        isinstance(error, (ImportError, ConnectionError, TimeoutError))
-        or type(error).__module__.partition(".")[0] == "wandb"
-    )
-
-
 def _reason(error: Exception) -> str:
     """A line for a user; the log has the whole text."""
     print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
-    text = str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name == "wandb":
-        return "wandb is not installed"
-    if "401" in text:
-        return "the server refused the API key (401); `wandb login` sets another"
-    if isinstance(error, TimeoutError) or "giving up" in text or "Timed out" in text:
-        return "the server did not answer"
-    return text.partition("\n")[0] or type(error).__name__
+    return reason_of(error)
 
 
 def _read_commands(stream: BinaryIO, commands: queue.SimpleQueue[list[str]]) -> None:
