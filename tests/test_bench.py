@@ -10,7 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import runner, serial_sweep, startup, timing, training_step
+from bench import models, runner, serial_sweep, startup, timing, training_step
 from bench.runner import benchmarks, is_met, run
 
 GOOD = """
@@ -103,7 +103,7 @@ def test_an_aim_is_met_at_its_very_value():
 
 def test_every_benchmark_of_the_repository_is_found():
     found = set(benchmarks(training_step.CONFIG_DIR.parent / "bench"))
-    assert {"ics", "norms", "reader", "serial_sweep", "startup", "training_step"} <= found
+    assert {"ics", "models", "norms", "reader", "serial_sweep", "startup", "training_step"} <= found
     assert not {"runner", "timing", "__init__"} & found
 
 
@@ -157,6 +157,24 @@ def test_a_training_step_is_timed_mirrored_alone_and_bare():
         "training step, mlp, none",
         "W&B's share, mlp, none",
     ]
+    assert all(0 < entry["ratio"] < math.inf for entry in entries)
+
+
+@pytest.mark.parametrize("pair", models.TWINS, ids=lambda pair: pair.name)
+def test_twins_have_the_same_parameters(pair):
+    with torch.device("meta"):
+        theirs = pair.theirs()
+        ours = pair.ours.build(models.Kit(norm=models.BatchConfig()), (3, 32, 32), 10)
+    shapes = [sorted(tuple(p.shape) for p in network.parameters()) for network in (ours, theirs)]
+    if pair.name == "vgg11":  # torchvision's convolutions keep a bias in front of the norm
+        shapes[0] = sorted([*shapes[0], *((c,) for c in (64, 128, 256, 256, *[512] * 4))])
+    assert shapes[0] == shapes[1]
+
+
+def test_building_and_the_first_step_are_timed():
+    small = models.VGG11Config(width=0.0625)
+    entries = models.measure((models.Twins("tiny", small, lambda: models.ours(small)),), 2)
+    assert [entry["name"] for entry in entries] == ["building, tiny", "first step, tiny"]
     assert all(0 < entry["ratio"] < math.inf for entry in entries)
 
 

@@ -118,8 +118,8 @@ def test_augmentation_depends_on_seed_and_step_alone():
 
 
 def test_evaluation_sees_every_sample_once_in_one_shuffled_order():
-    batches = list(evaluation_batches(numbered(), "test", 3, seed=0))
-    assert [len(batch.targets) for batch in batches] == [3, 3, 1]
+    batches = list(evaluation_batches(numbered(), "test", 4, seed=0))
+    assert [len(batch.targets) for batch in batches] == [4, 3]
     order = torch.cat([batch.targets for batch in batches])
     assert sorted(order.tolist()) == list(range(7))
     assert order.tolist() != list(range(7))
@@ -129,6 +129,18 @@ def test_evaluation_sees_every_sample_once_in_one_shuffled_order():
     assert not torch.equal(order, other)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "limit", "sizes"),
+    [(3, None, [3, 4]), (6, None, [7]), (2, 5, [2, 3]), (3, 1, [1]), (1, 3, [1, 1, 1])],
+)
+def test_a_single_sample_left_over_joins_the_batch_before(batch_size, limit, sizes):
+    batches = list(evaluation_batches(numbered(), "test", batch_size, seed=0, limit=limit))
+    assert [len(batch.targets) for batch in batches] == sizes
+    order = torch.cat([batch.targets for batch in batches])
+    (whole,) = evaluation_batches(numbered(), "test", 7, seed=0)
+    assert torch.equal(order, whole.targets[: sum(sizes)])
+
+
 def test_training_accuracy_is_taken_on_a_subset_as_large_as_the_test_set():
     (batch,) = evaluation_batches(numbered(), "train", 100, seed=0)
     assert len(set(batch.targets.tolist())) == 7
@@ -136,3 +148,11 @@ def test_training_accuracy_is_taken_on_a_subset_as_large_as_the_test_set():
     assert torch.equal(smaller.targets, batch.targets[:4])
     (whole,) = evaluation_batches(numbered(num_train=5), "train", 100, seed=0)
     assert sorted(whole.targets.tolist()) == list(range(5))
+
+
+def test_noise_is_drawn_from_seed_and_step_for_the_inputs_alone():
+    noisy = Batches(numbered(), 5, seed=3, noise=0.5)
+    plain = Batches(numbered(), 5, seed=3)
+    expected = torch.randn((5, 1), generator=generator(3, "noise/input", 2))
+    assert torch.equal(noisy.at(2).inputs, plain.at(2).inputs + 0.5 * expected)
+    assert torch.equal(noisy.at(2).targets, plain.at(2).targets)

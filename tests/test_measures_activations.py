@@ -80,7 +80,7 @@ def test_float32_and_bfloat16_are_counted_in_float32() -> None:
 
 
 def test_dead_and_saturated() -> None:
-    values = torch.tensor([[0.0, 0.0, -1.0, 2.0], [0.0, 0.5, -3.0, 0.0]])
+    values = torch.tensor([[0.0, 0.0, -1.0, 2.0], [0.0, 1e-30, -3.0, 0.0]]).relu()
     assert dead_share(values) == 0.5
     assert dead_share(values.view(1, 4, 2, 1)) == 0.5
     sigmoid = torch.tensor([[0.04, 0.06], [0.94, 0.96]])

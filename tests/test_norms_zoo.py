@@ -265,6 +265,7 @@ class TestGhost:
         alone = built(BatchConfig())
         expected = torch.cat([alone(inputs[:4]), alone(inputs[4:])])
         torch.testing.assert_close(layer(inputs), expected, **EXACT)
+        torch.testing.assert_close(layer(inputs[:5]), alone(inputs[:5]), **EXACT)
 
 
 class TestRenorm:
@@ -456,3 +457,19 @@ def test_scale_of_the_weights_before_a_norm_is_undone(name: str) -> None:
         results.append((outputs, a * scaled.grad))
     for first, second in zip(*results, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_nothing_is_read_from_memory_that_was_not_written(name: str) -> None:
+    """With deterministic algorithms torch fills fresh memory with NaN; 0 times NaN is NaN."""
+    layer = small(name).build(4)
+    connect(layer, 0, "norm1", Clock())
+    torch.use_deterministic_algorithms(True)
+    try:
+        outputs = layer(tensor((6, 4, 2, 2)).float().requires_grad_())
+        outputs.sum().backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert outputs.isfinite().all()
+    assert all(buffer.isfinite().all() for buffer in layer.buffers())
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())

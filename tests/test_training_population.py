@@ -79,3 +79,13 @@ def test_batches_for_statistics_are_the_same_at_every_evaluation() -> None:
     assert len(list(population_inputs(setup.population, 64))) == 2
     assert len(list(population_inputs(setup.population, 65))) == 3
     assert len(list(population_inputs(setup.population, 1))) == 1
+
+
+@pytest.mark.parametrize("norm", ["batch", "batch_ghost", "batch_channel"])
+def test_evaluation_by_the_batch_takes_every_test_set(norm: str) -> None:
+    """297 test samples in batches of 8 leave a single one over, which has no statistics."""
+    words = (f"norm={norm}", "norm.population=batch", "batch_size=8", "steps=2", "eval.every=2")
+    extra = ("norm.ghost_size=4",) if norm == "batch_ghost" else ()
+    extra = ("norm.groups=4",) if norm == "batch_channel" else extra
+    run = trained(*words, *extra)
+    assert sorted(run.rows.of("test/accuracy")) == [0, 2]

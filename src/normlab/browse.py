@@ -17,7 +17,6 @@ from normlab.console import make_console, plural
 from normlab.metrics import describe
 from normlab.records import RunFolder, run_folders, runs_frame
 from normlab.records.flatten import flatten, refuse_unknown_keys, written
-from normlab.records.provenance import current_commit
 
 if TYPE_CHECKING:
     pass
@@ -46,8 +45,28 @@ def dispatch(arguments: argparse.Namespace) -> int:
     elif arguments.action == "show":
         show_run(find_run(runs_dir, arguments.run), console)
     elif arguments.action == "why":
-        for line in why(find_run(runs_dir, arguments.run)):
-            console.print(line, highlight=False, markup=False)
+        from normlab.sweeps.again import why
+
+        text = why(find_run(runs_dir, arguments.run), arguments.words, arguments.config_dir)
+        console.print(text, highlight=False, markup=False)
+    elif arguments.action == "diff":
+        from normlab.browse_compare import show_difference
+
+        show_difference(
+            find_run(runs_dir, arguments.run), find_run(runs_dir, arguments.other), console
+        )
+    elif arguments.action == "rerun":
+        from normlab.browse_compare import show_rerun
+
+        return show_rerun(find_run(runs_dir, arguments.run), runs_dir.parent, console)
+    elif arguments.action == "push":
+        from normlab.tracking.command import push
+
+        return push(find_runs(runs_dir, arguments.runs), arguments, console)
+    elif arguments.action == "pull":
+        from normlab.tracking.command import pull
+
+        return pull(arguments, console)
     else:
         path = plot_runs(runs_dir, arguments)
         console.print(f"Plot: {os.path.relpath(path)}", highlight=False)
@@ -72,6 +91,20 @@ def find_run(runs_dir: Path, text: str) -> RunFolder:
     raise ValueError(
         f"no run named {text!r} in {runs_dir}.{nearest} `runs.py ls` lists all {len(names)}."
     )
+
+
+def find_runs(runs_dir: Path, words: Sequence[str]) -> list[RunFolder]:
+    """Runs by name (or a part of it) and by filters, all filters holding; no word: every run.
+
+    Raises:
+        ValueError: as `find_run`, and for a filter's key that no run has.
+    """
+    filters = [word for word in words if "=" in word]
+    found = [find_run(runs_dir, word) for word in words if word not in filters]
+    if filters or not words:
+        frame = runs_frame(runs_dir, filters)
+        found += [RunFolder(runs_dir / name) for name in frame["run"]]
+    return list({folder.name: folder for folder in found}.values())
 
 
 def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
@@ -121,39 +154,6 @@ def show_run(folder: RunFolder, console: Console) -> None:
     console.print(f"Files in {os.path.relpath(folder.path)}: {', '.join(files)}", highlight=False)
     if folder.traceback():
         console.print(escape(folder.traceback() or ""), style="red", highlight=False)
-
-
-def why(folder: RunFolder) -> list[str]:
-    """What launching this run again would do, and for what reason."""
-    state = folder.state()
-    status = folder.status()
-    reasons = {
-        "finished": "It has finished: launching it again does nothing.",
-        "running": f"It is being carried out by process {status.get('pid')} on "
-        f"{status.get('host')}: another launcher waits for it.",
-        "interrupted": "It was interrupted: launching it again carries it on from its "
-        "checkpoint, or from step 0 where it has none.",
-        "failed": f"It failed ({status.get('error')}): launching it again reports that and does "
-        "nothing; launcher.rerun_failed=true tries it again.",
-        "missing": "It was never started.",
-    }
-    lines = [reasons[state]]
-    if state == "finished":
-        lines.append(
-            "It would be another run, with another name, if its configuration, its data's "
-            "checksum or the revision of one of its components changed."
-        )
-    stored = folder.provenance()
-    now = current_commit()
-    if stored.get("commit") and now and stored["commit"] != now:
-        lines.append(
-            f"It was recorded at commit {stored['commit'][:10]}, the code is now at {now[:10]}; "
-            "that alone does not run it again. Components whose numbers change raise their "
-            "REVISION, which does."
-        )
-    if stored.get("dirty"):
-        lines.append("The code had uncommitted changes when it ran (diff.patch, if it was small).")
-    return lines
 
 
 def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:

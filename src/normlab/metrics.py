@@ -9,7 +9,8 @@ Beside the registered names there are four derived forms:
 - ``ics/l2/conv5``: a per-layer metric with its layer;
 - ``steps_to/test/accuracy>=0.9`` (or ``<=`` for what should fall): first step at that level;
 - ``best/test/accuracy``: the best value of a run, by the metric's direction;
-- ``probe/seconds/ics``: the time a probe took.
+- ``probe/seconds/ics``: the price of a probe; likewise ``probe/peak_memory`` and
+  ``probe/thinning``.
 """
 
 from __future__ import annotations
@@ -59,7 +60,23 @@ def register(metric: Metric) -> Metric:
 
 
 _LEVEL = re.compile(r"steps_to/(?P<metric>.+?)(?P<relation>>=|<=)(?P<level>[^<>=]+)")
-_PROBE_SECONDS = re.compile(r"probe/seconds/(?P<probe>\w+)")
+_PRICE = re.compile(r"probe/(?P<quantity>\w+)/(?P<probe>\w+)")
+_PRICES = {
+    "seconds": ("time in probe {}", "s", "Wall time that the probe {} took."),
+    "peak_memory": (
+        "memory of probe {}",
+        "MiB",
+        "The most memory in use during a measurement of {} beyond what was in use when it began, "
+        "over the run: allocated on CUDA; on the CPU what the process's resident set grew by, so "
+        "that memory used again is not seen; missing where the system does not tell.",
+    ),
+    "thinning": (
+        "thinning of probe {}",
+        "",
+        "Of the measurements of {} asked for, one in this many is taken from this step on, since "
+        "it was over probe.budget.",
+    ),
+}
 _BEST = re.compile(r"best/(?P<metric>.+)")
 
 
@@ -113,13 +130,14 @@ def _derived(name: str) -> tuple[Metric, str | None] | None:
             doc=f"First evaluated step whose {match['metric']} is {relation} {level:g}; "
             "missing where it never is.",
         ), layer
-    if match := _PROBE_SECONDS.fullmatch(name):
+    if (match := _PRICE.fullmatch(name)) and match["quantity"] in _PRICES:
+        label, unit, doc = _PRICES[match["quantity"]]
         return Metric(
             name=name,
-            label=f"time in probe {match['probe']}",
-            unit="s",
+            label=label.format(match["probe"]),
+            unit=unit,
             direction="lower",
-            doc=f"Wall time the probe {match['probe']} took at a step.",
+            doc=doc.format(match["probe"]),
         ), None
     if match := _BEST.fullmatch(name):
         source, layer = describe(match["metric"])
@@ -317,6 +335,116 @@ _of_layer(
     "||G - G|| with G recomputed by the probe's own path, nothing moved: the noise floor.",
     direction="lower",
 )
+for _quantity, _label in (
+    ("l2", "ICS, L2"),
+    ("relative_l2", "ICS, L2 relative to the gradient"),
+    ("cosine", "ICS, cosine"),
+):
+    _of_layer(
+        f"ics/{_quantity}_mean",
+        f"{_label}, mean over mini-batches",
+        f"Mean of ics/{_quantity} over replicate mini-batches, each with its own step.",
+        direction=METRICS[f"ics/{_quantity}"].direction,
+        bounds=METRICS[f"ics/{_quantity}"].bounds,
+    )
+    _of_layer(
+        f"ics/{_quantity}_spread",
+        f"{_label}, spread over mini-batches",
+        f"Standard deviation of ics/{_quantity} over replicate mini-batches, each with its own "
+        "step.",
+    )
+for _name, _label, _doc in (
+    ("loss_min", "least loss along the gradient", "Least loss at theta - a g"),
+    ("loss_max", "greatest loss along the gradient", "Greatest loss at theta - a g"),
+    (
+        "gradient_change_min",
+        "least gradient change",
+        "Least ||grad L(theta - a g) - g||, the gradient predictiveness of Santurkar et al. 2018",
+    ),
+    (
+        "gradient_change_max",
+        "greatest gradient change",
+        "Greatest ||grad L(theta - a g) - g||, the gradient predictiveness of Santurkar et al. "
+        "2018",
+    ),
+    (
+        "beta",
+        "effective beta-smoothness",
+        "Greatest ||grad L(theta - a g) - g|| / (a ||g||), over the distance moved",
+    ),
+    (
+        "beta_per_step_size",
+        "gradient change over step size",
+        "Greatest ||grad L(theta - a g) - g|| / a: landscape/beta times ||g||",
+    ),
+):
+    register(
+        Metric(
+            name=f"landscape/{_name}",
+            label=_label,
+            direction="lower",
+            doc=f"{_doc}, over the step sizes a of probe.landscape.range on the step's batch; with "
+            "probe.landscape.direction=random, along a random direction as long as g.",
+        )
+    )
+for _name, _label, _doc in (
+    (
+        "two_over_lr",
+        "2 / learning rate",
+        "Where landscape/beta settles when plain gradient descent trains at the edge of stability "
+        "(Cohen et al. 2021).",
+    ),
+    ("gradient_norm", "gradient norm", "||g|| over all parameters."),
+):
+    register(Metric(name=f"landscape/{_name}", label=_label, doc=_doc))
+register(
+    Metric(
+        name="landscape/control",
+        label="landscape, zero-move control",
+        direction="lower",
+        doc="||g' - g|| with g' recomputed by the probe's own path, nothing moved: the noise floor "
+        "of the gradient changes.",
+    )
+)
+for _name, _label, _doc in (
+    (
+        "largest_eigenvalue",
+        "largest Hessian eigenvalue",
+        "Largest Ritz value of the Hessian of the step's batch loss, by Lanczos' method.",
+    ),
+    (
+        "smallest_eigenvalue",
+        "smallest Hessian eigenvalue",
+        "Smallest Ritz value of the Hessian of the step's batch loss, by Lanczos' method.",
+    ),
+    (
+        "largest_eigenvalue_residual",
+        "residual of the largest eigenvalue",
+        "||H v - lambda v|| of the largest Ritz value: an eigenvalue of H lies that near.",
+    ),
+    ("trace", "Hessian trace", "Hutchinson's estimate on the step's batch."),
+    (
+        "trace_error",
+        "standard error of the Hessian trace",
+        "Of curvature/trace, from the spread over its random vectors.",
+    ),
+    (
+        "along_gradient",
+        "curvature along the gradient",
+        "g.Hg / g.g with the step's gradient g and the Hessian H on the same batch.",
+    ),
+):
+    register(Metric(name=f"curvature/{_name}", label=_label, doc=_doc))
+    if _name in ("largest_eigenvalue", "trace", "along_gradient"):
+        for _statistic, _what in (("mean", "Mean"), ("spread", "Standard deviation")):
+            register(
+                Metric(
+                    name=f"curvature/{_name}_{_statistic}",
+                    label=f"{_label}, {_statistic} over mini-batches",
+                    doc=f"{_what} of curvature/{_name} over replicate mini-batches at the same "
+                    "parameters.",
+                )
+            )
 for _place, _label, _where in (
     ("before_norm", "before the norm", "What the layer's norm reads; without a norm, its output"),
     ("after_norm", "after the norm", "What the layer's norm gives; without a norm, its output"),
@@ -443,6 +571,16 @@ register(
         name="optimizer/lr",
         label="learning rate",
         doc="optimizer.lr times the schedule's factor at the step.",
+    )
+)
+register(
+    Metric(
+        name="training_seconds",
+        label="time in training",
+        unit="s",
+        direction="lower",
+        doc="Wall time of forward, backward and the optimizer's step, evaluation and probes left "
+        "out; of a run that was carried on, its last part's.",
     )
 )
 register(

@@ -27,11 +27,17 @@ class Ended:
 
 def train(*words: str, cwd: Path) -> Ended:
     """`python scripts/train.py WORDS` in a folder, without the seconds a new process takes."""
+    with _working_in(cwd):
+        return run_script("train.py", *words)
+
+
+def run_script(name: str, *words: str) -> Ended:
+    """`python scripts/NAME WORDS`, likewise in this process."""
     out, err = StringIO(), StringIO()
     code = 0
-    with _arguments(words), _working_in(cwd), redirect_stdout(out), redirect_stderr(err):
+    with _arguments((name, *words)), redirect_stdout(out), redirect_stderr(err):
         try:
-            script().main()
+            code = int(script(name).main() or 0)
         except SystemExit as end:
             code = int(end.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
@@ -43,8 +49,9 @@ def everything_in(folder: Path) -> list[str]:
 
 
 @cache
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train_script", ROOT / "scripts" / "train.py")
+def script(name: str = "train.py") -> ModuleType:
+    module_name = f"{Path(name).stem}_script"
+    spec = importlib.util.spec_from_file_location(module_name, ROOT / "scripts" / name)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -55,7 +62,7 @@ def script() -> ModuleType:
 @contextmanager
 def _arguments(words: tuple[str, ...]) -> Iterator[None]:
     before = sys.argv
-    sys.argv = ["train.py", *words]
+    sys.argv = list(words)
     try:
         yield
     finally:

@@ -16,7 +16,10 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-ENTITY = "tester"
+from support.wandb_answers import ENTITY, Artifacts, PublicApi, StubArtifact
+
+__all__ = ["API_KEY", "ENTITY", "Behaviour", "StubArtifact", "StubRun", "WandbStub"]
+
 API_KEY = "local-" + "0" * 40
 
 
@@ -41,11 +44,20 @@ class StubRun:
     exit_code: int | None = None
     complete: bool = False
     num_upserts: int = 0
+    sweep: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+
+    def state(self) -> str:
+        if not self.complete:
+            return "running"
+        return {0: "finished", 255: "killed"}.get(self.exit_code or 0, "failed")
 
     def rows(self) -> list[dict[str, Any]]:
         """The history in the order of the stream."""
-        return [json.loads(self.lines[offset]) for offset in sorted(self.lines)]
+        return [json.loads(line) for line in self.ordered_lines()]
+
+    def ordered_lines(self) -> list[str]:
+        return [self.lines[offset] for offset in sorted(self.lines)]
 
     def metric_rows(self) -> list[dict[str, Any]]:
         """The rows without W&B's own `_step`, `_runtime`, `_timestamp`."""
@@ -55,12 +67,14 @@ class StubRun:
         ]
 
 
-class WandbStub:
+class WandbStub(Artifacts, PublicApi):
     """`with WandbStub() as stub: ...`; give `stub.environment` to the process that uses wandb."""
 
     def __init__(self, behaviour: Behaviour = Behaviour.SERVE) -> None:
         self.behaviour = behaviour
         self.runs: dict[str, StubRun] = {}
+        self.artifacts: dict[str, StubArtifact] = {}
+        self.uploads: dict[str, bytes] = {}
         self.operations: list[str] = []
         self.unanswered: list[str] = []
         self.num_refused = 0
@@ -212,6 +226,9 @@ class _Handler(BaseHTTPRequestHandler):
         if match := re.fullmatch(r"/upload/([^/]+)/(.+)", self.path):
             with self.stub.lock:
                 self.stub.runs[match.group(1)].files[match.group(2)] = body
+        elif match := re.fullmatch(r"/artifact/(.+)", self.path):
+            with self.stub.lock:
+                self.stub.uploads[match.group(1)] = body
         self._answer(200, {})
 
     def do_GET(self) -> None:

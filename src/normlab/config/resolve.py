@@ -28,7 +28,8 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
     """The same run with defaults worked out and settings without effect at their defaults.
 
     `steps` is a number and `epochs` None; `data.resize` is the side in pixels or None; `eval` and
-    probes have their intervals. Two configurations that train and measure the same resolve to equal ones.
+    probes have their intervals. Two configurations that train and measure the same resolve to
+    equal ones.
     """
     num_steps = config.num_steps(num_train_samples)
     data = config.data.canonical()

@@ -17,6 +17,7 @@ from normlab.figures.panels import (
     levels_of,
 )
 from normlab.figures.points import curve_points, factors_of, final_points, labelled
+from normlab.figures.shown import Shown, remember
 from normlab.figures.style import axis_text, level_texts, require, styled
 
 WRAP = 4
@@ -66,7 +67,28 @@ def plot(
         legend(figure, panels, "bands" if x == "step" else "bars", published=published is not None)
         if title:
             figure.suptitle(title, fontsize=10, x=0.02, ha="left")
+        remember(figure, _shown(panels, col, row))
     return figure
+
+
+def _shown(panels: Panels, col: str | None, row: str | None) -> list[list[Shown]]:
+    """The panels as laid out by `_laid_out`, none of which is without its level."""
+    cols, rows = (levels_of(panels.points.means, factor) for factor in (col, row))
+    axis = panels.axes[0]
+    return [
+        [
+            Shown(
+                x=panels.x,
+                y=panels.y,
+                title="   ".join(f"{f} = {v}" for f, v in zip((row, col), place, strict=True) if f),
+                where={f: v for f, v in zip((row, col), place, strict=True) if f},
+                log_x=axis.get_xscale() == "log",
+                log_y=axis.get_yscale() == "log",
+            )
+            for place in ((r, c) for c in cols)
+        ]
+        for r in rows
+    ]
 
 
 def _laid_out(

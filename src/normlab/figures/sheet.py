@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from normlab.analysis.values import matches
 from normlab.figures.panels import LEGEND_INCHES, PANEL_INCHES, Panels, Reference, legend
 from normlab.figures.points import curve_points, final_points, labelled
+from normlab.figures.shown import Shown, remember
 from normlab.figures.style import axis_text, styled
 
 
@@ -81,7 +82,23 @@ def sheet(
             legend(figure, _of_all(drawn), kinds, published=published)
         if title:
             figure.suptitle(title, fontsize=10)
+        remember(figure, [_shown(row, own) for row, own in zip(rows, axes, strict=True)])
     return figure
+
+
+def _shown(row: Sequence[Panel | None], axes: Any) -> list[Shown]:
+    return [
+        Shown(
+            x=panel.x,
+            y=panel.y,
+            title=panel.title,
+            where=panel.where,
+            log_x=axis.get_xscale() == "log",
+            log_y=axis.get_yscale() == "log",
+        )
+        for panel, axis in zip(row, axes, strict=True)
+        if panel is not None
+    ]
 
 
 def _of_all(drawn: Sequence[Panels]) -> Panels:

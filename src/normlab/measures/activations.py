@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from normlab.measures.capture import Point, watching
-from normlab.measures.moments import full_precision, unit_moments
+from normlab.measures.moments import UnitMoments, full_precision, unit_moments
 from normlab.measures.shadow import undisturbed
 from normlab.randomness import generator
 
@@ -129,7 +129,7 @@ def activation_statistics(
     return ActivationStatistics(
         mean=mean,
         variance=variance,
-        dead=dead_share(values) if isinstance(activation, nn.ReLU) else math.nan,
+        dead=_dead_share(moments) if isinstance(activation, nn.ReLU) else math.nan,
         saturated=saturated_share(values, bounds) if (bounds := _bounds(activation)) else math.nan,
         distribution=distribution(values, units, edges) if units else None,
     )
@@ -151,8 +151,9 @@ def bin_edges(activation: nn.Module | None, num_bins: int, limit: float) -> NDAr
 
 def distribution(values: Tensor, units: Sequence[int], edges: NDArray[np.float64]) -> Distribution:
     """Percentiles and histogram of some units of (N, C, ...)."""
-    chosen = torch.tensor(units, device=values.device)
-    samples = full_precision(values).index_select(1, chosen).transpose(0, 1).flatten(1).contiguous()
+    values = full_precision(values)
+    # One by one: index_select takes several times as long where channels lie last.
+    samples = torch.stack([values.select(1, unit) for unit in units]).flatten(1)
     ordered = _sorted(samples)
     # Rounded to the values' precision, so that comparing needs no copy of them.
     inner = torch.as_tensor(edges[1:-1]).to(ordered).expand(len(units), -1).contiguous()
@@ -167,10 +168,9 @@ def distribution(values: Tensor, units: Sequence[int], edges: NDArray[np.float64
     )
 
 
-def dead_share(values: Tensor) -> float:
-    """Share of the units of (N, C, ...) that are never above 0."""
-    highest = values.amax([0, *range(2, values.dim())])
-    return (highest <= 0).double().mean().item()
+def dead_share(outputs: Tensor) -> float:
+    """Share of the units of a ReLU's outputs (N, C, ...) that are never above 0."""
+    return _dead_share(unit_moments(outputs))
 
 
 def saturated_share(values: Tensor, bounds: tuple[float, float]) -> float:
@@ -183,6 +183,11 @@ def saturated_share(values: Tensor, bounds: tuple[float, float]) -> float:
 
 def _bounds(activation: nn.Module | None) -> tuple[float, float] | None:
     return BOUNDS.get(type(activation)) if activation is not None else None
+
+
+def _dead_share(moments: UnitMoments) -> float:
+    """Nothing is below 0, so that a unit's mean is 0 only where all is."""
+    return (moments.mean == 0).double().mean().item()
 
 
 def _sorted(samples: Tensor) -> Tensor:

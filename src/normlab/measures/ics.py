@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from normlab.measures.layers import WeightLayer, select, weight_names
 from normlab.measures.replay import Loss, Replay, scalar
+
+Moved = Literal["all", "weights"]
+"""What of the earlier layers takes its step: weights, biases and the parameters of their
+normalizations, or the weights alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,8 @@ def measure_ics(
     *,
     layers: Sequence[str] | None = None,
     control: bool = True,
+    moved: Moved = "all",
+    add_penalty: Callable[[nn.Module], None] | None = None,
 ) -> CovariateShift:
     """Internal covariate shift of the step that the optimizer would take on this batch.
 
@@ -87,35 +93,70 @@ def measure_ics(
         optimizer: holds parameters of `model`; its `step` takes no closure.
         layers: names of the layers to measure; None: all from the second on.
         control: also compute each layer's gradient with nothing moved.
+        moved: "weights" leaves biases and norm parameters of earlier layers where they are.
+        add_penalty: adds to `.grad` of the model it is given what the step follows beside the
+            loss; G and G' are of the loss alone.
 
     Raises:
         ValueError: a weight used twice, a layer that is frozen, does not run or gets no gradient,
             a loss that is not a single number, an optimizer of another model.
     """
-    inputs, targets = batch
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not any(id(parameter) in held for parameter in model.parameters()):
         raise ValueError(
             "the optimizer holds none of the model's parameters; build it on model.parameters()."
         )
-    replay = Replay(model)
+    return hypothetical_shift(
+        Replay(model),
+        model,
+        loss,
+        batch,
+        optimizer,
+        layers=layers,
+        controls=None if control else (),
+        moved=moved,
+        add_penalty=add_penalty,
+    )
+
+
+def hypothetical_shift(
+    replay: Replay,
+    model: nn.Module,
+    loss: Loss,
+    batch: tuple[Any, Any],
+    optimizer: torch.optim.Optimizer,
+    *,
+    layers: Sequence[str] | None = None,
+    controls: Sequence[str] | None = None,
+    moved: Moved = "all",
+    add_penalty: Callable[[nn.Module], None] | None = None,
+) -> CovariateShift:
+    """As `measure_ics`, on a replay of the model, which is captured anew."""
     replay.capture(model)
     random = replay.random_state()
     stepped, stepper = copy.deepcopy((model, optimizer))
     stepped.zero_grad()
     try:
         with torch.enable_grad():
-            value = scalar(loss(stepped(inputs), targets))
+            value = scalar(loss(stepped(batch[0]), batch[1]))
         if value.requires_grad:
             value.backward()  # type: ignore[no-untyped-call]
         gradients = weight_gradients(stepped)
+        if add_penalty is not None:
+            add_penalty(stepped)
         stepper.step()
     finally:
         random.restore()
     after = dict(stepped.named_parameters())
-    names = None if control else ()
     return covariate_shift(
-        replay, loss, batch, gradients=gradients, after=after, layers=layers, controls=names
+        replay,
+        loss,
+        batch,
+        gradients=gradients,
+        after=after,
+        layers=layers,
+        controls=controls,
+        moved=moved,
     )
 
 
@@ -139,12 +180,14 @@ def covariate_shift(
     after: Mapping[str, Tensor],
     layers: Sequence[str] | None = None,
     controls: Sequence[str] | None = None,
+    moved: Moved = "all",
 ) -> CovariateShift:
     """Internal covariate shift of a step that was taken.
 
     What comes before a layer takes its whole update: weights, biases, and the parameters of
-    normalizations. Activations under the new parameters are carried forward once; each layer's
-    pass starts at its stage, and no gradient is formed but that of its weight.
+    normalizations; with moved="weights" the weights alone. Activations under the new parameters
+    are carried forward once; each layer's pass starts at its stage, and no gradient is formed but
+    that of its weight.
 
     Args:
         replay: captured before the step's forward (theta_t); holds theta_{t+1} partly afterwards.
@@ -164,15 +207,15 @@ def covariate_shift(
         for layer in measured:
             _require_gradient(layer, gradients, after)
         controlled = [layer for layer in measured if controls is None or layer.name in controls]
-        unmoved = _gradients(replay, loss, batch, order, controlled, after=None)
+        unmoved = _gradients(replay, loss, batch, order, controlled)
         before = {layer.weight: replay.parameter(layer.weight).clone() for layer in measured}
-        moved = _gradients(replay, loss, batch, order, measured, after=after)
+        shifted = _gradients(replay, loss, batch, order, measured, after=after, moved=moved)
     finally:
         random.restore()
     products = []
     for layer in measured:
         gradient = _vector(gradients[layer.weight])
-        moved_gradient = _vector(moved[layer.weight])
+        moved_gradient = _vector(shifted[layer.weight])
         control = unmoved.get(layer.weight)
         products.append(
             torch.stack(
@@ -200,7 +243,8 @@ def _gradients(
     order: Sequence[WeightLayer],
     layers: Sequence[WeightLayer],
     *,
-    after: Mapping[str, Tensor] | None,
+    after: Mapping[str, Tensor] | None = None,
+    moved: Moved = "all",
 ) -> dict[str, Tensor]:
     """Each layer's gradient with everything before it at `after` (None: where it is)."""
     inputs, targets = batch
@@ -210,7 +254,7 @@ def _gradients(
     for layer in layers:
         if after is not None:
             for earlier in order[num_moved : layer.index - 1]:
-                replay.load(after, earlier.parameters)
+                replay.load(after, earlier.parameters if moved == "all" else (earlier.weight,))
             num_moved = layer.index - 1
         position = replay.advance(position, replay.stage_of(layer.weight))
         gradients[layer.weight] = replay.gradient(position, layer.weight, loss, targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,22 @@ class RandomState:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A piece of a module's forward: what it makes of what flows, and the module it runs."""
+
+    run: Callable[[Any], Any]
+    module: nn.Module | None = None
+    """None: nothing but a rearrangement of what flows."""
+
+
+@runtime_checkable
+class Parted(Protocol):
+    """A module whose forward is its parts, one after the other."""
+
+    def parts(self) -> list[Part]: ...
+
+
+@dataclass(frozen=True)
 class Position:
     """A point between two stages of a forward: what flows there, and the generators' states."""
 
@@ -48,7 +64,8 @@ class Replay:
     """A network's forward at one step, on a private copy.
 
     The forward is cut into stages where it may be: an `nn.Sequential` (a `Chain` is one) at each
-    child, nested ones too; any other module is a single stage. Every part that runs starts from
+    child, nested ones too; a module with a method `parts()`, such as a residual block, at each
+    `Part`; any other module is a single stage. Every stage that runs starts from
     the buffers and the random state as they stood at `capture`, so that running statistics,
     dropout masks and noise are those of the step's own forward. (Randomness drawn outside torch's
     global generators must replay by itself, as `normlab.randomness.Stream` does.)
@@ -142,6 +159,10 @@ class Replay:
             flow = self._run(position, stage)
         return Position(stage, flow, self.random_state())
 
+    def outputs(self, inputs: Any) -> Any:
+        """The whole forward with the copy's present parameters."""
+        return self._run(self.start(inputs), len(self._stages))
+
     def gradient(self, position: Position, weight: str, loss: Loss, targets: Any) -> Tensor:
         """The loss's gradient with respect to one weight alone, from a position before its stage.
 
@@ -168,10 +189,10 @@ class Replay:
         self._reset_buffers()
         stages = self._stages[position.stage : stop]
         flow = position.flow
-        if isinstance(flow, Tensor) and stages and not isinstance(stages[0], READ_ONLY):
-            flow = flow.clone()
+        if stages and stages[0].module is not None and not isinstance(stages[0].module, READ_ONLY):
+            flow = _cloned(flow)
         for stage in stages:
-            flow = stage(flow)
+            flow = stage.run(flow)
         return flow
 
     def _reset_buffers(self) -> None:
@@ -198,21 +219,30 @@ def scalar(loss: Tensor) -> Tensor:
     return loss
 
 
-def _stages(module: nn.Module) -> list[nn.Module]:
+def _stages(module: nn.Module) -> list[Part]:
     """The parts that run one after the other and make up a module's forward."""
-    plain = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-    if not plain or module._forward_hooks or module._forward_pre_hooks:
-        return [module]
-    assert isinstance(module, nn.Sequential)
-    return [stage for child in module for stage in _stages(child)]
+    if module._forward_hooks or module._forward_pre_hooks:
+        return [Part(module, module)]
+    if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
+        return [stage for child in module for stage in _stages(child)]
+    if isinstance(module, Parted):
+        return module.parts()
+    return [Part(module, module)]
 
 
-def _holder(stages: list[nn.Module], parameter: Tensor) -> int:
+def _holder(stages: list[Part], parameter: Tensor) -> int:
     return next(
         index
         for index, stage in enumerate(stages)
-        if any(parameter is own for own in stage.parameters())
+        if stage.module is not None and any(parameter is own for own in stage.module.parameters())
     )
+
+
+def _cloned(flow: Any) -> Any:
+    """Tensors a stage may write to without another pass noticing."""
+    if isinstance(flow, Tensor):
+        return flow.clone()
+    return tuple(map(_cloned, flow)) if isinstance(flow, tuple) else flow
 
 
 def copy_settings(source: nn.Module, target: nn.Module) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
+from normlab.measures.replay import Part
 from normlab.models.chain import Stage
 from normlab.models.kit import Kit
 from normlab.models.layers import Conv2d, Scale, Shift
@@ -44,10 +46,39 @@ class ResidualBlock(nn.Module):
         outputs = outputs + self._through(self.shortcut_names, inputs)
         return self._through(self.tail_names, outputs)
 
+    def parts(self) -> list[Part]:
+        """The same in parts, so that a measurement can resume inside the block; between the fork
+        and the sum, (branch, skip) flows."""
+        head, branch, shortcut, tail = (
+            [self.get_submodule(name) for name in names]
+            for names in (
+                self.head_names,
+                self.branch_names,
+                self.shortcut_names,
+                self.tail_names,
+            )
+        )
+        return [
+            *(Part(module, module) for module in head),
+            Part(lambda inputs: (inputs, inputs)),
+            *(Part(partial(_on_branch, module), module) for module in branch),
+            *(Part(partial(_on_skip, module), module) for module in shortcut),
+            Part(lambda flow: flow[0] + flow[1]),
+            *(Part(module, module) for module in tail),
+        ]
+
     def _through(self, names: tuple[str, ...], values: Tensor) -> Tensor:
         for name in names:
             values = self._modules[name](values)  # type: ignore[misc]
         return values
+
+
+def _on_branch(module: nn.Module, flow: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return module(flow[0]), flow[1]
+
+
+def _on_skip(module: nn.Module, flow: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    return flow[0], module(flow[1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,8 @@ class GhostBatchNorm(PopulationNorm):
     `ghost_size` is the normalization batch size of Wu & Johnson (2021), varied at a fixed batch of
     the optimizer. The running statistics take one step a batch, towards the mean over its ghosts
     of mean and unbiased variance (Hoffer et al. take one step a ghost). Evaluation by the batch's
-    own statistics splits alike, samples left over being a ghost of their own.
+    own statistics splits alike, samples left over being a ghost of their own; a single one joins
+    the last ghost.
     """
 
     def __init__(self, num_features: int, config: GhostConfig) -> None:
@@ -64,6 +65,8 @@ class GhostBatchNorm(PopulationNorm):
         if self.training:
             self.check(inputs.shape)
         num_left = len(inputs) % self.ghost_size
+        if num_left == 1 and len(inputs) > self.ghost_size:
+            num_left += self.ghost_size
         if not num_left:
             return self._by_ghosts(inputs, self.ghost_size)
         whole, rest = inputs[:-num_left], inputs[-num_left:]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,9 @@ class StepView:
     learning_rate: float
     surroundings: Surroundings | None = None
     """None where there is a step and no run around it."""
+    add_penalty: Callable[[nn.Module], None] = lambda model: None
+    """Add the penalties' gradient to `.grad` of a copy of the model, as training does to its
+    own before the optimizer's step."""
 
     def require_surroundings(self, probe: str) -> Surroundings:
         """
@@ -91,6 +95,35 @@ def defined(values: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
+def spread(replicates: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """NAME_mean and NAME_spread (standard deviation) over replicates; nothing of a single one.
+
+    A layer's quantity, QUANTITY/LAYER in a group, becomes GROUP/QUANTITY_mean/LAYER. What some
+    replicate lacks (NaN) is left out.
+    """
+    if len(replicates) < 2:
+        return {}
+    values: dict[str, float] = {}
+    for name in replicates[0]:
+        numbers = [replicate[name] for replicate in replicates]
+        group, quantity, *layer = name.split("/", 2)
+        for statistic, value in {
+            "mean": statistics.fmean(numbers),
+            "spread": statistics.stdev(numbers) if all(map(math.isfinite, numbers)) else math.nan,
+        }.items():
+            values["/".join([group, f"{quantity}_{statistic}", *layer])] = value
+    return defined(values)
+
+
+def gradients_of_step(model: nn.Module, names: Sequence[str]) -> list[Tensor]:
+    """What the step's backward left on parameters, 0 on those that the loss ignores."""
+    parameters = dict(model.named_parameters())
+    return [
+        torch.zeros_like(p) if p.grad is None else p.grad.detach()
+        for p in (parameters[name] for name in names)
+    ]
+
+
 class Probe(ABC):
     """An observer of training steps.
 
@@ -101,10 +134,21 @@ class Probe(ABC):
 
     name: str
     schedule: Schedule
+    thinning: int = 1
+    """Of the measurements asked for, one in this many is taken."""
 
     def due(self, step: int) -> bool:
         """Whether the probe measures the step that moves the parameters from `step` onwards."""
         return self.schedule.due(step)
+
+    def thin(self) -> bool:
+        """Leave out every other measurement from now on; False where a single one is left."""
+        thinned = self.schedule.thinned()
+        if thinned == self.schedule:
+            return False
+        self.schedule = thinned
+        self.thinning *= 2
+        return True
 
     @abstractmethod
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:

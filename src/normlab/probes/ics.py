@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
 
-from normlab.config.component import register
-from normlab.measures.ics import CovariateShift, covariate_shift, weight_gradients
+from normlab.config import check
+from normlab.config.component import neutral, register
+from normlab.measures.ics import (
+    CovariateShift,
+    covariate_shift,
+    hypothetical_shift,
+    weight_gradients,
+)
 from normlab.measures.replay import Replay
 from normlab.models.chain import weight_layers
-from normlab.probes.base import Measurement, Probe, StepView
+from normlab.probes.base import Measurement, Probe, StepView, defined, spread
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, ScheduledConfig
 
@@ -23,27 +28,32 @@ KEY = "probe.ics"
 @register("ics")
 @dataclass(frozen=True, kw_only=True)
 class IcsConfig(ScheduledConfig):
-    """Internal covariate shift of the steps of a schedule (`normlab.measures.ics`)."""
+    """Internal covariate shift of the steps of a schedule (`normlab.measures.ics`).
+
+    `ics/QUANTITY/LAYER` is of the step that training takes. With replicates, other mini-batches of
+    training each take a hypothetical step of their own from the same parameters and optimizer
+    state, and `ics/l2_mean/LAYER`, `ics/l2_spread/LAYER`, likewise of `relative_l2` and `cosine`,
+    are over all of them.
+    """
 
     layers: Layers = "all"
     """Which layers, from the second on."""
     control: Literal["first", "every", "never"] = "first"
     """At which measurements the zero-move control is taken, which about doubles their cost."""
+    moved: Literal["all", "weights"] = neutral("all")
+    """What of the earlier layers moves; weights: without their biases and norm parameters."""
+    replicates: int = neutral(1)
+    """Mini-batches measured, the step's own among them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.at_least(f"{KEY}.replicates", self.replicates, 1)
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 
-    def schedule(self, num_steps: int) -> Schedule:
-        """The steps measured in a run of `num_steps`."""
-        return self.schedule(num_steps)
-
     def build(self, model: nn.Module, num_steps: int) -> IcsProbe:
-        return IcsProbe(
-            model,
-            layers=self._measured(model),
-            schedule=self.schedule(num_steps),
-            control=self.control,
-        )
+        return IcsProbe(self, model, self._measured(model), self.schedule(num_steps))
 
     def _measured(self, model: nn.Module) -> tuple[str, ...]:
         names = [name for name, _ in weight_layers(model)]
@@ -69,19 +79,16 @@ class IcsProbe(Probe):
     name = "ics"
 
     def __init__(
-        self,
-        model: nn.Module,
-        *,
-        layers: tuple[str, ...],
-        schedule: Schedule,
-        control: Literal["first", "every", "never"],
+        self, config: IcsConfig, model: nn.Module, layers: tuple[str, ...], schedule: Schedule
     ) -> None:
         self.schedule = schedule
+        self._config = config
         self._layers = layers
-        self._control = control
+        self._first = schedule.first
         self._replay = Replay(model)
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
+        replicates = [_compared(shift) for shift in self._hypothetical(view)]
         self._replay.capture(view.model)
         yield
         gradients = weight_gradients(view.model)
@@ -94,16 +101,50 @@ class IcsProbe(Probe):
             after=dict(view.model.named_parameters()),
             layers=self._layers,
             controls=None if self._takes_control(view.step) else (),
+            moved=self._config.moved,
         )
-        return Measurement(values=_values(shift))
+        return Measurement(values=defined(_values(shift)) | spread([_compared(shift), *replicates]))
+
+    def _hypothetical(self, view: StepView) -> list[CovariateShift]:
+        """Of the other replicates, from theta_t and the optimizer as it stands there."""
+        if self._config.replicates == 1:
+            return []
+        batches = view.require_surroundings(self.name).replicates(view.step)
+        return [
+            hypothetical_shift(
+                self._replay,
+                view.model,
+                view.loss,
+                batches.at(index),
+                view.optimizer,
+                layers=self._layers,
+                controls=(),
+                moved=self._config.moved,
+                add_penalty=view.add_penalty,
+            )
+            for index in range(self._config.replicates - 1)
+        ]
 
     def _takes_control(self, step: int) -> bool:
-        return self._control == "every" or (
-            self._control == "first" and step == self.schedule.first
-        )
+        control = self._config.control
+        return control == "every" or (control == "first" and step == self._first)
 
 
 def _values(shift: CovariateShift) -> dict[str, float]:
+    return _compared(shift) | {
+        f"ics/{quantity}/{row.layer}": value
+        for row in shift.rows
+        for quantity, value in {
+            "gradient_norm": row.gradient_norm,
+            "moved_gradient_norm": row.moved_gradient_norm,
+            "update_norm": row.update_norm,
+            "control": row.control,
+        }.items()
+    }
+
+
+def _compared(shift: CovariateShift) -> dict[str, float]:
+    """What is compared between replicates."""
     return {
         f"ics/{quantity}/{row.layer}": value
         for row in shift.rows
@@ -111,10 +152,5 @@ def _values(shift: CovariateShift) -> dict[str, float]:
             "l2": row.l2,
             "relative_l2": row.relative_l2,
             "cosine": row.cosine,
-            "gradient_norm": row.gradient_norm,
-            "moved_gradient_norm": row.moved_gradient_norm,
-            "update_norm": row.update_norm,
-            "control": row.control,
         }.items()
-        if not math.isnan(value)
     }

@@ -44,7 +44,7 @@ def draw_and_judge(
 
     The figure says what it lacks; runs that are not finished are drawn as far as they are.
     """
-    table = results_table(runs)
+    table = results_table(runs, experiment.metrics)
     if table.empty:
         return None
     folder = results / experiment.name / scale

@@ -19,7 +19,7 @@ from normlab.sweeps.grid import Point
 from normlab.sweeps.plan import PlannedRun, plan_runs
 
 SCALES = ("smoke", "small", "paper")
-_EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "stand_in", "set", "scales")
+_EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "metrics", "stand_in", "set", "scales")
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
 _ARM_KEYS = ("name", "set", "product", "zip", "exclude")
 
@@ -44,6 +44,8 @@ class Experiment:
     expect: str
     stand_in: Mapping[str, str]
     """Data that may take another's place where that is not on disk: {cifar10: cifar10_jpeg}."""
+    metrics: tuple[str, ...] | None
+    """Names and patterns (`ics/*/conv5`) of what its table keeps; None: all that was recorded."""
     scales: Mapping[str, Scale] = field(repr=False)
 
     @staticmethod
@@ -78,6 +80,7 @@ class Experiment:
             figure=content.get("figure", ""),
             expect=content.get("expect", ""),
             stand_in=content.get("stand_in", {}),
+            metrics=tuple(content["metrics"]) if "metrics" in content else None,
             scales=scales,
         )
 

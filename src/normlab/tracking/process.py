@@ -18,6 +18,8 @@ from normlab.config.component import TrackerConfig
 from normlab.tracking.config import WandbConfig
 from normlab.tracking.settings import MirrorSettings
 
+PUSH = "python scripts/runs.py push"
+
 
 class Mirror(Protocol):
     """One a launching process, for all its runs. No method raises."""
@@ -49,13 +51,14 @@ class NoMirror:
         pass
 
     def finish(self, timeout_seconds: float) -> str | None:
-        return None if self._reason is None else _warning(self._reason)
+        return None if self._reason is None else _warning(self._reason, PUSH)
 
 
 class ChildMirror:
     def __init__(self, settings: MirrorSettings) -> None:
         settings.wandb_dir.mkdir(parents=True, exist_ok=True)
         self._log_path = settings.wandb_dir / "mirror.log"
+        self._way_out = PUSH if settings.mode == "online" else f"{PUSH} --offline"
         with self._log_path.open("ab") as log:
             self._child = subprocess.Popen(
                 [sys.executable, "-P", "-m", "normlab.tracking.mirror", settings.to_json()],
@@ -98,13 +101,15 @@ class ChildMirror:
         if failures:
             others = "" if len(failures) == 1 else f" and {len(failures) - 1} more"
             reason = f"{failures[0]['run']}{others}: {failures[0]['reason']}"
-        return None if reason is None else _warning(f"{reason}; log: {self._log_path}")
+        if reason is None:
+            return None
+        return _warning(f"{reason}; log: {self._log_path}", self._way_out)
 
 
-def _warning(reason: str) -> str:
+def _warning(reason: str, way_out: str) -> str:
     return (
-        f"W&B does not hold all of these runs ({reason}). "
-        "Nothing is lost: their run folders are complete."
+        f"W&B does not hold all of these runs ({reason}). Nothing is lost: their run folders are "
+        f"complete, and `{way_out}` sends them at any time."
     )
 
 

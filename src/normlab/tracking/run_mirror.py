@@ -30,6 +30,18 @@ RECORD = "mirror.json"
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 """As wandb's own: anything but 0 is shown as failed; 255 is what it sends after a Ctrl-C."""
 
+SENT_FACTS = (
+    "commit",
+    "dirty",
+    "versions",
+    "device",
+    "device_name",
+    "num_threads",
+    "data_checksum",
+    "claims",
+    "started",
+)
+
 INIT_TIMEOUT_SECONDS = 20.0
 FINISH_TIMEOUT_SECONDS = 60.0
 FLUSH_SECONDS = 0.2
@@ -80,6 +92,7 @@ class RunMirror:
                 **config,
                 **flat_factors(config, self._record.factors),
                 "identity": {"cell": identity.cell, "run": identity.run},
+                "provenance": self._facts(),
             },
             allow_val_change=True,
             resume="allow" if self._settings.mode == "online" else None,
@@ -105,6 +118,11 @@ class RunMirror:
         )
         run.define_metric("step", hidden=True)
         return run
+
+    def _facts(self) -> dict[str, Any]:
+        """What of the provenance others need: who pulls the run checks its identity by it."""
+        facts = self._folder.provenance()
+        return {key: facts[key] for key in SENT_FACTS if key in facts}
 
     def advance(self) -> None:
         """Send the rows that have become whole."""
@@ -133,6 +151,12 @@ class RunMirror:
         self._record.write(complete=True, num_rows=len(lines))
         return True
 
+    def send_checkpoint(self) -> None:
+        """Send the checkpoint of a finished run; an equal one makes no further version in W&B."""
+        path = self._folder.checkpoint_path
+        if self._folder.status()["state"] == "finished" and path.exists():
+            self._run.log_artifact(path, name=f"{self._folder.name}-checkpoint", type="model")
+
     def end(self, exit_code: int) -> None:
         """Wait until W&B has all, and end its run."""
         directory = Path(self._run.dir).parent
@@ -159,12 +183,18 @@ def note_failure(folder: Path, settings: MirrorSettings, reason: str) -> None:
         _Record(folder / RECORD, settings).write(error=reason)
 
 
-def mirror_run(folder: Path, settings: MirrorSettings) -> None:
+def mirror_run(folder: Path, settings: MirrorSettings, *, with_checkpoint: bool = False) -> None:
     """Copy a run that is over; safe to repeat. Errors as in `RunMirror`.
 
     A run whose process died shows as crashed on a server; its offline copy, as failed.
+
+    Args:
+        with_checkpoint: also send the final checkpoint, where the run kept one, as an artifact
+            of the run's.
     """
     mirror = RunMirror(folder, settings)
+    if with_checkpoint:
+        mirror.send_checkpoint()
     if not mirror.finish():
         mirror.end(exit_code=1)
 

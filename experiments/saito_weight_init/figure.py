@@ -1,0 +1,28 @@
+"""The book's figure 6-15, training loss from three initializations, and ours with batch norm."""
+
+import math
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normlab.figures.panels import Reference
+from normlab.figures.sheet import Panel, sheet
+
+TITLES = {"none": "without normalization (the book's)", "batch": "with batch normalization (ours)"}
+CHANCE = Reference(value=math.log(10), label="chance")
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    rows = [
+        [
+            Panel(
+                y=metric,
+                where={"norm": norm},
+                title=title if metric == "train/loss" else "",
+                references=[CHANCE] if metric == "train/loss" else (),
+            )
+            for norm, title in TITLES.items()
+        ]
+        for metric in ("train/loss", "test/accuracy")
+    ]
+    return sheet(table, rows, hue="init", wide=1.1)

@@ -1,0 +1,138 @@
+"""What the stub of a W&B server answers beside runs: artifacts, the public API, views, sweeps.
+
+Each is a mixin of `WandbStub`; a method `_Operation` answers the GraphQL operation of that name.
+"""
+# ruff: noqa: N802 (the methods have the operations' names)
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from support.wandb_stub import StubRun
+
+ENTITY = "tester"
+NO_PAGE = {"endCursor": None, "hasNextPage": False}
+
+
+@dataclass(kw_only=True)
+class StubArtifact:
+    """One version of an artifact, and the run that made it."""
+
+    name: str
+    type: str
+    run: str
+    digest: str
+    metadata: dict[str, Any]
+    manifest: dict[str, Any] = field(default_factory=dict)
+    state: str = "PENDING"
+
+
+class Artifacts:
+    """Artifacts as wandb uploads them: created, manifest, files, committed."""
+
+    url: str
+    artifacts: dict[str, StubArtifact]
+    uploads: dict[str, bytes]
+
+    def _CreateArtifact(self, variables: dict[str, Any]) -> dict[str, Any]:
+        given = variables["input"]
+        name, digest = given["artifactCollectionName"], given["digest"]
+        key = f"{name}@{digest}"
+        if key not in self.artifacts:
+            self.artifacts[key] = StubArtifact(
+                name=name,
+                type=given["artifactTypeName"],
+                run=given["runName"],
+                digest=digest,
+                metadata=json.loads(given["metadata"] or "{}"),
+            )
+        artifact = {
+            "id": key, "state": self.artifacts[key].state,
+            "artifactSequence": {"latestArtifact": None},
+        }  # fmt: skip
+        return {"createArtifact": {"artifact": artifact}}
+
+    def _CreateArtifactManifest(self, variables: dict[str, Any]) -> dict[str, Any]:
+        key = variables["artifactID"] if "artifactID" in variables else variables["artifactId"]
+        name = variables.get("name") or variables.get("filename")
+        manifest = {
+            "id": f"manifest of {key}",
+            "file": {
+                "id": "f", "name": name, "displayName": name, "uploadHeaders": [],
+                "uploadUrl": f"{self.url}/artifact/{hashlib.md5(key.encode()).hexdigest()}/{name}",
+            },
+        }  # fmt: skip
+        return {"createArtifactManifest": {"artifactManifest": manifest}}
+
+    def _CreateArtifactFiles(self, variables: dict[str, Any]) -> dict[str, Any]:
+        edges = []
+        for file in variables["input"]["artifactFiles"]:
+            name = file["name"]
+            node = {
+                "id": name, "name": name, "displayName": name, "uploadHeaders": [],
+                "uploadUrl": f"{self.url}/artifact/{file['artifactID'].partition('@')[0]}/{name}",
+                "uploadMultipartUrls": None, "storagePath": name,
+                "artifact": {"id": file["artifactID"]},
+            }  # fmt: skip
+            edges.append({"node": node})
+        return {"createArtifactFiles": {"files": {"edges": edges}}}
+
+    def _CommitArtifact(self, variables: dict[str, Any]) -> dict[str, Any]:
+        key = variables.get("artifactID") or variables["input"]["artifactID"]
+        self.artifacts[key].state = "COMMITTED"
+        return {"commitArtifact": {"artifact": {"id": key, "digest": self.artifacts[key].digest}}}
+
+
+class PublicApi:
+    """What `wandb.Api` reads: runs, their whole history, reports."""
+
+    runs: dict[str, StubRun]
+
+    def _GetDefaultEntity(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"viewer": {"id": "1", "entity": ENTITY}}
+
+    def _Runs(self, variables: dict[str, Any]) -> dict[str, Any]:
+        edges = [{"node": self._node(run), "cursor": run.name} for run in self.runs.values()]
+        runs = {"edges": edges, "pageInfo": NO_PAGE}
+        return {
+            "project": {
+                "internalId": "2", "runCount": len(edges), "readOnly": False, "runs": runs,
+            }
+        }  # fmt: skip
+
+    def _Run(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"internalId": "2", "run": self._node(self.runs[variables["name"]])}}
+
+    _RunHistoryKeys = _Run
+
+    def _RunParquetHistory(self, variables: dict[str, Any]) -> dict[str, Any]:
+        rows = self.runs[variables["runName"]].rows()
+        live = [{"_step": row["_step"]} for row in rows]
+        return {"project": {"run": {"parquetHistory": {"parquetUrls": [], "liveData": live}}}}
+
+    def _HistoryPage(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Rows in a range of steps; a server gives no more than `pageSize` of them, sampled."""
+        run = self.runs[variables["run"]]
+        steps = range(variables["minStep"], variables["maxStep"])
+        page = [line for line in run.ordered_lines() if json.loads(line)["_step"] in steps]
+        assert len(page) <= variables["pageSize"], "this page would be sampled"
+        return {"project": {"run": {"history": page}}}
+
+    def _node(self, run: StubRun) -> dict[str, Any]:
+        """A run with every field that any of wandb's queries asks for."""
+        rows = run.rows()
+        return {
+            "id": f"id-{run.name}", "projectId": "2", "name": run.name, "tags": run.tags,
+            "displayName": run.display_name, "sweepName": run.sweep, "state": run.state(),
+            "group": run.group, "jobType": run.job_type, "commit": None, "readOnly": False,
+            "createdAt": "2026-01-01T00:00:00Z", "heartbeatAt": "2026-01-01T00:00:00Z",
+            "description": "", "notes": "", "historyLineCount": len(rows),
+            "user": {"name": ENTITY, "username": ENTITY},
+            "config": json.dumps(run.config), "systemMetrics": "{}",
+            "summaryMetrics": json.dumps(run.summary),
+            "historyKeys": {"lastStep": max((row["_step"] for row in rows), default=-1)},
+        }  # fmt: skip
