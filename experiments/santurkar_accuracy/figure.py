@@ -40,7 +40,8 @@ def draw(table: pd.DataFrame) -> Figure:
             *(
                 Panel(
                     y=f"{place}/percentile_50/{layer}",
-                    around=[f"{place}/percentile_{share}/{layer}" for share in (15, 85)],
+                    also=[f"{place}/percentile_{share}/{layer}" for share in (15, 85)],
+                    y_label="before the ReLU",
                     where={"optimizer.lr": RATES[0]},
                     title=f"{layer}: 15, 50, 85 %, rate {RATES[0]:g}",
                 )
