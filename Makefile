@@ -13,7 +13,7 @@ SCOPE = --scale $(SCALE) --launcher $(LAUNCHER) --tracker $(TRACKER) \
 	$(if $(CELL),--cell '$(CELL)') $(if $(SEEDS),--seeds $(SEEDS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench figures claims report verify-figures clean $(EXPERIMENTS)
+.PHONY: help setup demo test lint bench figures claims report dashboard leet verify-figures clean $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'usage: make TARGET [SCALE=smoke|small|paper] [DRY=1] [CELL=TEXT] [SEEDS=0,1] [LAUNCHER=serial|pool] [TRACKER=offline|online|none]'
@@ -63,6 +63,13 @@ figures: $(READY) ## every experiment at SCALE: run what is missing, draw, judge
 
 claims: $(READY) ## rebuild results/ledger.md and ledger.json from the verdicts
 	@$(RUN) scripts/experiment.py claims
+
+dashboard: $(READY) ## lay experiments and sweeps out in W&B as their figures are (EXPERIMENT=NAME, DRY=1)
+	@$(RUN) scripts/dashboard.py $(EXPERIMENT) $(if $(filter file,$(origin SCALE)),,--scale $(SCALE)) \
+		$(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) $(if $(DRY),--dry)
+
+leet: $(READY) ## W&B's terminal UI on the local runs; no account, no network
+	@$(RUN) scripts/runs.py leet
 
 report: $(READY) ## rebuild results/report/index.html
 	@$(RUN) scripts/experiment.py report

@@ -57,7 +57,7 @@ PROBES: dict[str, tuple[ProbeConfig, float]] = {
     "residual": (ResidualConfig(), 0.2),
     "weights": (WeightsConfig(), 0.1),
 }
-"""Settings and aim, in plain steps of VGG-11."""
+"""Settings and aim in plain steps; a network without what a probe measures has no entry."""
 
 
 def measure() -> list[dict[str, Any]]:
@@ -67,7 +67,14 @@ def measure() -> list[dict[str, Any]]:
 
 def _measure(network: str, model: ModelConfig) -> list[dict[str, Any]]:
     training = Training(model)
-    candidates = {name: training.probed_step(config) for name, (config, _) in PROBES.items()}
+    probes = {
+        name: (config.build(training.model, num_steps=STEP + 1), aim)
+        for name, (config, aim) in PROBES.items()
+    }
+    measuring = {name: entry for name, entry in probes.items() if entry[0].due(STEP)}
+    candidates = {
+        name: partial(training.probed_step, probe) for name, (probe, _) in measuring.items()
+    }
     seconds = in_turn(
         {"step": training.plain_steps, "twin": training.twin, **candidates},
         num_rounds=NUM_ROUNDS,
@@ -75,7 +82,7 @@ def _measure(network: str, model: ModelConfig) -> list[dict[str, Any]]:
     )
     step = f"plain step {statistics.median(seconds['step']) * 1e3:.1f} ms"
     entries = []
-    for name, (_, aim) in PROBES.items():
+    for name, (_, aim) in measuring.items():
         spread = ratio(seconds[name], seconds["step"])
         milliseconds = statistics.median(seconds[name]) * 1e3
         entries.append(
@@ -134,17 +141,14 @@ class Training:
     def plain_steps(self) -> float:
         return statistics.median(seconds_of(self._step) for _ in range(3))
 
-    def probed_step(self, config: ProbeConfig) -> Any:
-        return partial(self._probed_step, config.build(self.model, num_steps=STEP + 1))
+    def probed_step(self, probe: Probe) -> float:
+        """The probe's parts, at a measured step and at the one before if it watches that."""
+        steps = [step for step in (STEP - 1, STEP) if probe.due(step) and _watches(probe, step)]
+        return sum(self._at(probe, step) for step in steps)
 
     def twin(self) -> float:
         """Every module's output kept by a forward of a copy, then NumPy on each place."""
         return seconds_of(self._naive)
-
-    def _probed_step(self, probe: Probe) -> float:
-        """The probe's parts, at a measured step and at the one before if it watches that."""
-        steps = [step for step in (STEP - 1, STEP) if probe.due(step) and _watches(probe, step)]
-        return sum(self._at(probe, step) for step in steps)
 
     def _at(self, probe: Probe, step: int) -> float:
         view = StepView(

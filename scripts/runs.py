@@ -35,6 +35,10 @@ def parse_arguments() -> argparse.Namespace:
             sub.add_argument(
                 "words", nargs="*", help="train.py's words, instead of the run's own configuration"
             )
+    measure = actions.add_parser("measure", help="probes on a run's checkpoint, kept beside it")
+    measure.add_argument("run", help="its name, or a part of it")
+    measure.add_argument("words", nargs="+", help="such as 'probe=[landscape]'")
+    measure.add_argument("--name", help="of the folder under measured/; default: the probes'")
     push = actions.add_parser("push", help="send runs to W&B; safe to repeat")
     push.add_argument("runs", nargs="*", metavar="RUN", help="names or FILTERs; default: all runs")
     push.add_argument("--project", help="default: the one each run was recorded for")
@@ -56,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     pull.add_argument(
         "--filter", nargs="*", default=[], metavar="FILTER", help="only runs that pass"
     )
+    actions.add_parser("leet", help="W&B's terminal UI on the local runs")
     return parser.parse_args(namespace=argparse.Namespace(config_dir=CONFIG_DIR))
 
 

@@ -99,7 +99,7 @@ def test_diverged_runs_count_as_chance_in_accuracy_and_end_in_loss():
         ["diverged"],
     )
     loss = curve_points(table, "train/loss", ["norm"]).means
-    assert loss[loss["norm"] == "none"]["x"].max() == 99
+    assert loss[loss["norm"] == "none"]["x"].max() == 98.5  # the window of steps 98 and 99
     assert "none  n=3 (3 diverged)" in texts(plot(table, hue="norm"))
     assert final_points(table, "test/accuracy", "norm", []).means["mean"].tolist() == (
         pytest.approx([1.01, 0.1])
@@ -134,9 +134,9 @@ def test_long_curves_are_averaged_over_windows_and_say_so():
     rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
     table = pd.DataFrame({**rows, "layer": None, "value": steps.astype(float), "norm": "batch"})
     points = curve_points(table, "train/loss", ["norm"])
-    assert (points.window_steps, len(points.means)) == (10, 300)
-    assert points.means["mean"].iloc[0] == points.means["x"].iloc[0] == 4.5
-    assert "mean of 10 steps" in texts(plot(table, y="train/loss"))
+    assert (points.window_steps, len(points.means)) == (20, 150)
+    assert points.means["mean"].iloc[0] == points.means["x"].iloc[0] == 9.5
+    assert "mean of 20 steps" in texts(plot(table, y="train/loss"))
 
 
 def test_layers_are_panels_in_the_networks_order_or_averaged():
@@ -363,7 +363,7 @@ def test_a_large_table_is_thinned_and_stays_below_the_limit(tmp_path):
 
 
 def test_large_pictures_are_made_smaller_and_say_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(manifest_module, "PICTURES_BYTES", 60_000)
+    monkeypatch.setattr(manifest_module, "FIGURE_BYTES", 60_000)
     table = table_of(factors={"init": ["he", "xavier"]})
     large = save(plot(table, hue="norm", col="init"), tmp_path / "large", table)
     assert large["made_smaller"][0] == "lines rasterized in the vector pictures"

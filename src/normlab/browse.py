@@ -59,10 +59,19 @@ def dispatch(arguments: argparse.Namespace) -> int:
         from normlab.browse_compare import show_rerun
 
         return show_rerun(find_run(runs_dir, arguments.run), runs_dir.parent, console)
+    elif arguments.action == "measure":
+        from normlab.browse_measure import show_measured
+
+        folder = find_run(runs_dir, arguments.run)
+        show_measured(folder, arguments.words, arguments.config_dir, arguments.name, console)
     elif arguments.action == "push":
         from normlab.tracking.command import push
 
         return push(find_runs(runs_dir, arguments.runs), arguments, console)
+    elif arguments.action == "leet":
+        from normlab.tracking.leet import open_leet
+
+        open_leet(runs_dir.parent)
     elif arguments.action == "pull":
         from normlab.tracking.command import pull
 

@@ -84,10 +84,17 @@ def run_settings(config_dir: Path) -> list[Setting]:
     for key, value in _train(config_dir).items():
         if key in ("defaults", "hydra"):
             continue
-        if isinstance(value, dict):
-            found += _settings(key, value, hints[key])
-        else:
+        if not isinstance(value, dict):
             found.append(Setting(key=key, default=written(value), doc=docs.get(key, "")))
+        elif dataclasses.is_dataclass(hints[key]):
+            found += _settings(key, value, hints[key])
+        else:  # a group's own, such as probe.budget, is the field probe_budget
+            found += [
+                Setting(
+                    key=f"{key}.{name}", default=written(inner), doc=docs.get(f"{key}_{name}", "")
+                )
+                for name, inner in value.items()
+            ]
     return found
 
 

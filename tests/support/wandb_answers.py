@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from support.wandb_stub import StubRun
 
 ENTITY = "tester"
+VIEWER = {
+    "id": "1", "entity": ENTITY, "username": ENTITY, "name": ENTITY, "flags": "{}",
+    "email": "tester@localhost", "admin": False, "deletedAt": None,
+    "teams": {"edges": []}, "apiKeys": {"edges": []},
+}  # fmt: skip
 NO_PAGE = {"endCursor": None, "hasNextPage": False}
 
 
@@ -136,3 +141,74 @@ class PublicApi:
             "summaryMetrics": json.dumps(run.summary),
             "historyKeys": {"lastStep": max((row["_step"] for row in rows), default=-1)},
         }  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class StubView:
+    """A saved view of a project (`project-view`), or a report (`runs`)."""
+
+    id: str
+    type: str
+    name: str
+    display_name: str
+    spec: dict[str, Any]
+    num_writes: int = 0
+
+
+class Views:
+    """Saved views and reports, as wandb-workspaces reads and writes them."""
+
+    views: dict[str, StubView]
+
+    def _UpsertView2(self, variables: dict[str, Any]) -> dict[str, Any]:
+        view_id = variables.get("id") or f"view-{len(self.views) + 1}"
+        is_new = view_id not in self.views
+        view = self.views.setdefault(
+            view_id,
+            StubView(
+                id=view_id, type=variables["type"], name=variables["name"], display_name="", spec={}
+            ),
+        )
+        view.display_name, view.spec = variables["displayName"], json.loads(variables["spec"])
+        view.num_writes += 1
+        node = {
+            **self._view(view), "project": {"id": "2", "name": "normlab", "entityName": ENTITY},
+            "description": variables["description"], "updatedAt": "2026-01-01T00:00:00Z",
+        }  # fmt: skip
+        return {"upsertView": {"view": node, "inserted": is_new}}
+
+    _upsertView = _UpsertView2
+
+    def _View(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return self._views(variables["viewType"], variables["viewName"])
+
+    def _ProjectViews(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return self._views("runs", None)
+
+    def _views(self, view_type: str, name: str | None) -> dict[str, Any]:
+        found = [
+            view
+            for view in self.views.values()
+            if view.type == view_type and name in (None, view.name)
+        ]
+        edges = [{"node": self._view(view), "cursor": view.id} for view in found]
+        views = {"edges": edges, "pageInfo": NO_PAGE}
+        return {"project": {"id": "2", "internalId": "2", "allViews": views}}
+
+    def _view(self, view: StubView) -> dict[str, Any]:
+        return {
+            "id": view.id, "name": view.name, "displayName": view.display_name, "type": view.type,
+            "spec": json.dumps(view.spec), "description": "", "createdAt": "2026-01-01T00:00:00Z",
+            "updatedAt": "2026-01-01T00:00:00Z", "previewUrl": None,
+            "user": {"username": ENTITY, "photoUrl": None, "email": None},
+        }  # fmt: skip
+
+    def _ProjectInternalId(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"id": "2", "internalId": "2"}}
+
+    def _GetProjects(self, variables: dict[str, Any]) -> dict[str, Any]:
+        node = {
+            "id": "2", "name": "normlab", "entityName": ENTITY, "isBenchmark": False,
+            "createdAt": "2026-01-01T00:00:00Z", "user": VIEWER,
+        }  # fmt: skip
+        return {"models": {"pageInfo": NO_PAGE, "edges": [{"node": node, "cursor": "c"}]}}

@@ -16,7 +16,7 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from support.wandb_answers import ENTITY, Artifacts, PublicApi, StubArtifact
+from support.wandb_answers import ENTITY, VIEWER, Artifacts, PublicApi, StubArtifact, StubView, Views
 
 __all__ = ["API_KEY", "ENTITY", "Behaviour", "StubArtifact", "StubRun", "WandbStub"]
 
@@ -67,7 +67,7 @@ class StubRun:
         ]
 
 
-class WandbStub(Artifacts, PublicApi):
+class WandbStub(Artifacts, PublicApi, Views):
     """`with WandbStub() as stub: ...`; give `stub.environment` to the process that uses wandb."""
 
     def __init__(self, behaviour: Behaviour = Behaviour.SERVE) -> None:
@@ -75,6 +75,7 @@ class WandbStub(Artifacts, PublicApi):
         self.runs: dict[str, StubRun] = {}
         self.artifacts: dict[str, StubArtifact] = {}
         self.uploads: dict[str, bytes] = {}
+        self.views: dict[str, StubView] = {}
         self.operations: list[str] = []
         self.unanswered: list[str] = []
         self.num_refused = 0
@@ -116,12 +117,7 @@ class WandbStub(Artifacts, PublicApi):
         return {"data": answer(variables)}
 
     def _Viewer(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
-        viewer = {
-            "id": "1", "entity": ENTITY, "username": ENTITY, "name": ENTITY, "flags": "{}",
-            "email": "tester@localhost", "admin": False, "deletedAt": None,
-            "teams": {"edges": []}, "apiKeys": {"edges": []},
-        }  # fmt: skip
-        return {"viewer": viewer}
+        return {"viewer": VIEWER}
 
     def _UpsertBucket(self, variables: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         name = variables["name"]

@@ -43,6 +43,7 @@ def run_config(plain: Mapping[str, Any]) -> RunConfig:
     """
     values = {key: value for key, value in plain.items() if key != "hydra"}
     _refuse_unknown_keys("", values, RunConfig, "configs/train.yaml")
+    _refuse_probe_budget(values)
     for group in COMPONENT_GROUPS:
         if group not in values:
             raise ConfigError(f"a run needs a {group}: give {group}=NAME.{_choices(group)}")
@@ -51,7 +52,7 @@ def run_config(plain: Mapping[str, Any]) -> RunConfig:
         if key in COMPONENT_GROUPS:
             built[key] = component(key, value)
         elif key == "probe":
-            built[key] = _probes(value)
+            built[key], built["probe_budget"] = _probes(value)
         elif dataclasses.is_dataclass(nested := _annotations(RunConfig)[key]):
             if not isinstance(value, Mapping):
                 raise ConfigError(f"{key} must be a mapping of settings; got {_show(value)}.")
@@ -88,6 +89,8 @@ def plain(config: RunConfig) -> dict[str, Any]:
         value = getattr(config, field.name)
         if field.name == "probe":
             out["probe"] = {probe.NAME: _settings(probe) for probe in value}
+        elif field.name == "probe_budget":
+            out["probe"] |= {} if value is None else {"budget": value}
         elif isinstance(value, Component):
             out[field.name] = {"name": value.NAME, **_settings(value)}
         elif dataclasses.is_dataclass(value):
@@ -105,17 +108,21 @@ def _settings(instance: Any) -> dict[str, Any]:
     }
 
 
-def _probes(value: Any) -> tuple[Component, ...]:
+def _probes(value: Any) -> tuple[tuple[Component, ...], float | None]:
+    """The probes, and `probe.budget`, which stands among them."""
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"probe must be a list of probe names, such as 'probe=[ics]'; got {_show(value)}."
         )
     probes = []
+    budget = _scalar(RunConfig, "probe.", "budget", value.get("budget"), field="probe_budget")
     for name, settings in sorted(value.items()):
+        if name == "budget":
+            continue
         if not isinstance(settings, Mapping):
             raise ConfigError(f"probe.{name} must be a mapping of settings; got {_show(settings)}.")
         probes.append(component("probe", {**settings, "name": name}, f"probe.{name}"))
-    return tuple(probes)
+    return tuple(probes), budget
 
 
 def _dataclass(cls: Any, key: str, values: Mapping[str, Any], defined_in: str) -> Any:
@@ -144,8 +151,16 @@ def _refuse_unknown_keys(prefix: str, values: Mapping[str, Any], cls: Any, defin
             raise ConfigError(no_such_setting(f"{prefix}{name}", valid, defined_in, others))
 
 
-def _scalar(cls: Any, prefix: str, name: str, value: Any) -> Any:
-    annotation = _annotations(cls)[name]
+def _refuse_probe_budget(values: Mapping[str, Any]) -> None:
+    if "probe_budget" in values:
+        raise ConfigError(
+            f"probe_budget is written probe.budget; give probe.budget={values['probe_budget']}."
+        )
+
+
+def _scalar(cls: Any, prefix: str, name: str, value: Any, field: str | None = None) -> Any:
+    """A setting's value; `field` is the dataclass's name for it where that is another."""
+    annotation = _annotations(cls)[field or name]
     try:
         return _adapter(annotation).validate_json(json.dumps(value), strict=True)
     except (ValidationError, TypeError):

@@ -20,7 +20,7 @@ NOT_SCIENCE = (
 )
 """Settings that say where and how a run is carried out, never what it computes."""
 
-MEASUREMENT = ("probe", "eval")
+MEASUREMENT = ("probe", "probe_budget", "eval")
 """Settings that say what is observed of a training that is the same without them."""
 
 

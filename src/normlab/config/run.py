@@ -109,6 +109,10 @@ class RunConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     probe: tuple[ProbeConfig, ...] = ()
+    probe_budget: float | None = neutral(None)
+    """Share of the training time that each probe may take, written `probe.budget`; a probe over it
+    takes every other measurement, every fourth, and so on, which depends on the machine's speed.
+    None: no bound."""
     tracker: TrackerConfig
     launcher: LauncherConfig
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
@@ -135,6 +139,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check.fraction("dropout", self.dropout)
+        if self.probe_budget is not None:
+            check.positive("probe.budget", self.probe_budget)
         check.at_least("batch_size", self.batch_size, 1)
         check.at_least("seed", self.seed, 0)
         if self.num_threads is not None:

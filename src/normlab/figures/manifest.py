@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -23,8 +24,9 @@ from normlab.records.files import write_json_whole, write_whole
 
 LIMIT_BYTES = 1_000_000
 TABLE_BYTES = 430_000
-PICTURES_BYTES = 530_000
-"""Most bytes of the table, and of the three pictures, before they are made smaller."""
+"""Most bytes of the table before it is thinned."""
+FIGURE_BYTES = 930_000
+"""Most bytes of table and pictures before these are made smaller; what is left is for the words."""
 
 DPI = 150
 
@@ -62,10 +64,11 @@ def save(
     stored, thinned = compact(table)
     if callable(figure):
         figure = figure(stored)
-    pictures, notes = _pictures(figure)
     table_name = "table.parquet" if primary else f"{name}.parquet"
+    table_file = _parquet(stored)
+    pictures, notes = _pictures(figure, FIGURE_BYTES - len(table_file))
     content = {f"{name}.{kind}": data for kind, data in pictures.items()}
-    content[table_name] = _parquet(stored)
+    content[table_name] = table_file
     manifest = {
         "runs": sorted(map(str, table["run"].unique())) if len(table) else [],
         "cells": _cells(table),
@@ -128,9 +131,9 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _pictures(figure: Figure) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    pictures = {kind: _picture(figure, kind, DPI) for kind in _METADATA}
-    if _total(pictures) <= PICTURES_BYTES:
+def _pictures(figure: Figure, limit_bytes: int) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    pictures = {kind: picture(figure, kind, DPI) for kind in _METADATA}
+    if _total(pictures) <= limit_bytes:
         return pictures, ()
     for axis in figure.axes:
         for artist in (*axis.lines, *axis.collections):
@@ -138,22 +141,44 @@ def _pictures(figure: Figure) -> tuple[dict[str, bytes], tuple[str, ...]]:
     notes: tuple[str, ...] = ("lines rasterized in the vector pictures",)
     for dpi in (DPI, 110, 80):
         # not the PNG: it is what a redrawn figure is compared with
-        pictures |= {kind: _picture(figure, kind, dpi) for kind in ("svg", "pdf")}
+        pictures |= {kind: picture(figure, kind, dpi) for kind in ("svg", "pdf")}
         if dpi < DPI:
             notes = (notes[0], f"and these at {dpi} dots an inch")
-        if _total(pictures) <= PICTURES_BYTES:
+        if _total(pictures) <= limit_bytes:
             break
     return pictures, notes
+
+
+_COORDINATES = re.compile(rb'(?<=\s)(?:d|x|y)="[^"]*"')
+_DECIMALS = re.compile(rb"(\.\d\d)\d+")
+
+
+def _rounded(svg: bytes) -> bytes:
+    """The same picture with coordinates to a hundredth of a point, and without indentation."""
+    rounded = _COORDINATES.sub(lambda found: _DECIMALS.sub(rb"\1", found.group()), svg)
+    return re.sub(rb"\n +", b"\n", rounded)
 
 
 def _total(pictures: Mapping[str, bytes]) -> int:
     return sum(map(len, pictures.values()))
 
 
-def _picture(figure: Figure, kind: str, dpi: int) -> bytes:
+def picture(figure: Figure, kind: str, dpi: int = DPI) -> bytes:
+    """The bytes of a figure's picture; a PNG has 256 colours, at a third of the size."""
     buffer = io.BytesIO()
     with styled():
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind])
+    if kind == "png":
+        return _quantized(buffer)
+    return _rounded(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
+
+
+def _quantized(png: io.BytesIO) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    colours = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    colours.save(buffer, "PNG", optimize=True, dpi=(DPI, DPI))
     return buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ from normlab.analysis.statistics import CONFIDENCE, NO_SPREAD
 from normlab.analysis.values import divergence_steps, is_metric, kind_of, runs_of
 from normlab.figures.style import require
 
-MOST_STEPS = 300
+MOST_STEPS = 150
 """Curves with more steps than this are averaged over windows of equal length."""
 
 DECADES = 30

@@ -22,6 +22,10 @@ class Panel:
 
     y: str
     """A metric, `ics/l2/conv5` for one layer."""
+    also: Sequence[str] = ()
+    """Further metrics on the same axis, such as percentiles on either side of y's."""
+    y_label: str = ""
+    """The axis's text; default: that of y in the metric registry."""
     x: str = "step"
     where: Mapping[str, Any] = field(default_factory=dict)
     """Factors and the value, or list of values, they must have."""
@@ -133,12 +137,24 @@ def _selected(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 
 def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str) -> Panels:
-    if panel.x == "step":
-        points = curve_points(table, panel.y, [hue])
-    else:
-        points = final_points(table, panel.y, panel.x, [hue])
-    panels = Panels(table, points, x=panel.x, y=panel.y, hue=hue)
-    panels.draw(axis, {}, panel.references, panel.published)
-    panels.scale()
-    axis.set_ylabel(panels.y_text())
-    return panels
+    together = []
+    for metric in (panel.y, *panel.also):
+        if panel.x == "step":
+            points = curve_points(table, metric, [hue])
+        else:
+            points = final_points(table, metric, panel.x, [hue])
+        panels = Panels(table, points, x=panel.x, y=metric, hue=hue)
+        is_first = not together
+        panels.draw(
+            axis,
+            {},
+            panel.references if is_first else (),
+            panel.published if is_first else None,
+        )
+        panels.scale()
+        together.append(panels)
+    if panel.also:
+        views = [panels.view() for panels in together]
+        axis.set_ylim(min(bottom for bottom, _, _ in views), max(top for _, top, _ in views))
+    axis.set_ylabel(panel.y_label or together[0].y_text())
+    return together[0]

@@ -51,6 +51,15 @@ NORM_LOOKS: dict[str, Look] = {
     "batch_channel": Look(color="#999933", marker=">", dash=(6, 2)),
 }
 
+VARIANT_LOOKS: dict[str, Look] = {
+    "lp p=1": Look(color="#e69f00", marker="^", dash=(3, 1, 1, 1)),
+    "lp p=2": Look(color="#882255", marker="*", dash=(4, 1.5)),
+    "lp p=inf": Look(color="#009e73", marker="D", dash=(1.5, 1)),
+}
+"""Variants of one norm, where a figure sets them side by side; its `norm` column then names them.
+
+Their colours are those of norms that never stand beside them."""
+
 NORM_COLORS: dict[str, str] = {norm: look.color for norm, look in NORM_LOOKS.items()}
 
 _OTHERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#882255")
@@ -99,9 +108,13 @@ def styled() -> Iterator[None]:
 
 
 def looks(factor: str | None, levels: Sequence[Any]) -> dict[Any, Look]:
-    """A look for each level: norms have their own, numbers a ramp from light to dark."""
-    if factor == "norm" and all(level in NORM_LOOKS for level in levels):
-        return {level: NORM_LOOKS[level] for level in levels}
+    """A look for each level: norms have their own, numbers a ramp from light to dark.
+
+    A variant of a norm is written after a comma ("group, standardized weights") and has the norm's
+    color, lighter and dotted.
+    """
+    if factor == "norm" and all(_norm_of(level) in NORM_LOOKS | VARIANT_LOOKS for level in levels):
+        return {level: _norm_look(level) for level in levels}
     if len(levels) > 1 and all(_is_number(level) for level in levels):
         ramp = [
             mpl.colors.to_hex(mpl.colormaps["viridis"](0.85 - 0.8 * i / (len(levels) - 1)))
@@ -134,8 +147,9 @@ def table_colors() -> Any:
 def ordered(factor: str | None, levels: Sequence[Any]) -> list[Any]:
     """Levels in the order they are shown: norms as in the registry above, numbers by size."""
     if factor == "norm":
-        known = list(NORM_LOOKS)
-        return sorted(levels, key=lambda one: (known.index(one) if one in known else 99, str(one)))
+        known = [*NORM_LOOKS, *VARIANT_LOOKS]
+        places = {norm: place for place, norm in enumerate(known)}
+        return sorted(levels, key=lambda one: (places.get(_norm_of(one), 99), str(one)))
     if all(_is_number(level) for level in levels):
         return sorted(levels)
     # conv10 comes after conv2
@@ -181,6 +195,19 @@ def require(name: str, known: Sequence[str], what: str) -> None:
     raise ValueError(
         f"{name!r} is no {what} of these runs; there are: {', '.join(known) or 'none'}.{hint}"
     )
+
+
+def _norm_of(level: Any) -> str:
+    return str(level).partition(",")[0]
+
+
+def _norm_look(level: Any) -> Look:
+    known = NORM_LOOKS | VARIANT_LOOKS
+    look = known[_norm_of(level)]
+    if level in known:
+        return look
+    lighter = mpl.colors.to_hex(sns.blend_palette([look.color, "white"], 5)[2])
+    return Look(color=lighter, marker=look.marker, dash=(1.5, 1))
 
 
 def _numeral(part: str) -> tuple[int, str]:

@@ -7,6 +7,7 @@ from normlab.measures.activations import (
     measure_activations,
 )
 from normlab.measures.capture import Captured, Point, watching
+from normlab.measures.curvature import Curvature, measure_curvature
 from normlab.measures.gradients import LayerGradients, Replicates, cosine, measure_gradients
 from normlab.measures.ics import (
     CovariateShift,
@@ -15,6 +16,7 @@ from normlab.measures.ics import (
     measure_ics,
     weight_gradients,
 )
+from normlab.measures.landscape import Landscape, measure_landscape
 from normlab.measures.layers import WeightLayer, total_order
 from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.measures.replay import Replay
@@ -26,6 +28,7 @@ from normlab.measures.statistics import (
     measure_statistics,
     population_statistics,
 )
+from normlab.measures.surface import Surface
 from normlab.measures.weights import WeightStatistics, measure_weights, weight_statistics
 
 __all__ = [
@@ -33,7 +36,9 @@ __all__ = [
     "BlockVariance",
     "Captured",
     "CovariateShift",
+    "Curvature",
     "Distribution",
+    "Landscape",
     "LayerGradients",
     "LayerShift",
     "LayerStatistics",
@@ -42,6 +47,7 @@ __all__ = [
     "Replicates",
     "Shadow",
     "StatisticsGap",
+    "Surface",
     "UnitMoments",
     "WeightLayer",
     "WeightStatistics",
@@ -51,8 +57,10 @@ __all__ = [
     "drift",
     "measure_activations",
     "measure_blocks",
+    "measure_curvature",
     "measure_gradients",
     "measure_ics",
+    "measure_landscape",
     "measure_statistics",
     "measure_weights",
     "population_statistics",

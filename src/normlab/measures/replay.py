@@ -35,13 +35,9 @@ class RandomState:
             torch.cuda.set_rng_state(state, device)
 
 
-@dataclass(frozen=True)
-class Part:
-    """A piece of a module's forward: what it makes of what flows, and the module it runs."""
-
-    run: Callable[[Any], Any]
-    module: nn.Module | None = None
-    """None: nothing but a rearrangement of what flows."""
+Part = tuple[Callable[[Any], Any], nn.Module | None]
+"""A piece of a forward: what it makes of what flows, and the module it runs (None: it only
+rearranges what flows)."""
 
 
 @runtime_checkable
@@ -64,8 +60,8 @@ class Replay:
     """A network's forward at one step, on a private copy.
 
     The forward is cut into stages where it may be: an `nn.Sequential` (a `Chain` is one) at each
-    child, nested ones too; a module with a method `parts()`, such as a residual block, at each
-    `Part`; any other module is a single stage. Every stage that runs starts from
+    child, nested ones too; a module with a method `parts()`, such as our residual block, at each
+    part; any other module is a single stage. Every stage that runs starts from
     the buffers and the random state as they stood at `capture`, so that running statistics,
     dropout masks and noise are those of the step's own forward. (Randomness drawn outside torch's
     global generators must replay by itself, as `normlab.randomness.Stream` does.)
@@ -189,10 +185,10 @@ class Replay:
         self._reset_buffers()
         stages = self._stages[position.stage : stop]
         flow = position.flow
-        if stages and stages[0].module is not None and not isinstance(stages[0].module, READ_ONLY):
+        if stages and stages[0][1] is not None and not isinstance(stages[0][1], READ_ONLY):
             flow = _cloned(flow)
-        for stage in stages:
-            flow = stage.run(flow)
+        for run, _ in stages:
+            flow = run(flow)
         return flow
 
     def _reset_buffers(self) -> None:
@@ -222,19 +218,19 @@ def scalar(loss: Tensor) -> Tensor:
 def _stages(module: nn.Module) -> list[Part]:
     """The parts that run one after the other and make up a module's forward."""
     if module._forward_hooks or module._forward_pre_hooks:
-        return [Part(module, module)]
+        return [(module, module)]
     if isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward:
         return [stage for child in module for stage in _stages(child)]
     if isinstance(module, Parted):
         return module.parts()
-    return [Part(module, module)]
+    return [(module, module)]
 
 
 def _holder(stages: list[Part], parameter: Tensor) -> int:
     return next(
         index
-        for index, stage in enumerate(stages)
-        if stage.module is not None and any(parameter is own for own in stage.module.parameters())
+        for index, (_, module) in enumerate(stages)
+        if module is not None and any(parameter is own for own in module.parameters())
     )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
-from normlab.measures.replay import Part
 from normlab.models.chain import Stage
 from normlab.models.kit import Kit
 from normlab.models.layers import Conv2d, Scale, Shift
 from normlab.norms.base import Normalization
+
+Part = tuple[Callable[[Any], Any], nn.Module | None]
 
 
 class ResidualBlock(nn.Module):
@@ -47,8 +49,8 @@ class ResidualBlock(nn.Module):
         return self._through(self.tail_names, outputs)
 
     def parts(self) -> list[Part]:
-        """The same in parts, so that a measurement can resume inside the block; between the fork
-        and the sum, (branch, skip) flows."""
+        """The same in parts, each a step and the module it runs, so that a measurement can resume
+        inside the block. Between the fork and the sum, (branch, skip) flows."""
         head, branch, shortcut, tail = (
             [self.get_submodule(name) for name in names]
             for names in (
@@ -59,12 +61,12 @@ class ResidualBlock(nn.Module):
             )
         )
         return [
-            *(Part(module, module) for module in head),
-            Part(lambda inputs: (inputs, inputs)),
-            *(Part(partial(_on_branch, module), module) for module in branch),
-            *(Part(partial(_on_skip, module), module) for module in shortcut),
-            Part(lambda flow: flow[0] + flow[1]),
-            *(Part(module, module) for module in tail),
+            *((module, module) for module in head),
+            (lambda inputs: (inputs, inputs), None),
+            *((partial(_on_branch, module), module) for module in branch),
+            *((partial(_on_skip, module), module) for module in shortcut),
+            (lambda flow: flow[0] + flow[1], None),
+            *((module, module) for module in tail),
         ]
 
     def _through(self, names: tuple[str, ...], values: Tensor) -> Tensor:

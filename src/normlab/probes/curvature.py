@@ -34,9 +34,9 @@ class CurvatureConfig(ScheduledConfig):
     eigenvalue, the trace and the curvature along the gradient are recorded over all of them.
     """
 
-    num_iterations: int = 12
+    num_iterations: int = 10
     """Of Lanczos' method, each one product with the Hessian."""
-    num_trace_probes: int = 4
+    num_trace_probes: int = 3
     """Random vectors of the trace, each one product with the Hessian; 0: no trace."""
     replicates: int = 1
     """Mini-batches measured, the step's own among them."""

@@ -14,12 +14,13 @@ def flatten(config: Mapping[str, Any]) -> dict[str, Value]:
     """Nested plain values by dotted key.
 
     A component's name stands under its group's bare key (`norm`: "batch"), its settings under
-    `norm.eps`; `probe` holds the names with commas between, settings under `probe.ics.every`.
+    `norm.eps`; `probe` holds the names with commas between, settings under `probe.ics.every`,
+    and `probe.budget` is one of all.
     """
     flat: dict[str, Value] = {}
     for key, value in config.items():
         if key == "probe":
-            flat["probe"] = ",".join(value)
+            flat["probe"] = ",".join(name for name in value if isinstance(value[name], Mapping))
         _flatten_into(flat, key, value)
     return flat
 

@@ -121,10 +121,27 @@ def _print_summary(planned: PlannedRun, console: Console) -> None:
     shown = [name for name in ("train/loss", "train/accuracy", "test/accuracy") if name in summary]
     values = ", ".join(f"{name} {summary[name]:.4g}" for name in shown)
     console.print(f"{status['outcome']}: {values}", highlight=False)
-    for name, value in sorted(summary.items()):
-        if name.startswith("probe/seconds/"):
-            console.print(f"probe {name.removeprefix('probe/seconds/')}: {value:.2f} s")
+    for line in prices(summary):
+        console.print(line, highlight=False)
     console.print(f"Record: {_shown(planned)}", highlight=False)
+
+
+def prices(summary: Mapping[str, float]) -> list[str]:
+    """What each probe of a run cost, a line each."""
+    lines = []
+    for key in sorted(summary):
+        if not key.startswith("probe/seconds/"):
+            continue
+        name, seconds = key.removeprefix("probe/seconds/"), summary[key]
+        line = f"probe {name}: {seconds:.2f} s"
+        if summary.get("training_seconds", 0) > 0:
+            line += f", {seconds / summary['training_seconds']:.2f} of the training time"
+        if (peak := summary.get(f"probe/peak_memory/{name}")) is not None:
+            line += f"; peak memory {peak:.0f} MiB"
+        if (factor := summary.get(f"probe/thinning/{name}")) is not None:
+            line += f"; one of {factor:g} measurements, being over probe.budget"
+        lines.append(line)
+    return lines
 
 
 def _shown(planned: PlannedRun) -> str:

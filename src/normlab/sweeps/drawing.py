@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from normlab.analysis.ledger import judge_experiment, write_verdicts
-from normlab.figures.manifest import save, table_hash
+from normlab.figures.manifest import picture, save, table_hash
 from normlab.records import RunFolder
 from normlab.sweeps.experiment import Experiment
 from normlab.sweeps.plan import PlannedRun
@@ -111,12 +111,7 @@ def _share_of_pixels_off(figure: Figure, path: Path) -> float:
     import numpy as np
     from PIL import Image
 
-    from normlab.figures.style import styled
-
-    buffer = io.BytesIO()
-    with styled():
-        figure.savefig(buffer, format="png")
-    drawn = np.asarray(Image.open(buffer).convert("RGB"), dtype=int)
+    drawn = np.asarray(Image.open(io.BytesIO(picture(figure, "png"))).convert("RGB"), dtype=int)
     stored = np.asarray(Image.open(path).convert("RGB"), dtype=int)
     if drawn.shape != stored.shape:
         return 1.0

@@ -162,7 +162,12 @@ def _carry_out(
 
 
 def _timings(timing: Timing, batch_size: int) -> dict[str, float]:
-    values = {f"probe/seconds/{name}": seconds for name, seconds in timing.probe_seconds.items()}
+    values = {"training_seconds": timing.training_seconds}
+    for quantity, by_name in {
+        "seconds": timing.probe_seconds,
+        "peak_memory": timing.probe_peak_memory,
+    }.items():
+        values |= {f"probe/{quantity}/{name}": value for name, value in by_name.items()}
     rate = timing.samples_per_second(batch_size)
     if rate is not None:
         values["samples_per_second"] = rate
@@ -170,7 +175,12 @@ def _timings(timing: Timing, batch_size: int) -> dict[str, float]:
 
 
 def _headline(outcome: str, summary: Mapping[str, float]) -> str:
+    thinned = [
+        f"; {name.rpartition('/')[2]} took one of {factor:g} measurements, being over probe.budget"
+        for name, factor in summary.items()
+        if name.startswith("probe/thinning/")
+    ]
     for metric in ("test/accuracy", "test/loss", "train/loss"):
         if metric in summary:
-            return f"{outcome}, {metric} {summary[metric]:.4g}"
-    return outcome
+            return f"{outcome}, {metric} {summary[metric]:.4g}{''.join(thinned)}"
+    return outcome + "".join(thinned)

@@ -23,17 +23,24 @@ def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = No
     Columns: run, cell, seed, step, metric, layer, value; state, outcome and chance (the accuracy
     of a constant answer) of the run; `ALWAYS`, and the factors of the plan.
     """
+
+    begun = [run.folder for run in runs if (run.folder.path / "identity.json").exists()]
+    table = metrics_frame(begun, metrics=metrics)
+    return table.merge(facts_table(runs), on="run", how="left")
+
+
+def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
+    """One row a run of the plan, begun or not: what `results_table` joins to its numbers."""
     import pandas as pd
 
-    folders = [run.folder for run in runs]
     entries = []
-    for run, folder in zip(runs, folders, strict=True):
+    for run in runs:
         settings = flatten(plain(run.config))
-        status = folder.status()
+        status = run.folder.status()
         entries.append(
             {
                 "run": run.name,
-                "state": folder.state(),
+                "state": run.folder.state(),
                 "outcome": status.get("outcome"),
                 "chance": status.get("summary", {}).get("chance"),
                 **{key: settings[key] for key in ALWAYS if key in settings},
@@ -41,9 +48,7 @@ def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = No
                 **{key: _cell(value) for key, value in run.factors.items() if key != "seed"},
             }
         )
-    begun = [folder for folder in folders if (folder.path / "identity.json").exists()]
-    table = metrics_frame(begun, metrics=metrics)
-    return table.merge(pd.DataFrame(entries), on="run", how="left")
+    return pd.DataFrame(entries)
 
 
 def _cell(value: Any) -> Any:

@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 
 from normlab.console import plural
 from normlab.records import RunFolder
-from normlab.tracking.push import Pushed, push_runs
+from normlab.tracking.push import Pushed, push_figures, push_runs
 
 
 def push(folders: Sequence[RunFolder], arguments: argparse.Namespace, console: Console) -> int:
-    """Send runs to W&B; the exit code is 0 only where it now holds all of them."""
+    """Send runs to W&B, and with all runs the figures too; 0 only where it now holds all."""
     results_dir = Path(arguments.results_dir)
-    sent: list[Pushed] = []
-    for pushed in push_runs(
-        folders,
-        results_dir,
-        mode="offline" if arguments.offline else "online",
-        project=arguments.project,
-        entity=arguments.entity,
-        with_checkpoint=arguments.checkpoints,
-    ):
-        sent.append(pushed)
-        if pushed.problem is None:
-            console.print(f"[green]sent[/green] {escape(pushed.name)}", highlight=False)
-        else:
-            console.print(
-                f"[red]not sent[/red] {escape(pushed.name)}: {escape(pushed.problem)}",
-                highlight=False,
-            )
-    num_sent = sum(pushed.problem is None for pushed in sent)
-    left = len(folders) - num_sent
-    text = f"W&B holds {plural(num_sent, 'run')} whole"
+    mode: Literal["online", "offline"] = "offline" if arguments.offline else "online"
+    sent = _told(
+        push_runs(
+            folders,
+            results_dir,
+            mode=mode,
+            project=arguments.project,
+            entity=arguments.entity,
+            with_checkpoint=arguments.checkpoints,
+        ),
+        console,
+    )
+    num_whole = sum(pushed.problem is None for pushed in sent)
+    left = len(folders) - num_whole
+    if not arguments.runs and not any(pushed.is_everyones for pushed in sent):
+        figures = push_figures(
+            results_dir, mode=mode, project=arguments.project, entity=arguments.entity
+        )
+        left += sum(pushed.problem is not None for pushed in _told(figures, console))
+    text = f"W&B holds {plural(num_whole, 'run')} whole"
     console.print(f"{text}; {left} not. The same command sends the rest." if left else f"{text}.")
     return 1 if left else 0
+
+
+def _told(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed]:
+    """Each as it comes, with a line about it."""
+    told = []
+    for pushed in pushed_ones:
+        told.append(pushed)
+        name = escape(pushed.name)
+        if pushed.problem is None:
+            console.print(f"[green]sent[/green] {name}", highlight=False)
+        else:
+            problem = escape(pushed.problem)
+            console.print(f"[red]not sent[/red] {name}: {problem}", highlight=False)
+    return told
 
 
 def pull(arguments: argparse.Namespace, console: Console) -> int:

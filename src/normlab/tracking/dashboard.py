@@ -127,7 +127,7 @@ def sections_of(rows: Iterable[Sequence[Panel]]) -> tuple[Section, ...]:
                 seen.add((panel.x, panel.y))
                 panels.append(dataclasses.replace(panel, title="", where={}))
         if panels:
-            name = ", ".join(dict.fromkeys(describe(panel.y)[0].label for panel in panels))
+            name = " · ".join(dict.fromkeys(describe(panel.y)[0].label for panel in panels))
             sections.append(Section(name=name, panels=tuple(panels)))
     return tuple(sections)
 

@@ -49,6 +49,30 @@ UPLOAD_SECONDS = 15.0
 """How often wandb sends rows to a server; no setting of 0.31 changes it."""
 
 
+def lean_settings(**others: Any) -> wandb.Settings:
+    """wandb without what normlab records itself, and with an end to its patience."""
+    import wandb
+
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        disable_code=True,
+        disable_git=True,
+        symlink=False,
+        use_dot_wandb=False,
+        init_timeout=INIT_TIMEOUT_SECONDS,
+        finish_timeout=FINISH_TIMEOUT_SECONDS,
+        finish_timeout_raises=True,
+        x_disable_machine_info=True,
+        x_disable_meta=True,
+        x_disable_stats=True,
+        x_save_requirements=False,
+        x_graphql_retry_max=1,
+        x_transaction_log_flush_interval=FLUSH_SECONDS,
+        **others,
+    )
+
+
 class RunMirror:
     """A W&B run that is open.
 
@@ -97,24 +121,7 @@ class RunMirror:
             allow_val_change=True,
             resume="allow" if self._settings.mode == "online" else None,
             reinit="create_new",
-            settings=wandb.Settings(
-                silent=True,
-                console="off",
-                disable_code=True,
-                disable_git=True,
-                symlink=False,
-                use_dot_wandb=False,
-                init_timeout=INIT_TIMEOUT_SECONDS,
-                finish_timeout=FINISH_TIMEOUT_SECONDS,
-                finish_timeout_raises=True,
-                x_disable_machine_info=True,
-                x_disable_meta=True,
-                x_disable_stats=True,
-                x_save_requirements=False,
-                x_graphql_retry_max=1,
-                x_transaction_log_flush_interval=FLUSH_SECONDS,
-                x_update_finish_state=not self._stays_open_on_server,
-            ),
+            settings=lean_settings(x_update_finish_state=not self._stays_open_on_server),
         )
         run.define_metric("step", hidden=True)
         return run

@@ -29,6 +29,8 @@ class Checkpoint:
     optimizer: dict[str, Any]
     probes: dict[str, Any] = field(default_factory=dict)
     """What probes keep of earlier steps, by name."""
+    thinnings: dict[str, int] = field(default_factory=dict)
+    """How far probes over their budget were thinned, by name."""
 
     def save(self, path: Path) -> None:
         buffer = io.BytesIO()
@@ -37,6 +39,7 @@ class Checkpoint:
             "model": self.model,
             "optimizer": self.optimizer,
             "probes": self.probes,
+            "thinnings": self.thinnings,
         }
         torch.save(content, buffer)
         write_whole(path, buffer.getvalue())
@@ -46,7 +49,8 @@ class Checkpoint:
         step: int, model: nn.Module, optimizer: Optimizer, probes: Sequence[Probe] = ()
     ) -> Checkpoint:
         memories = {p.name: dict(p.memory()) for p in probes if isinstance(p, RememberingProbe)}
-        return Checkpoint(step, model.state_dict(), optimizer.state_dict(), memories)
+        thinnings = {probe.name: probe.thinning for probe in probes}
+        return Checkpoint(step, model.state_dict(), optimizer.state_dict(), memories, thinnings)
 
     @staticmethod
     def load(path: Path) -> Checkpoint:
@@ -58,7 +62,11 @@ class Checkpoint:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
             return Checkpoint(
-                content["step"], content["model"], content["optimizer"], content.get("probes", {})
+                content["step"],
+                content["model"],
+                content["optimizer"],
+                content.get("probes", {}),
+                content.get("thinnings", {}),
             )
         except (
             pickle.UnpicklingError,
@@ -79,3 +87,5 @@ class Checkpoint:
         for probe in probes:
             if isinstance(probe, RememberingProbe) and probe.name in self.probes:
                 probe.remember(self.probes[probe.name])
+            while probe.thinning < self.thinnings.get(probe.name, 1) and probe.thin():
+                pass

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from normlab.config import RunConfig
 from normlab.data import Batch, evaluation_batches
@@ -30,7 +30,8 @@ from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import arithmetic
 from normlab.training.evaluation import evaluate, population_inputs
 from normlab.training.outcome import DivergenceWatch
-from normlab.training.setup import Setup, training_batches
+from normlab.training.price import PeakMemory, keep_to_budget
+from normlab.training.setup import Setup, penalty_on, training_batches
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -60,6 +61,8 @@ class Timing:
     training_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     probe_seconds: dict[str, float] = field(default_factory=dict)
+    probe_peak_memory: dict[str, float] = field(default_factory=dict)
+    """MiB, over all measurements; a probe is absent where the system does not tell."""
     num_steps: int = 0
 
     def samples_per_second(self, batch_size: int) -> float | None:
@@ -103,7 +106,9 @@ class Loop:
             batches=partial(training_batches, config, dataset),
         )
         self._watch = DivergenceWatch()
+        self._memory = PeakMemory(self._device)
         self._last_checkpoint = time.monotonic()
+        self._started = self._now()
         self.timing = Timing()
 
     def run(self, first_step: int = 0) -> int | None:
@@ -113,13 +118,11 @@ class Loop:
             Interrupted: when the observer asked to stop; a checkpoint has been handed to it.
         """
         self._last_checkpoint = time.monotonic()
-        started = self._now()
-        outside_before = self._outside_seconds()
+        self._started = self._now()
         try:
             return self._run(first_step)
         finally:
-            outside = self._outside_seconds() - outside_before
-            self.timing.training_seconds += self._now() - started - outside
+            self.timing.training_seconds = self._training_seconds()
 
     def _run(self, first_step: int) -> int | None:
         for step in range(first_step, self._num_steps):
@@ -135,7 +138,7 @@ class Loop:
             self._setup.clock.step = step
             if evaluating:
                 self._evaluate(step)
-            diverged_at = self._step(step)
+            diverged_at = self.step(step)
             if diverged_at is not None:
                 return diverged_at
         diverged_at = self._divergence()
@@ -147,10 +150,12 @@ class Loop:
             return self._num_steps
         return None
 
-    def _step(self, step: int) -> int | None:
+    def step(self, step: int) -> int | None:
+        """One update with the measurements that are due; the step of a divergence, if one shows."""
         setup = self._setup
         batch = setup.batches.at(step)
         learning_rate = self._set_learning_rate(step)
+        self._keep_to_budget(step)
         measuring = [probe for probe in setup.probes if probe.due(step)]
         running = [self._begin(probe, step, batch, learning_rate) for probe in measuring]
 
@@ -181,9 +186,25 @@ class Loop:
             self._record(step, loss, outputs, batch, learning_rate, penalty)
         return None
 
+    def _keep_to_budget(self, step: int) -> None:
+        """Thin the probes that are over budget; the record says when, and by how much."""
+        share = self._config.probe_budget
+        due = [probe for probe in self._setup.probes if probe.due(step)]
+        if share is None or not due:
+            return
+        training_seconds = self._training_seconds()
+        for probe in due:
+            seconds = self.timing.probe_seconds.get(probe.name, 0.0)
+            if keep_to_budget(
+                probe, step, share, seconds=seconds, training_seconds=training_seconds
+            ):
+                self._recorder.record(step, {f"probe/thinning/{probe.name}": probe.thinning})
+
     def _set_learning_rate(self, step: int) -> float:
         config = self._config
-        learning_rate = config.optimizer.lr * config.schedule.factor(step, self._num_steps)
+        learning_rate = config.optimizer.lr * config.schedule.factor(
+            min(step, self._num_steps - 1), self._num_steps
+        )
         for group in self._setup.optimizer.param_groups:
             group["lr"] = learning_rate
         return learning_rate
@@ -275,6 +296,7 @@ class Loop:
             optimizer=self._setup.optimizer,
             learning_rate=learning_rate,
             surroundings=self._surroundings,
+            add_penalty=self._add_penalty,
         )
         measurement = probe.measure(view)
         self._advance(probe, measurement)
@@ -285,6 +307,7 @@ class Loop:
     ) -> Measurement | None:
         """Let a measurement run to its next pause; its result once it has none left."""
         started = self._now()
+        self._memory.begin()
         try:
             with self._arithmetic:
                 next(measurement)
@@ -292,6 +315,9 @@ class Loop:
             result: Measurement = end.value
             return result
         finally:
+            peak, peaks = self._memory.end(), self.timing.probe_peak_memory
+            if peak is not None:
+                peaks[probe.name] = max(peak, peaks.get(probe.name, 0.0))
             seconds = self.timing.probe_seconds
             seconds[probe.name] = seconds.get(probe.name, 0.0) + self._now() - started
         return None
@@ -305,6 +331,13 @@ class Loop:
             self._recorder.record(step, result.values)
         for name, array in result.arrays.items():
             self._recorder.record_array(step, name, array)
+
+    def _add_penalty(self, model: nn.Module) -> None:
+        """To the gradients of a copy of the model."""
+        penalty_on(self._config, model).add_gradient_()
+
+    def _training_seconds(self) -> float:
+        return self._now() - self._started - self._outside_seconds()
 
     def _outside_seconds(self) -> float:
         return self.timing.evaluation_seconds + sum(self.timing.probe_seconds.values())

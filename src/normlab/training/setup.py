@@ -68,11 +68,7 @@ def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
         batches=batches,
         population=training_batches(config, dataset, derive_seed(config.seed, "population")),
         loss=data_loss(dataset.task, config.regularizer.label_smoothing),
-        penalty=Penalty(
-            penalized(model, config.regularizer.include_biases_and_norms),
-            l1=config.regularizer.l1,
-            l2=config.regularizer.l2,
-        ),
+        penalty=penalty_on(config, model),
         optimizer=config.optimizer.build(model.parameters()),
         probes=tuple(probe.build(model, config.steps) for probe in config.probe),
     )
@@ -87,6 +83,13 @@ def training_batches(config: RunConfig, dataset: Dataset, seed: int) -> Batches:
         noise=config.noise.input,
         seed=seed,
     )
+
+
+def penalty_on(config: RunConfig, model: nn.Module) -> Penalty:
+    """The configured penalty on a network's parameters."""
+    regularizer = config.regularizer
+    parameters = penalized(model, regularizer.include_biases_and_norms)
+    return Penalty(parameters, l1=regularizer.l1, l2=regularizer.l2)
 
 
 def penalized(model: nn.Module, include_biases_and_norms: bool) -> list[Tensor]:

@@ -1,0 +1,23 @@
+"""What is left at the end over the rate of dropout, and the way there at three rates."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from normlab.figures.sheet import Panel, sheet
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    rates = sorted(table["dropout"].unique())
+    shown = [rates[0], 0.2, rates[-1]]
+    rows = [
+        [
+            Panel(y=metric, x="dropout")
+            for metric in ("test/accuracy", "test/loss", "train/accuracy")
+        ],
+        [
+            Panel(y="test/accuracy", where={"dropout": rate}, title=f"dropout {rate:g}")
+            for rate in shown
+        ],
+        [Panel(y="train/loss", where={"dropout": rate}) for rate in shown],
+    ]
+    return sheet(table, rows)

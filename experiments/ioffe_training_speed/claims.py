@@ -1,0 +1,46 @@
+"""How many steps batch normalization takes to the plain network's best test accuracy."""
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+BASE_RATE = 0.05
+
+
+def steps_share_x1(table: pd.DataFrame) -> Mapping[int, float]:
+    """Own steps over the plain network's, at its learning rate, by seed; inf: never reached."""
+    return _steps_share(table, factor=1)
+
+
+def steps_share_x5(table: pd.DataFrame) -> Mapping[int, float]:
+    """The same at 5 times that rate."""
+    return _steps_share(table, factor=5)
+
+
+def _steps_share(table: pd.DataFrame, *, factor: float) -> dict[int, float]:
+    plain = _accuracies(table, "none", BASE_RATE)
+    normalized = _accuracies(table, "batch", factor * BASE_RATE)
+    shares = {}
+    for seed, accuracy in plain.items():
+        if seed in normalized and accuracy.idxmax() > 0:
+            own_steps = _first_step_at(normalized[seed], accuracy.max())
+            shares[seed] = own_steps / float(accuracy.idxmax())
+    return shares
+
+
+def _accuracies(table: pd.DataFrame, norm: str, rate: float) -> dict[int, pd.Series]:
+    """Test accuracy by step, of each seed whose run is finished."""
+    chosen = (
+        (table["metric"] == "test/accuracy")
+        & (table["norm"] == norm)
+        & ((table["optimizer.lr"] - rate).abs() < 1e-9)
+        & (table["state"] == "finished")
+    )
+    rows = table[chosen].sort_values("step")
+    return {int(seed): own.set_index("step")["value"] for seed, own in rows.groupby("seed")}
+
+
+def _first_step_at(accuracy: pd.Series, level: float) -> float:
+    reached = accuracy.index[accuracy >= level]
+    return float(reached[0]) if len(reached) else math.inf

@@ -1,0 +1,71 @@
+"""`make leet`: W&B's terminal UI on the local runs, with names that can be told apart.
+
+leet lists folders called run-DATE_TIME-ID by as much of that name as a narrow column holds: of
+W&B's own folders, the date. So it is shown folders of links, whose names begin with what differs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from normlab.records import RunFolder
+
+FOLDER = "leet"
+_COPY = re.compile(r"(?:offline-)?run-(?P<time>\d{8}_\d{6})-(?P<name>.+?)(?:-dup(?:-\d+)?)?")
+
+
+def open_leet(results_dir: Path) -> None:
+    """Replace this process by leet.
+
+    Raises:
+        ValueError: no run has been mirrored here.
+    """
+    folder = link_copies(results_dir)
+    command = Path(sys.executable).with_name("wandb")
+    os.execv(command, [str(command), "leet", str(folder)])
+
+
+def link_copies(results_dir: Path) -> Path:
+    """results/wandb/leet, made anew: a folder a run, of links to W&B's files of it.
+
+    Raises:
+        ValueError: no run has been mirrored here.
+    """
+    folder = results_dir.resolve() / "wandb" / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    for copy, time, name in _copies(folder.parent):
+        label = _label(RunFolder(results_dir / "runs" / name))
+        linked = folder / f"run-{time}-{label}"
+        linked.mkdir(parents=True)
+        (linked / f"run-{label}.wandb").symlink_to(copy / f"run-{name}.wandb")
+        (linked / "files").symlink_to(copy / "files")
+    if not folder.exists():
+        raise ValueError(
+            f"{folder.parent} holds no run. Runs are mirrored there unless tracker=none is given; "
+            "`python scripts/runs.py push --offline` makes up for it."
+        )
+    return folder
+
+
+def _copies(wandb_dir: Path) -> Iterator[tuple[Path, str, str]]:
+    """W&B's folders with their time and the run they are of."""
+    for path in sorted(wandb_dir.glob("*run-*")):
+        match = _COPY.fullmatch(path.name)
+        if match and (path / f"run-{match['name']}.wandb").is_file():
+            yield path, match["time"], match["name"]
+
+
+def _label(folder: RunFolder) -> str:
+    """The run's name with what is compared most in front: norm, seed, the others, digits."""
+    try:
+        config = folder.config()
+    except FileNotFoundError:
+        return folder.name
+    model, norm, init, data = (config[group]["name"] for group in ("model", "norm", "init", "data"))
+    digits = folder.name.rpartition("-")[2]
+    return f"{norm}-s{config['seed']}-{model}-{init}-{data}-{digits}"

@@ -1,0 +1,280 @@
+"""Landscape and curvature on networks small enough to know everything of them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from support.surface_twin import naive_gradient, naive_lanczos, naive_product
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from normlab.measures import Surface, measure_curvature, measure_landscape
+from normlab.measures.curvature import lanczos
+
+SIZES = (0.05, 0.1, 0.4)
+
+
+class Bowl(nn.Module):
+    """L = 1/2 w'Aw - b'w, whatever the batch."""
+
+    def __init__(self, num_parameters: int = 7) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(1)
+        draw = torch.randn(num_parameters, num_parameters, generator=generator).double()
+        self.A = (draw + draw.T) / 2
+        self.b = torch.randn(num_parameters, generator=generator).double()
+        self.w = nn.Parameter(torch.randn(num_parameters, generator=generator).double())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.w @ self.A @ self.w / 2 - self.b @ self.w
+
+
+def itself(outputs: Tensor, targets: Tensor) -> Tensor:
+    return outputs
+
+
+BOWL_BATCH = (torch.zeros(1), torch.zeros(1))
+
+
+def sum_square(outputs: Tensor, targets: Tensor) -> Tensor:
+    return ((outputs - targets) ** 2).sum()
+
+
+def convolutional(norm: Callable[[int], nn.Module]) -> nn.Sequential:
+    model = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        norm(3),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.Flatten(),
+        nn.Linear(48, 4),
+        nn.Tanh(),
+        nn.Linear(4, 3),
+    ).double()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            noise = torch.randn(parameter.shape, dtype=torch.float64, generator=generator)
+            parameter.copy_(0.4 * noise + (parameter.ndim == 1))
+    return model
+
+
+def images() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    inputs = torch.randn(8, 1, 4, 4, dtype=torch.float64, generator=generator)
+    return inputs, torch.randint(3, (8,), generator=generator)
+
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda channels: nn.Identity(),
+    "batch": nn.BatchNorm2d,
+    "layer": lambda channels: nn.GroupNorm(1, channels),
+    "instance": nn.InstanceNorm2d,
+}
+
+
+def test_a_quadratic_has_a_known_landscape() -> None:
+    """L(w - ag) = L - a g.g + a^2/2 g.Ag; the gradient changes by a ||Ag||, so beta = ||Ag||/||g||."""
+    model = Bowl()
+    w = model.w.detach()
+    g = model.A @ w - model.b
+    value = w @ model.A @ w / 2 - model.b @ w
+    found = measure_landscape(model, itself, BOWL_BATCH, [0.4, 0.05, 0.1])
+    assert found.step_sizes == SIZES
+    assert found.gradient_norm == pytest.approx(g.norm().item(), rel=1e-12)
+    for index, a in enumerate(SIZES):
+        expected = value - a * g @ g + a**2 / 2 * (g @ model.A @ g)
+        assert found.losses[index] == pytest.approx(expected.item(), rel=1e-10)
+        change = a * (model.A @ g).norm().item()
+        assert found.gradient_changes[index] == pytest.approx(change, rel=1e-10)
+        assert found.distances[index] == pytest.approx(a * g.norm().item(), rel=1e-12)
+    beta = ((model.A @ g).norm() / g.norm()).item()
+    assert found.beta == pytest.approx(beta, rel=1e-10)
+    assert found.beta_per_step_size == pytest.approx((model.A @ g).norm().item(), rel=1e-10)
+    assert found.control == 0
+
+
+def test_a_quadratic_has_a_known_hessian() -> None:
+    model = Bowl()
+    g = model.A @ model.w.detach() - model.b
+    found = measure_curvature(model, itself, BOWL_BATCH, num_iterations=7, num_trace_probes=400)
+    expected = torch.linalg.eigvalsh(model.A).flip(0)
+    torch.testing.assert_close(
+        torch.tensor(found.eigenvalues).double(), expected, rtol=1e-10, atol=0
+    )
+    assert max(found.residuals) < 1e-10
+    assert found.along_gradient == pytest.approx((g @ model.A @ g / (g @ g)).item(), rel=1e-12)
+    assert found.gradient_norm == pytest.approx(g.norm().item(), rel=1e-12)
+    assert abs(found.trace - model.A.trace().item()) < 4 * found.trace_error
+    spread = math.sqrt(2 * (model.A.square().sum() - model.A.diag().square().sum()).item())
+    assert found.trace_error == pytest.approx(spread / 20, rel=0.2)
+    assert found.num_products == 7 + 400 + 1
+
+
+def test_a_linear_regression_has_a_known_hessian() -> None:
+    """L = ||XW' - Y||^2: H = 2 X'X for each output."""
+    generator = torch.Generator().manual_seed(4)
+    inputs = torch.randn(9, 4, dtype=torch.float64, generator=generator)
+    targets = torch.randn(9, 2, dtype=torch.float64, generator=generator)
+    model = nn.Linear(4, 2, bias=False).double()
+    found = measure_curvature(model, sum_square, (inputs, targets), num_iterations=8)
+    known = torch.linalg.eigvalsh(2 * inputs.T @ inputs).flip(0)
+    # Each eigenvalue is there twice, and a Krylov space meets each eigenspace once.
+    assert found.eigenvalues == pytest.approx(known.tolist(), rel=1e-10)
+    assert found.num_products == 4 + 10 + 1
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_equals_the_whole_hessian_and_the_naive_landscape(norm: str) -> None:
+    model, batch = convolutional(NORMS[norm]), images()
+    torch.manual_seed(5)
+    value, gradient = naive_gradient(model, cross_entropy, batch)
+    hessian = np.array(
+        [naive_product(model, cross_entropy, batch, row) for row in np.eye(len(gradient))]
+    )
+    found = measure_curvature(
+        model, cross_entropy, batch, num_iterations=len(gradient), num_trace_probes=2
+    )
+    expected = np.linalg.eigvalsh((hessian + hessian.T) / 2)[::-1]
+    assert found.eigenvalues[0] == pytest.approx(expected[0], rel=1e-10)
+    assert found.eigenvalues[-1] == pytest.approx(expected[-1], rel=1e-10)
+    along = gradient @ hessian @ gradient / (gradient @ gradient)
+    assert found.along_gradient == pytest.approx(along, rel=1e-10)
+    assert found.gradient_norm == pytest.approx(np.linalg.norm(gradient), rel=1e-10)
+
+    landscape = measure_landscape(model, cross_entropy, batch, SIZES)
+    for index, size in enumerate(SIZES):
+        there, moved = naive_gradient(model, cross_entropy, batch, gradient, size)
+        assert landscape.losses[index] == pytest.approx(there, rel=1e-10)
+        change = np.linalg.norm(moved - gradient)
+        assert landscape.gradient_changes[index] == pytest.approx(change, rel=1e-10)
+    assert landscape.control == 0
+    assert value == pytest.approx(measure_landscape(model, cross_entropy, batch, [1e-12]).losses[0])
+
+
+def test_few_iterations_are_those_of_the_krylov_space() -> None:
+    model, batch = convolutional(nn.BatchNorm2d), images()
+    torch.manual_seed(5)
+    found = measure_curvature(
+        model, cross_entropy, batch, num_iterations=6, num_trace_probes=3, seed=11
+    )
+    generator = torch.Generator().manual_seed(11)
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    start = torch.randn(num_parameters, generator=generator, dtype=torch.float64).numpy()
+
+    def product(vector: np.ndarray) -> np.ndarray:
+        return naive_product(model, cross_entropy, batch, vector)
+
+    expected = naive_lanczos(product, start, 6)
+    np.testing.assert_allclose(found.eigenvalues, expected, rtol=1e-10, atol=1e-12)
+    samples = []
+    for _ in range(3):
+        signs = 2.0 * torch.randint(0, 2, (num_parameters,), generator=generator).numpy() - 1
+        samples.append(signs @ product(signs))
+    assert found.trace == pytest.approx(np.mean(samples), rel=1e-10)
+    assert found.trace_error == pytest.approx(np.std(samples, ddof=1) / math.sqrt(3), rel=1e-10)
+
+
+def test_every_ritz_value_is_as_near_an_eigenvalue_as_its_residual_says() -> None:
+    generator = torch.Generator().manual_seed(6)
+    draw = torch.randn(40, 40, generator=generator, dtype=torch.float64)
+    matrix = draw + draw.T
+    known = torch.linalg.eigvalsh(matrix)
+    values, residuals = lanczos(lambda v: matrix @ v, torch.ones(40, dtype=torch.float64), 12)
+    assert values == tuple(sorted(values, reverse=True))
+    for value, residual in zip(values, residuals, strict=True):
+        assert (known - value).abs().min() <= residual + 1e-12
+    assert known[0] <= values[-1]
+    assert values[0] <= known[-1]
+    whole, _ = lanczos(lambda v: matrix @ v, torch.ones(40, dtype=torch.float64), 99)
+    np.testing.assert_allclose(whole, known.flip(0), rtol=1e-10)
+
+
+def test_a_direction_of_no_curvature_ends_the_iteration() -> None:
+    assert lanczos(torch.zeros_like, torch.ones(5), 4) == ((0.0,), (0.0,))
+
+
+def test_a_random_direction_is_isotropic_and_as_long_as_the_gradient() -> None:
+    model = Bowl(400)
+    g = (model.A @ model.w.detach() - model.b).norm().item()
+    slopes = []
+    for seed in range(8):
+        found = measure_landscape(model, itself, BOWL_BATCH, [1e-3], direction="random", seed=seed)
+        # ||A d|| / ||d|| is nearly ||A||_F / sqrt(400) in every direction drawn at random.
+        slopes.append(found.beta)
+        assert found.gradient_norm == pytest.approx(g, rel=1e-12)
+    expected = (model.A.norm() / 20).item()
+    assert slopes == pytest.approx([expected] * 8, rel=0.15)
+    assert len(set(slopes)) == 8
+
+
+def test_what_is_not_finite_counts_as_infinite() -> None:
+    class Cliff(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.tensor([1.0]))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return self.w.log().sum()
+
+    found = measure_landscape(Cliff(), itself, BOWL_BATCH, [0.5, 2.0])
+    assert found.losses == (math.log(0.5), math.inf)
+    assert found.gradient_changes[0] == 1.0
+    assert found.losses[1] == math.inf
+
+
+def test_nothing_is_changed() -> None:
+    model, batch = convolutional(nn.BatchNorm2d), images()
+    cross_entropy(model(batch[0]), batch[1]).backward()
+    state, gradients = copy.deepcopy((model.state_dict(), [p.grad for p in model.parameters()]))
+    random = torch.get_rng_state()
+    measure_landscape(model, cross_entropy, batch, SIZES, direction="random")
+    measure_curvature(model, cross_entropy, batch, num_iterations=3)
+    assert torch.equal(torch.get_rng_state(), random)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name])
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        assert torch.equal(parameter.grad, gradient)
+        assert parameter.requires_grad
+
+
+def test_frozen_parameters_stay_where_they_are() -> None:
+    model, batch = convolutional(nn.BatchNorm2d), images()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith("7."))
+    torch.manual_seed(5)
+    found = measure_curvature(model, cross_entropy, batch, num_iterations=99)
+    assert len(found.eigenvalues) <= 4 * 3 + 3
+    assert found.eigenvalues[-1] > -1e-12  # cross-entropy is convex in the last layer
+    landscape = measure_landscape(model, cross_entropy, batch, SIZES)
+    assert landscape.gradient_norm == pytest.approx(found.gradient_norm, rel=1e-12)
+
+
+@pytest.mark.parametrize("measure", [lambda *a: measure_landscape(*a, SIZES), measure_curvature])
+def test_bad_input_is_refused(measure: Callable[..., object]) -> None:
+    model, batch = convolutional(nn.BatchNorm2d), images()
+    with pytest.raises(ValueError, match=r"single number; it has shape \(8, 3\)\. Reduce it"):
+        measure(model, lambda outputs, targets: outputs, batch)
+    with pytest.raises(ValueError, match="depends on no parameter that may move"):
+        measure(model, lambda outputs, targets: outputs.detach().sum(), batch)
+    with pytest.raises(ValueError, match="every parameter of the model is frozen"):
+        measure(model.requires_grad_(False), cross_entropy, batch)
+
+
+@pytest.mark.parametrize("sizes", [[], [0.0], [-1.0, 1.0], [math.inf], [math.nan]])
+def test_step_sizes_lie_ahead(sizes: list[float]) -> None:
+    with pytest.raises(ValueError, match="step sizes must be greater than 0 and finite"):
+        measure_landscape(Bowl(), itself, BOWL_BATCH, sizes)
+
+
+def test_a_changed_model_is_refused() -> None:
+    model = convolutional(nn.BatchNorm2d)
+    surface = Surface(model)
+    model.append(nn.Linear(3, 3).double())
+    with pytest.raises(ValueError, match="not those it had when it was copied"):
+        surface.capture(model)
