@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-BASE_RATE = 0.05
+BASE_RATE = 0.02
 
 
 def steps_share_x1(table: pd.DataFrame) -> Mapping[int, float]:
