@@ -11,8 +11,9 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = [rates[0], 0.2, rates[-1]]
     rows = [
         [
-            Panel(y=metric, x="dropout")
-            for metric in ("test/accuracy", "test/loss", "train/accuracy")
+            Panel(y="test/accuracy", x="dropout"),
+            Panel(y="test/loss", x="dropout"),
+            Panel(y="train/accuracy", x="dropout", y_label="final training accuracy"),
         ],
         [
             Panel(y="test/accuracy", where={"dropout": rate}, title=f"dropout {rate:g}")
@@ -20,4 +21,5 @@ def draw(table: pd.DataFrame) -> Figure:
         ],
         [Panel(y="train/loss", where={"dropout": rate}) for rate in shown],
     ]
-    return sheet(table, rows)
+    # single points matter here, and with chance in view they would not show
+    return sheet(table.drop(columns="chance"), rows)
