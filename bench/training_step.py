@@ -3,7 +3,7 @@
     python -m bench.training_step
 
 The bare loop is what one would write by hand: torch's own modules and optimizer, batches that lie
-ready. Ours is `normlab.training.loop.Loop` with its recorder, a claimed run folder and the W&B
+ready; its kernels lie in memory as ours do (channels-last, faster than PyTorch's contiguous order). Ours is `normlab.training.loop.Loop` with its recorder, a claimed run folder and the W&B
 mirror following that folder; it gathers its batches itself. Evaluation and probes are left out.
 
 Both take turns in one process, some steps each: ours asks at every step whether to stop, and from
@@ -41,6 +41,7 @@ from normlab.records import FolderRecorder, Provenance, RunFolder, identify
 from normlab.records.files import read_json
 from normlab.tracking import start_mirror
 from normlab.training.checkpoint import Checkpoint
+from normlab.training.device import memory_format
 from normlab.training.loop import Loop
 from normlab.training.setup import Setup, build
 
@@ -195,7 +196,8 @@ class BareLoop:
     """The step as one writes it by hand, from the same initial weights."""
 
     def __init__(self, config: RunConfig, setup: Setup) -> None:
-        self._model = BARE_MODELS[config.model.NAME](is_normalized=config.norm.NAME == "batch")
+        model = BARE_MODELS[config.model.NAME](is_normalized=config.norm.NAME == "batch")
+        self._model = model.to(memory_format=memory_format(torch.device("cpu")))
         with torch.no_grad():
             ours = setup.model.parameters()
             for parameter, value in zip(self._model.parameters(), ours, strict=True):
