@@ -1,0 +1,41 @@
+"""Final training accuracy over the learning rate at each depth, and the largest rate that trains."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from experiments.stable_learning_rate.claims import depths, largest_rates
+from normlab.figures.sheet import Panel, sheet
+
+RATE = "optimizer/lr"
+LARGEST = "the largest learning rate that trains"
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    largest = largest_rates(table)
+    table = table[table["metric"] != RATE]
+    table = table.assign(depth=depths(table))
+    found = sorted(int(depth) for depth in table["depth"].unique())
+    last = largest.assign(
+        run=[f"{one.norm}-{one.depth}-{one.seed}" for one in largest.itertuples()],
+        cell=[f"{one.norm}-{one.depth}" for one in largest.itertuples()],
+        step=0,
+        metric=RATE,
+        value=largest["rate"],
+        state="finished",
+        outcome=largest["trains"].map({True: "trained", False: "stuck"}),
+    )
+    table = pd.concat([table, last], ignore_index=True)
+    row = [
+        *(
+            Panel(
+                y="train/accuracy",
+                x="optimizer.lr",
+                where={"depth": depth},
+                title=f"{depth} layers",
+            )
+            for depth in found
+        ),
+        Panel(y=RATE, x="depth", y_label=LARGEST, title="by depth"),
+    ]
+    middle = len(row) // 2
+    return sheet(table, [row[:middle], row[middle:]] if len(row) == 4 else [row])
