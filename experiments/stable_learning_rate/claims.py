@@ -62,7 +62,7 @@ def gain_deep_over_shallow(table: pd.DataFrame) -> Mapping[int, float]:
 def _rates(table: pd.DataFrame, norm: str) -> pd.DataFrame:
     """Largest rates, a row a seed and a column a depth; only seeds that have all depths."""
     rates = largest_rates(table)
-    every = rates[rates["norm"] == norm].pivot(index="seed", columns="depth", values="rate")
+    every = rates[rates["norm"] == norm].pivot_table("rate", index="seed", columns="depth")
     return every.dropna()
 
 

@@ -1,4 +1,4 @@
-"""Final training accuracy over the learning rate at each depth, and the largest rate that trains."""
+"""Final training accuracy over the learning rate at each depth; the largest rate that trains."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,10 +11,10 @@ LARGEST = "the largest learning rate that trains"
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    largest = largest_rates(table)
+    largest = largest_rates(table).astype({"depth": float})
     table = table[table["metric"] != RATE]
-    table = table.assign(depth=depths(table))
-    found = sorted(int(depth) for depth in table["depth"].unique())
+    table = table.assign(depth=depths(table).astype(float))
+    found = sorted(table["depth"].unique())
     last = largest.assign(
         run=[f"{one.norm}-{one.depth}-{one.seed}" for one in largest.itertuples()],
         cell=[f"{one.norm}-{one.depth}" for one in largest.itertuples()],
@@ -31,7 +31,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 y="train/accuracy",
                 x="optimizer.lr",
                 where={"depth": depth},
-                title=f"{depth} layers",
+                title=f"{depth:.0f} layers",
             )
             for depth in found
         ),
