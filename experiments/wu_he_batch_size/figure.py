@@ -27,7 +27,7 @@ def draw(table: pd.DataFrame) -> Figure:
         ),
         Panel(y="test/loss", x="batch_size", title="test loss"),
     ]
-    shown = [sizes[0], 32, sizes[-1]]
+    shown = sorted({sizes[0], 8, sizes[-1]} & set(sizes))
     over_steps = [
         Panel(y="test/accuracy", where={"batch_size": size}, title=f"batch {size}")
         for size in shown
