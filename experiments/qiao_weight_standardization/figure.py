@@ -9,42 +9,35 @@ from normlab.figures.sheet import Panel, sheet
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 NORMS = ("batch", "layer", "instance", "group", "batch_channel")
-SHORT = {"batch": "BN", "layer": "LN", "instance": "IN", "group": "GN", "batch_channel": "BCN"}
 
 
 def draw(table: pd.DataFrame) -> Figure:
     standardized = table["norm.weight_standardization"].astype(bool)
-    weights = standardized.map({True: "standardized", False: "plain"})
-    table = table.assign(weights=weights, normalization=_short(table["norm"]))
+    table = table.assign(weights=standardized.map({True: "standardized", False: "plain"}))
     large = int(table["batch_size"].max())
-    published = pd.read_csv(PUBLISHED).rename(columns={"normalization": "x", "accuracy": "y"})
-    published = published.assign(x=_short(published["x"]))
+    published = pd.read_csv(PUBLISHED).rename(columns={"norm": "x", "accuracy": "y"})
     first: list[Panel | None] = [
         Panel(
             y="test/accuracy",
-            x="normalization",
+            x="norm",
             where={"batch_size": large},
             title=f"batch {large}; published: ImageNet",
-            published=published,
+            published=published[published["x"].isin(table["norm"])],
         ),
         Panel(
             y="test/accuracy",
-            x="normalization",
+            x="norm",
             where={"batch_size": 2},
-            title="batch 2 (BCN: estimate)",
+            title="batch 2; batch_channel by running statistics",
         ),
-        Panel(y="train/loss", where={"norm": "batch_channel", "batch_size": large}, title="BCN"),
+        Panel(y="train/loss", where={"norm": NORMS[-1], "batch_size": large}, title=NORMS[-1]),
         None,
     ]
     second: list[Panel | None] = [
-        Panel(y="train/loss", where={"norm": norm, "batch_size": large}, title=SHORT[norm])
-        for norm in NORMS[:4]
+        Panel(y="train/loss", where={"norm": norm, "batch_size": large}, title=norm)
+        for norm in NORMS[:-1]
     ]
-    figure = sheet(table, [first, second], hue="weights")
+    figure = sheet(table, [first, second], hue="weights", wide=1.1)
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(low, max(high, 0.8))  # room for the published values
     return figure
-
-
-def _short(norms: pd.Series) -> pd.Series:
-    return norms.astype(str).map(SHORT)
