@@ -49,6 +49,7 @@ def draw(table: pd.DataFrame) -> Figure:
             ),
             Panel(
                 y="moment_drift/after_norm/mean",
+                y_label="change of a unit's mean",
                 where={"optimizer.lr": RATES[0]},
                 title=f"from step to step, rate {RATES[0]:g}",
             ),

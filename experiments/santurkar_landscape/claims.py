@@ -11,8 +11,11 @@ END = 0.75
 
 
 def vgg_loss_range(table: pd.DataFrame) -> Mapping[int, float]:
-    """Width of the loss range, mean over training: without over with batch normalization."""
-    vgg = table[table["model"].isin(["vgg11", "vgg16"])]
+    """Width of the loss range, mean over training: without over with batch normalization.
+
+    A seed counts only where neither run is stuck or diverged.
+    """
+    vgg = table[table["model"].isin(["vgg11", "vgg16"]) & (table["outcome"] == "trained")]
     steps = ["norm", "seed", "step"]
     highest = _values(vgg, "landscape/loss_max", steps)
     lowest = _values(vgg, "landscape/loss_min", steps)

@@ -28,7 +28,12 @@ def draw(table: pd.DataFrame) -> Figure:
             ),
         ],
         [
-            Panel(y=f"moment_drift/after_norm/mean/{layer}", where=of_vgg, title=f"{vgg} {layer}")
+            Panel(
+                y=f"moment_drift/after_norm/mean/{layer}",
+                y_label="change of a unit's mean",
+                where=of_vgg,
+                title=f"{vgg} {layer}, from step to step",
+            )
             for layer in LAYERS[vgg]
         ],
     ]

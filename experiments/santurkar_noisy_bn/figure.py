@@ -33,7 +33,14 @@ def draw(table: pd.DataFrame) -> Figure:
     ]
     for moment in ("mean", "variance"):
         rows.append(
-            [Panel(y=f"moment_drift/after_norm/{moment}/{layer}", title=layer) for layer in layers]
+            [
+                Panel(
+                    y=f"moment_drift/after_norm/{moment}/{layer}",
+                    y_label=f"change of a unit's {moment}",
+                    title=f"{layer}, from step to step",
+                )
+                for layer in layers
+            ]
         )
     return sheet(table, rows)
 
