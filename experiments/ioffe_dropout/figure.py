@@ -16,7 +16,7 @@ def draw(table: pd.DataFrame) -> Figure:
             Panel(y="train/accuracy", x="dropout", y_label="final training accuracy"),
         ],
         [
-            Panel(y="test/accuracy", where={"dropout": rate}, title=f"dropout {rate:g}")
+            Panel(y="test/loss", where={"dropout": rate}, title=f"dropout {rate:g}")
             for rate in shown
         ],
         [Panel(y="train/loss", where={"dropout": rate}) for rate in shown],
