@@ -31,7 +31,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 Panel(
                     y="landscape/gradient_change_max",
                     also=["landscape/gradient_change_min"],
-                    y_label="least and greatest gradient change",
+                    y_label="change of the gradient",
                     where=where,
                     title="gradient predictiveness",
                 ),
