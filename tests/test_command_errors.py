@@ -24,11 +24,11 @@ def settings(group: str, name: str, prefix: str | None = None) -> str:
 
 
 def top_level() -> str:
-    """Groups and settings in the order of train.yaml; probe, chosen as a list, comes last."""
+    """Groups and settings in the order of train.yaml; probe, chosen as a list, is a setting."""
     content = yaml.safe_load((ROOT / "configs" / "train.yaml").read_text())
     groups = [group for entry in content.pop("defaults") if entry != "_self_" for group in entry]
     chosen = [group for group in groups if group != "probe" and not group.startswith("override ")]
-    return ", ".join([*chosen, *(key for key in content if key != "hydra"), "probe"])
+    return ", ".join([*chosen, *(key for key in content if key != "hydra")])
 
 
 TOP_LEVEL = top_level()

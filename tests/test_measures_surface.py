@@ -79,7 +79,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def test_a_quadratic_has_a_known_landscape() -> None:
-    """L(w - ag) = L - a g.g + a^2/2 g.Ag; the gradient changes by a ||Ag||, so beta = ||Ag||/||g||."""
+    """L(w - ag) = L - a g.g + a^2/2 g.Ag; the gradient changes by a ||Ag||."""
     model = Bowl()
     w = model.w.detach()
     g = model.A @ w - model.b
@@ -104,9 +104,7 @@ def test_a_quadratic_has_a_known_hessian() -> None:
     g = model.A @ model.w.detach() - model.b
     found = measure_curvature(model, itself, BOWL_BATCH, num_iterations=7, num_trace_probes=400)
     expected = torch.linalg.eigvalsh(model.A).flip(0)
-    torch.testing.assert_close(
-        torch.tensor(found.eigenvalues).double(), expected, rtol=1e-10, atol=0
-    )
+    np.testing.assert_allclose(found.eigenvalues, expected, rtol=1e-10)
     assert max(found.residuals) < 1e-10
     assert found.along_gradient == pytest.approx((g @ model.A @ g / (g @ g)).item(), rel=1e-12)
     assert found.gradient_norm == pytest.approx(g.norm().item(), rel=1e-12)
@@ -203,7 +201,7 @@ def test_a_random_direction_is_isotropic_and_as_long_as_the_gradient() -> None:
     model = Bowl(400)
     g = (model.A @ model.w.detach() - model.b).norm().item()
     slopes = []
-    for seed in range(8):
+    for seed in range(100, 108):
         found = measure_landscape(model, itself, BOWL_BATCH, [1e-3], direction="random", seed=seed)
         # ||A d|| / ||d|| is nearly ||A||_F / sqrt(400) in every direction drawn at random.
         slopes.append(found.beta)
@@ -223,7 +221,7 @@ def test_what_is_not_finite_counts_as_infinite() -> None:
             return self.w.log().sum()
 
     found = measure_landscape(Cliff(), itself, BOWL_BATCH, [0.5, 2.0])
-    assert found.losses == (math.log(0.5), math.inf)
+    assert found.losses == (pytest.approx(math.log(0.5)), math.inf)
     assert found.gradient_changes[0] == 1.0
     assert found.losses[1] == math.inf
 

@@ -124,7 +124,7 @@ def test_what_does_not_count_is_this_list():
         "data.root",
         "data.path",
     )
-    assert MEASUREMENT == ("probe", "eval")
+    assert MEASUREMENT == ("probe", "probe_budget", "eval")
 
 
 @pytest.mark.parametrize(
@@ -146,12 +146,14 @@ def test_what_does_not_count_is_this_list():
         {"regularizer": RegularizerConfig(l1=0)},
         {"noise": NoiseConfig(input=0, activation=-0.0)},
         {"eval": EvalConfig(every=5)},
+        {"probe_budget": 0.5},
     ],
     ids=str,
 )
 def test_what_computes_the_same_is_the_same_cell(changes):
     assert identity(**changes).cell == BASE.cell
-    assert (identity(**changes).run == BASE.run) == ("eval" not in changes)
+    is_measured_otherwise = bool({"eval", "probe_budget"} & set(changes))
+    assert (identity(**changes).run == BASE.run) == (not is_measured_otherwise)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_what_computes_otherwise_is_another_cell(changes):
 
 def test_every_setting_of_a_run_counts_somewhere():
     """No field can be forgotten: each is either listed as not counting or in the hashed values."""
-    full = identity(dropout=0.5, noise=NoiseConfig(input=0.1), probe=(Ics(),))
+    full = identity(dropout=0.5, noise=NoiseConfig(input=0.1), probe=(Ics(),), probe_budget=0.5)
     counted = {*full.science, *full.measurement, "seed", "epochs"}
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     assert fields - counted == {key for key in NOT_SCIENCE if "." not in key}

@@ -32,4 +32,4 @@ def show_measured(
     console.print(table)
     for line in prices(found.prices):
         console.print(line, highlight=False)
-    console.print(f"Kept in {os.path.relpath(found.path)}", highlight=False)
+    console.print(f"Kept in {os.path.relpath(found.path)}", highlight=False, soft_wrap=True)

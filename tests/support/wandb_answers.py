@@ -7,9 +7,12 @@ Each is a mixin of `WandbStub`; a method `_Operation` answers the GraphQL operat
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 if TYPE_CHECKING:
     from support.wandb_stub import StubRun
@@ -177,7 +180,7 @@ class Views:
         }  # fmt: skip
         return {"upsertView": {"view": node, "inserted": is_new}}
 
-    _upsertView = _UpsertView2
+    _upsertView = _UpsertView2  # noqa: N815
 
     def _View(self, variables: dict[str, Any]) -> dict[str, Any]:
         return self._views(variables["viewType"], variables["viewName"])
@@ -212,3 +215,62 @@ class Views:
             "createdAt": "2026-01-01T00:00:00Z", "user": VIEWER,
         }  # fmt: skip
         return {"models": {"pageInfo": NO_PAGE, "edges": [{"node": node, "cursor": "c"}]}}
+
+
+class Sweeps:
+    """Grid sweeps, handed out point by point to whichever agent asks."""
+
+    sweeps: dict[str, dict[str, Any]]
+    handed_out: dict[str, int]
+
+    def _UpsertSweep(self, variables: dict[str, Any]) -> dict[str, Any]:
+        name = f"sweep{len(self.sweeps) + 1}"
+        self.sweeps[name] = yaml.safe_load(variables["config"])
+        self.handed_out[name] = 0
+        project = {"id": "2", "name": "normlab", "entity": {"id": "3", "name": ENTITY}}
+        return {
+            "upsertSweep": {
+                "sweep": {"name": name, "project": project},
+                "configValidationWarnings": [],
+            }
+        }
+
+    def _SweepWithRuns(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"project": {"sweep": self._sweep(variables["sweep"])}}
+
+    _Sweep = _SweepWithRuns
+
+    def _sweep(self, name: str) -> dict[str, Any]:
+        return {
+            "id": name, "name": name, "bestLoss": None, "controller": None, "scheduler": None,
+            "state": "RUNNING", "priorRuns": {"edges": []}, "runs": {"edges": []},
+            "method": "grid", "config": yaml.safe_dump(self.sweeps[name]), "heartbeatAt": None,
+            "createdAt": "2026-01-01T00:00:00Z", "description": None, "displayName": name,
+        }  # fmt: skip
+
+    def _CreateAgent(self, variables: dict[str, Any]) -> dict[str, Any]:
+        return {"createAgent": {"agent": {"id": variables["sweep"]}}}
+
+    def _Heartbeat(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """One run at a time; an agent that still carries one out gets nothing to do."""
+        name = variables["id"]
+        commands: list[dict[str, Any]] = []
+        if not json.loads(variables.get("runState") or "{}"):
+            points = self._points(name)
+            if self.handed_out[name] < len(points):
+                number = self.handed_out[name] = self.handed_out[name] + 1
+                commands = [
+                    {"type": "run", "run_id": f"{name}-{number}", "program": "scripts/train.py",
+                     "args": points[number - 1]}
+                ]  # fmt: skip
+            else:
+                commands = [{"type": "exit"}]
+        return {"agentHeartbeat": {"agent": {"id": name}, "commands": json.dumps(commands)}}
+
+    def _points(self, name: str) -> list[dict[str, dict[str, Any]]]:
+        parameters = self.sweeps[name]["parameters"]
+        lists = [one.get("values", [one.get("value")]) for one in parameters.values()]
+        return [
+            {key: {"value": value} for key, value in zip(parameters, values, strict=True)}
+            for values in itertools.product(*lists)
+        ]

@@ -16,7 +16,16 @@ from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from support.wandb_answers import ENTITY, VIEWER, Artifacts, PublicApi, StubArtifact, StubView, Views
+from support.wandb_answers import (
+    ENTITY,
+    VIEWER,
+    Artifacts,
+    PublicApi,
+    StubArtifact,
+    StubView,
+    Sweeps,
+    Views,
+)
 
 __all__ = ["API_KEY", "ENTITY", "Behaviour", "StubArtifact", "StubRun", "WandbStub"]
 
@@ -67,7 +76,7 @@ class StubRun:
         ]
 
 
-class WandbStub(Artifacts, PublicApi, Views):
+class WandbStub(Artifacts, PublicApi, Views, Sweeps):
     """`with WandbStub() as stub: ...`; give `stub.environment` to the process that uses wandb."""
 
     def __init__(self, behaviour: Behaviour = Behaviour.SERVE) -> None:
@@ -76,6 +85,8 @@ class WandbStub(Artifacts, PublicApi, Views):
         self.artifacts: dict[str, StubArtifact] = {}
         self.uploads: dict[str, bytes] = {}
         self.views: dict[str, StubView] = {}
+        self.sweeps: dict[str, dict[str, Any]] = {}
+        self.handed_out: dict[str, int] = {}
         self.operations: list[str] = []
         self.unanswered: list[str] = []
         self.num_refused = 0
@@ -127,6 +138,7 @@ class WandbStub(Artifacts, PublicApi, Views):
         run.group = variables.get("groupName") or run.group
         run.job_type = variables.get("jobType") or run.job_type
         run.tags = variables.get("tags") or run.tags
+        run.sweep = variables.get("sweep") or run.sweep
         if variables.get("config"):
             run.config = json.loads(variables["config"])
         project = {

@@ -33,6 +33,12 @@ LEGEND_INCHES = 1.7
 MARKERS_A_LINE = 8
 """About as many points of a curve carry a marker; all do where x is a factor."""
 
+MOST_TICKS = 8
+"""On a logarithmic axis of a factor with no more levels than this, each of them is labelled."""
+
+MOST_LETTERS = 30
+"""Names of categories longer than this together are written at a slant."""
+
 _MARK = "mark of an outcome"
 
 
@@ -75,7 +81,7 @@ class Panels:
         self.has_diverged = self.has_stuck = False
         self.categories: list[Any] | None = None
         if x != "step":
-            levels = ordered(x, list(points.means["x"].unique()))
+            levels = ordered(x, points.means["x"].unique().tolist())
             if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels):
                 self.categories = levels
 
@@ -167,8 +173,14 @@ class Panels:
             color = PUBLISHED_COLOR
             if self.hue and self.hue in published:
                 own, color = where(published, {self.hue: level}), self.looks[level].color
-            x = own["x"].map(self._position) if self.categories is not None else own["x"]
-            axis.plot(x, own["y"], **_published_style(color), zorder=6)
+            style = _published_style(color)
+            if self.categories is None:
+                own = own.sort_values("x")
+            else:
+                # as ours: beside the category, and points without a line between them
+                own = own.assign(x=own["x"].map(self._position) + self._aside(level))
+                style["linestyle"] = "none"
+            axis.plot(own["x"], own["y"], **style, zorder=6)
 
     def _aside(self, hue_level: Any) -> float:
         """How far beside its category a hue is drawn, so that intervals do not overlap."""
@@ -194,14 +206,19 @@ class Panels:
                 if line.get_gid() == _MARK:
                     line.set_ydata(np.clip(line.get_ydata(), bottom, top))
         if self.categories is not None:
-            axis.set_xticks(
-                range(len(self.categories)), list(level_texts(self.categories).values())
-            )
+            texts = list(level_texts(self.categories).values())
+            axis.set_xticks(range(len(self.categories)), texts)
+            if sum(map(len, texts)) > MOST_LETTERS:
+                for one in self.axes:
+                    one.tick_params(axis="x", rotation=25)
             axis.set_xlim(-0.5, len(self.categories) - 0.5)
         elif self.x != "step":
             levels = np.unique(drawn["x"].to_numpy(dtype=float))
             if spans(levels, 20):
                 axis.set_xscale("log")
+                if len(levels) <= MOST_TICKS:
+                    axis.set_xticks(levels, list(level_texts(levels.tolist()).values()))
+                    axis.minorticks_off()
         else:
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
 

@@ -33,6 +33,7 @@ class Points:
     `view`: least and greatest mean without diverged runs, whose last values would hide the rest.
     `logarithmic`: positive values over decades; means and intervals are then of their logarithms
     (geometric means), as the interval of an arithmetic mean would reach below zero.
+    `positive`: every value is.
     """
 
     means: pd.DataFrame
@@ -40,6 +41,7 @@ class Points:
     members: pd.DataFrame
     view: tuple[float, float]
     logarithmic: bool = False
+    positive: bool = False
     window_steps: int = 1
     layers_averaged: int = 0
 
@@ -66,8 +68,10 @@ def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
     return table
 
 
-def curve_points(table: pd.DataFrame, metric: str, groups: Sequence[str]) -> Points:
-    """A metric over steps.
+def curve_points(
+    table: pd.DataFrame, metric: str, groups: Sequence[str], *, logarithmic: bool | None = None
+) -> Points:
+    """A metric over steps; `logarithmic` as in `Points`, None: as the values suggest.
 
     After divergence accuracy counts as chance where the table's column `chance` says it; any other
     metric ends there, and the mean goes on over the runs that remain.
@@ -84,11 +88,19 @@ def curve_points(table: pd.DataFrame, metric: str, groups: Sequence[str]) -> Poi
         middle = (start + (width - 1) / 2).clip(upper=float(steps[-1]))
         rows = rows.assign(step=middle)
         window = round(width)
-    return _points(rows, marks, metric, groups, "step", window, layers_averaged)
+    return _points(rows, marks, metric, groups, "step", window, layers_averaged, logarithmic)
 
 
-def final_points(table: pd.DataFrame, metric: str, x: str, groups: Sequence[str]) -> Points:
-    """The last value of a metric over the levels of a factor `x`, of finished runs.
+def final_points(
+    table: pd.DataFrame,
+    metric: str,
+    x: str,
+    groups: Sequence[str],
+    *,
+    logarithmic: bool | None = None,
+) -> Points:
+    """The last value of a metric over the levels of a factor `x`, of finished runs;
+    `logarithmic` as in `Points`, None: as the values suggest.
 
     A diverged run's accuracy is chance, where the table's column `chance` says it; in any other
     metric a diverged run has a mark and no part in the mean.
@@ -107,7 +119,7 @@ def final_points(table: pd.DataFrame, metric: str, x: str, groups: Sequence[str]
         else:
             counted = rows[~diverged]
     marks = _marks(rows, groups, x)
-    points = _points(counted, marks, metric, groups, x, 1, layers_averaged)
+    points = _points(counted, marks, metric, groups, x, 1, layers_averaged, logarithmic)
     return replace(points, members=_members(rows, every))
 
 
@@ -119,13 +131,13 @@ def _points(
     x: str,
     window_steps: int,
     layers_averaged: int,
+    logarithmic: bool | None,
 ) -> Points:
     view = _view(rows, groups, x)
-    logarithmic = (
-        kind_of(metric) != "accuracy"
-        and view[1] > DECADES * view[0] > 0
-        and bool((rows["value"] > 0).all())
-    )
+    positive = bool((rows["value"] > 0).all())
+    if logarithmic is None:
+        spread = view[1] > DECADES * view[0] > 0
+        logarithmic = kind_of(metric) != "accuracy" and spread and positive
     if logarithmic:
         logarithms = rows.assign(value=np.log(rows["value"]))
         means = _means(logarithms, groups, x)
@@ -140,6 +152,7 @@ def _points(
         members=_members(rows, groups),
         view=view,
         logarithmic=logarithmic,
+        positive=positive,
         window_steps=window_steps,
         layers_averaged=layers_averaged,
     )

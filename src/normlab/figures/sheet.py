@@ -10,8 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normlab.analysis.values import matches
-from normlab.figures.panels import LEGEND_INCHES, PANEL_INCHES, Panels, Reference, legend
-from normlab.figures.points import curve_points, final_points, labelled
+from normlab.figures.panels import (
+    LEGEND_INCHES,
+    PANEL_INCHES,
+    Panels,
+    Reference,
+    legend,
+    levels_of,
+)
+from normlab.figures.points import Points, curve_points, final_points, labelled
 from normlab.figures.shown import Shown, remember
 from normlab.figures.style import axis_text, styled
 
@@ -54,6 +61,9 @@ def sheet(
         same_scale: all panels show one metric on one scale, labelled at the outer ones only.
     """
     table = labelled(table, [hue])
+    # one look a level in all panels, whichever levels a panel has
+    selections = [_selected(table, panel) for row in rows for panel in row if panel]
+    hues = levels_of(pd.concat(selections), hue)
     num_columns = max(len(row) for row in rows)
     width, height = PANEL_INCHES
     figure_size = (width * wide * num_columns + LEGEND_INCHES, height * len(rows) + 0.35)
@@ -75,8 +85,8 @@ def sheet(
                         0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777"
                     )
                     continue
-                drawn.append(_draw(axis, selected, panel, hue))
-        if same_scale:
+                drawn.append(_draw(axis, selected, panel, hue, hues))
+        if same_scale and drawn:
             _share_scale(axes, drawn)
         if drawn:
             published = any(panel and panel.published is not None for row in rows for panel in row)
@@ -95,6 +105,8 @@ def _shown(row: Sequence[Panel | None], axes: Any) -> list[Shown]:
         Shown(
             x=panel.x,
             y=panel.y,
+            also=tuple(panel.also),
+            y_text=panel.y_label,
             title=panel.title,
             where=panel.where,
             log_x=axis.get_xscale() == "log",
@@ -108,9 +120,15 @@ def _shown(row: Sequence[Panel | None], axes: Any) -> list[Shown]:
 def _of_all(drawn: Sequence[Panels]) -> Panels:
     """The panels with the most hues, made to speak for all of them in the legend."""
     chosen = max(drawn, key=lambda panels: len(panels.hues))
-    members = [panels.points.members.assign(panel=i) for i, panels in enumerate(drawn)]
+    members = []
+    for i, panels in enumerate(drawn):
+        own = panels.points.members
+        # over a factor, every level of it has its own cells
+        place = f"{i} " + own[panels.x].astype(str) if panels.x in own else str(i)
+        members.append(own.assign(panel=place))
     chosen.points = replace(chosen.points, members=pd.concat(members, ignore_index=True))
-    chosen.groups = [*chosen.groups, "panel"]
+    groups = [group for panels in drawn for group in panels.groups]
+    chosen.groups = [*dict.fromkeys(groups), "panel"]
     chosen.has_diverged = any(panels.has_diverged for panels in drawn)
     chosen.has_stuck = any(panels.has_stuck for panels in drawn)
     return chosen
@@ -136,14 +154,16 @@ def _selected(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     return table if of_metric.reindex(table.index).any() else table.iloc[:0]
 
 
-def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str) -> Panels:
-    together = []
-    for metric in (panel.y, *panel.also):
-        if panel.x == "step":
-            points = curve_points(table, metric, [hue])
-        else:
-            points = final_points(table, metric, panel.x, [hue])
-        panels = Panels(table, points, x=panel.x, y=metric, hue=hue)
+def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str, hues: list[Any]) -> Panels:
+    metrics = (panel.y, *panel.also)
+    found = [_points_of(table, panel, metric, hue) for metric in metrics]
+    if len({points.logarithmic for points in found}) > 1:
+        # one axis has one scale, and a logarithmic one has no place for all values
+        common = all(points.positive for points in found)
+        found = [_points_of(table, panel, metric, hue, common) for metric in metrics]
+    together: list[Panels] = []
+    for metric, points in zip(metrics, found, strict=True):
+        panels = Panels(table, points, x=panel.x, y=metric, hue=hue, hues=hues)
         is_first = not together
         panels.draw(
             axis,
@@ -158,3 +178,11 @@ def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str) -> Panels:
         axis.set_ylim(min(bottom for bottom, _, _ in views), max(top for _, top, _ in views))
     axis.set_ylabel(panel.y_label or together[0].y_text())
     return together[0]
+
+
+def _points_of(
+    table: pd.DataFrame, panel: Panel, metric: str, hue: str, logarithmic: bool | None = None
+) -> Points:
+    if panel.x == "step":
+        return curve_points(table, metric, [hue], logarithmic=logarithmic)
+    return final_points(table, metric, panel.x, [hue], logarithmic=logarithmic)

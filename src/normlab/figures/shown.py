@@ -18,6 +18,10 @@ class Shown:
     """`step`, or the factor whose levels are along the axis."""
     y: str
     title: str
+    also: tuple[str, ...] = ()
+    """Further metrics on the same axis."""
+    y_text: str = ""
+    """What stands at the axis where that is not what the metric registry says."""
     where: Mapping[str, Any] = field(default_factory=dict)
     """Factors and the value, or list of values, that the panel's runs have."""
     log_x: bool = False

@@ -52,13 +52,12 @@ NORM_LOOKS: dict[str, Look] = {
 }
 
 VARIANT_LOOKS: dict[str, Look] = {
-    "lp p=1": Look(color="#e69f00", marker="^", dash=(3, 1, 1, 1)),
-    "lp p=2": Look(color="#882255", marker="*", dash=(4, 1.5)),
-    "lp p=inf": Look(color="#009e73", marker="D", dash=(1.5, 1)),
+    "lp p=1": Look(color="#e08bb0", marker="^", dash=(3, 1, 1, 1)),
+    "lp p=2": Look(color="#b0357a", marker="*", dash=(4, 1.5)),
+    "lp p=inf": Look(color="#5e0f38", marker="v", dash=(1.5, 1)),
 }
-"""Variants of one norm, where a figure sets them side by side; its `norm` column then names them.
-
-Their colours are those of norms that never stand beside them."""
+"""Variants of one norm, shades of its colour, where a figure sets them side by side; the figure's
+`norm` column then names them."""
 
 NORM_COLORS: dict[str, str] = {norm: look.color for norm, look in NORM_LOOKS.items()}
 

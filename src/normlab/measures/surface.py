@@ -25,10 +25,16 @@ class Surface:
 
     Tensors over the parameters are lists in the order of `names`, or flat vectors of all entries
     in that order.
+
+    Args:
+        memory_format: of the copy's kernels; preserved, passes repeat the network's own rounding.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(
+        self, model: nn.Module, memory_format: torch.memory_format = torch.preserve_format
+    ) -> None:
         self._replay = Replay(model)
+        self._replay.network.to(memory_format=memory_format)
         self.names: tuple[str, ...] = ()
         """The parameters that may move."""
         self._origin: list[Tensor] = []

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import nn
 
 from normlab.config import check
@@ -62,7 +63,8 @@ class CurvatureProbe(Probe):
     def __init__(self, config: CurvatureConfig, model: nn.Module, num_steps: int) -> None:
         self.schedule = config.schedule(num_steps)
         self._config = config
-        self._surface = Surface(model)
+        # On the CPU a second derivative in channels-last order takes twice the time.
+        self._surface = Surface(model, torch.contiguous_format)
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         self._surface.capture(view.model)

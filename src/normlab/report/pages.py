@@ -1,12 +1,14 @@
 """results/report/index.html and the page of a sweep.
 
-A page is one file: styles and figures inside, nothing requested from anywhere, no script. All that
-comes from runs and files is escaped.
+A page is one file: styles, figures and data inside, nothing requested from anywhere. All that
+comes from runs and files is escaped. The report has one script, ours, and lets the browser run no
+other; a sweep's page has none.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import math
 import struct
@@ -22,13 +24,16 @@ from normlab.analysis import ledger
 from normlab.analysis.calibration import Calibration
 from normlab.analysis.values import kind_of, runs_of
 from normlab.figures.points import final_points
-from normlab.figures.style import axis_text, level_texts, ordered
+from normlab.figures.style import NORM_COLORS, axis_text, level_texts, ordered
 from normlab.records.files import write_whole
+from normlab.report.curves import curves
+from normlab.report.pictures import data_url, fitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_RUNS = 500
+NOT_EXPERIMENTS = ("runs", "sweeps", "report", "rerun")
 FINAL_METRICS = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")
 SHOWN_DPI = 150
 """Dots an inch of saved pictures; they are shown at 96, as large as text of the same size."""
@@ -40,6 +45,12 @@ _PAGES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+_SCRIPT = "\n" + (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
+_ON_DARK = {"none": "#b5b5b5", "batch_ghost": "#8d7fe8", "lp": "#d8639a"}
+"""Colours of norms that a dark page would swallow, lightened."""
+_COLORS = {norm: [color, _ON_DARK.get(norm, color)] for norm, color in NORM_COLORS.items()}
 
 
 def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
@@ -57,11 +68,18 @@ def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
     collected = ledger.collect(results)
     claims = [_claim(claim) for claim in collected["claims"]]
     listed, metrics = _listed_runs(runs)
+    drawn = curves(_folders(results / "runs", [run["name"] for run in listed]))
+    for run in listed:
+        run["drawn"] = bool(drawn["runs"].get(run["name"]))
     page = _PAGES.get_template("report.html").render(
         summary=ledger.summary(claims),
         a_a=str(Calibration(**collected["a_a"])),
         claims=claims,
         experiments=_experiments(results, claims),
+        curves=_as_data(drawn),
+        colors=_as_data(_COLORS),
+        script=_SCRIPT,
+        script_hash=_hash(_SCRIPT),
         sweeps=sorted(p.parent.name for p in results.glob("sweeps/*/index.html")),
         runs=listed,
         metrics=metrics,
@@ -100,7 +118,7 @@ def write_sweep_page(
     page = _PAGES.get_template("sweep.html").render(
         name=folder.name,
         command=command,
-        pictures=_pictures([folder / "comparison.png"], "comparison of the sweep's runs"),
+        pictures=[*_pictures([*folder.glob("comparison.png")]).values()],
         factors=swept,
         metrics=[axis_text(metric) for metric in metrics],
         cells=_final_values(table, swept, metrics) if len(table) else [],
@@ -112,6 +130,21 @@ def write_sweep_page(
     path = folder / "index.html"
     write_whole(path, page.encode())
     return path
+
+
+def _folders(runs_dir: Path, names: Iterable[str]) -> list[Path]:
+    return [runs_dir / name for name in names if (runs_dir / name / "identity.json").exists()]
+
+
+def _as_data(value: Any) -> str:
+    """JSON that can stand inside a page: no text in it ends the element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _hash(script: str) -> str:
+    """What the page's policy knows its own script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _read_runs(folder: Path) -> pd.DataFrame:
@@ -134,18 +167,19 @@ def _experiments(results: Path, claims: Sequence[Mapping[str, Any]]) -> list[dic
     """Every results/NAME/SCALE with a figure or verdicts."""
     folders = {path.parent for path in results.glob("*/*/manifest.json")}
     folders |= {path.parent for path in results.glob(f"*/*/{ledger.VERDICTS_FILE}")}
+    shown = [folder for folder in sorted(folders) if folder.parent.name not in NOT_EXPERIMENTS]
+    files = {folder: sorted(folder.glob("*.png")) for folder in shown}
+    pictures = _pictures([path for folder in shown for path in files[folder]])
     experiments = []
-    for folder in sorted(folders):
+    for folder in shown:
         name, scale = folder.parts[-2:]
-        if name in ("runs", "sweeps", "report"):
-            continue
         experiments.append(
             {
                 "name": name,
                 "scale": scale,
                 "anchor": f"{name}-{scale}",
                 "notes": _notes(folder / "manifest.json"),
-                "pictures": _pictures(sorted(folder.glob("*.png")), f"figure of {name}"),
+                "pictures": [pictures[path] for path in files[folder]],
                 "claims": [
                     claim
                     for claim in claims
@@ -168,22 +202,18 @@ def _notes(manifest: Path) -> list[str]:
     return notes + [f"{note[:1].upper()}{note[1:]}." for note in content["missing"]]
 
 
-def _pictures(paths: Iterable[Path], alt: str) -> list[dict[str, Any]]:
-    pictures = []
-    for path in paths:
-        if not path.exists():
-            continue
-        data = path.read_bytes()
-        # a PNG's width in pixels stands at byte 16
-        (pixels,) = struct.unpack(">I", data[16:20])
-        pictures.append(
-            {
-                "data": "data:image/png;base64," + base64.b64encode(data).decode(),
-                "width": round(pixels * 96 / SHOWN_DPI),
-                "alt": alt,
-            }
-        )
-    return pictures
+def _pictures(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
+    """Each picture for its place in a page, all of them small enough for one."""
+    read = [path.read_bytes() for path in paths]
+    return {
+        path: {
+            "data": data_url(small),
+            # a PNG's width in pixels stands at byte 16
+            "width": round(struct.unpack(">I", original[16:20])[0] * 96 / SHOWN_DPI),
+            "alt": f"{path.stem} of {path.parent.parent.name}",
+        }
+        for path, original, small in zip(paths, read, fitted(read), strict=True)
+    }
 
 
 def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
@@ -194,6 +224,8 @@ def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
     rows = [
         {
             "name": run["run"],
+            "norm": _text(run.get("norm")),
+            "rate": _number(run.get("optimizer.lr"), 3),
             "state": _text(run.get("state")),
             "outcome": _text(run.get("outcome")),
             "seconds": _number(run.get("seconds"), 3),

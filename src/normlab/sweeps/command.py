@@ -112,7 +112,9 @@ def _report(outcome: Launch, console: Console) -> None:
             highlight=False,
         )
     if outcome.warning:
-        console.print(f"[yellow]warning[/yellow] {outcome.warning}", highlight=False)
+        console.print(
+            f"[yellow]warning[/yellow] {outcome.warning}", highlight=False, soft_wrap=True
+        )
 
 
 def _print_summary(planned: PlannedRun, console: Console) -> None:

@@ -109,6 +109,23 @@ class Experiment:
                 that cannot be run.
         """
         load_claims(self.claims_path)  # what cannot be judged is not run
+        points = self.points(composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell)
+        experiments = {self.name: claims_hash(self.claims_path)}
+        return [
+            PlannedRun(run.config, run.identity, run.factors, experiments)
+            for run in plan_runs(composer, points)
+        ]
+
+    def points(
+        self,
+        composer: Composer,
+        scale_name: str,
+        *,
+        extra_words: Sequence[str] = (),
+        seeds: Sequence[int] | None = None,
+        cell: str | None = None,
+    ) -> list[Point]:
+        """The words of every run of a scale; arguments and errors as of `plan`."""
         scale = self.scale(scale_name)
         cells = [point for point in scale.cells if not cell or cell in point.factors["arm"]]
         if not cells:
@@ -116,17 +133,12 @@ class Experiment:
             raise ConfigError(
                 f"no cell of {self.name} matches {cell!r}." + hint(cell or "", arms, "Arms")
             )
-        points = [
+        return [
             Point(
                 (*self._on_disk(composer, point.words), *extra_words, f"seed={seed}"), point.factors
             )
             for point in cells
             for seed in (scale.seeds if seeds is None else seeds)
-        ]
-        experiments = {self.name: claims_hash(self.claims_path)}
-        return [
-            PlannedRun(run.config, run.identity, run.factors, experiments)
-            for run in plan_runs(composer, points)
         ]
 
     def _on_disk(self, composer: Composer, words: tuple[str, ...]) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
         from normlab.sweeps.drawing import verify_all
 
         return verify_all(project.load(arguments.names or ["all"]), project.results, console)
+    if arguments.action == "wandb-sweep":
+        return _write_sweeps(project, arguments, console)
     experiments = project.load(arguments.names)
     plans = _plans(project, experiments, arguments)
     if arguments.action == "plan":
@@ -122,6 +124,30 @@ def _seeds(text: str | None) -> list[int] | None:
         ) from None
 
 
+def _write_sweeps(project: Project, arguments: argparse.Namespace, console: Console) -> int:
+    from normlab.sweeps.wandb_sweep import write_sweeps
+
+    (experiment,) = project.load(arguments.names)
+    paths = write_sweeps(
+        experiment,
+        project.composer(),
+        arguments.scale,
+        Path(arguments.output or project.results / "wandb" / "sweeps"),
+        project=arguments.project,
+        entity=arguments.entity,
+        seeds=_seeds(arguments.seeds),
+        cell=arguments.cell,
+    )
+    for path in paths:
+        console.print(f"wandb sweep {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+    console.print(
+        "Each prints the `wandb agent` that carries it out; start it in this folder, on as many "
+        "machines as you like.",
+        highlight=False,
+    )
+    return 0
+
+
 def _run(
     experiments: Sequence[Experiment],
     plans: dict[str, list[PlannedRun]],
@@ -138,7 +164,9 @@ def _run(
     if outcome.named("interrupted"):
         console.print("Stopped. The same command carries on from the checkpoints.")
     if outcome.warning:
-        console.print(f"[yellow]warning[/yellow] {escape(outcome.warning)}", highlight=False)
+        console.print(
+            f"[yellow]warning[/yellow] {escape(outcome.warning)}", highlight=False, soft_wrap=True
+        )
     return outcome.exit_code
 
 

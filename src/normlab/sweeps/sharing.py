@@ -9,6 +9,7 @@ from pathlib import Path
 
 from normlab.config import ProbeConfig
 from normlab.config.convert import run_config
+from normlab.config.run import EvalConfig
 from normlab.records import run_folders
 from normlab.records.identity import identify
 from normlab.sweeps.plan import PlannedRun
@@ -59,7 +60,7 @@ def _finished_or(run: PlannedRun, candidates: Iterable[PlannedRun]) -> PlannedRu
     for candidate in candidates:
         measured = {probe.NAME: probe for probe in candidate.config.probe}
         has_probes = all(measured.get(probe.NAME) == probe for probe in run.config.probe)
-        if has_probes and candidate.config.eval == run.config.eval:
+        if has_probes and _observation(candidate) == _observation(run):
             return _as(candidate, run)
     return run
 
@@ -90,7 +91,12 @@ def _compatible(runs: Sequence[PlannedRun]) -> bool:
     for probe in (probe for run in runs for probe in run.config.probe):
         if probes.setdefault(probe.NAME, probe) != probe:
             return False
-    return len({run.config.eval for run in runs}) == 1
+    return len({_observation(run) for run in runs}) == 1
+
+
+def _observation(run: PlannedRun) -> tuple[EvalConfig, float | None]:
+    """What bears on when all measurements of a run are taken."""
+    return run.config.eval, run.config.probe_budget
 
 
 def _as(shared: PlannedRun, asked: PlannedRun) -> PlannedRun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -15,7 +16,8 @@ class WandbConfig(TrackerConfig):
     """A mirror in Weights & Biases.
 
     The API key and the server's address are wandb's own business (`wandb login`,
-    WANDB_API_KEY, WANDB_BASE_URL); no other setting is read from the environment.
+    WANDB_API_KEY, WANDB_BASE_URL); no other setting is read from the environment, but the sweep
+    that a W&B agent has started the run for (WANDB_SWEEP_ID).
     """
 
     MODE: ClassVar[Literal["online", "offline"]]
@@ -39,6 +41,7 @@ class WandbConfig(TrackerConfig):
             entity=self.entity,
             results_dir=results_dir.resolve(),
             factors=factors,
+            sweep=os.environ.get("WANDB_SWEEP_ID"),
         )
 
 

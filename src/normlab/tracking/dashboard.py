@@ -30,6 +30,10 @@ class Panel:
 
     y: str
     x: str = "step"
+    also: tuple[str, ...] = ()
+    """Further metrics on the same axis."""
+    label: str = ""
+    """What stands at the axis where that is not what the metric registry says."""
     title: str = ""
     log_x: bool = False
     log_y: bool = False
@@ -43,22 +47,23 @@ class Panel:
     @property
     def y_text(self) -> str:
         """As at the figure's axis."""
-        return metrics.axis_text(self.y)
+        return self.label or metrics.axis_text(self.y)
 
     @property
     def range_y(self) -> tuple[float | None, float | None]:
         return describe(self.y)[0].bounds or (None, None)
 
     @property
-    def key(self) -> str | None:
-        """The metric's key in W&B; None for one that is recorded layer by layer."""
+    def keys(self) -> tuple[str, ...]:
+        """The metrics' keys in W&B; none where they are recorded layer by layer."""
         metric, layer = describe(self.y)
-        return None if metric.per_layer and layer is None else self.y
+        return () if metric.per_layer and layer is None else (self.y, *self.also)
 
     @property
     def pattern(self) -> str:
         """A regular expression for the keys of every layer."""
-        return f"^{re.escape(self.y)}/.+$"
+        names = "|".join(re.escape(name) for name in (self.y, *self.also))
+        return f"^({names})/.+$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,12 +124,12 @@ def sections_of(rows: Iterable[Sequence[Panel]]) -> tuple[Section, ...]:
     """A section for each row of a figure; a view, which cannot show some runs only in one panel,
     has each metric once."""
     sections: list[Section] = []
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, tuple[str, ...]]] = set()
     for row in rows:
         panels = []
         for panel in row:
-            if (panel.x, panel.y) not in seen:
-                seen.add((panel.x, panel.y))
+            if (panel.x, panel.y, panel.also) not in seen:
+                seen.add((panel.x, panel.y, panel.also))
                 panels.append(dataclasses.replace(panel, title="", where={}))
         if panels:
             name = " · ".join(dict.fromkeys(describe(panel.y)[0].label for panel in panels))
@@ -164,6 +169,7 @@ def _plain_panel(panel: Mapping[str, Any]) -> dict[str, Any]:
     low, high = drawn.range_y
     content = {
         "y": drawn.y,
+        "also": list(drawn.also),
         "x": drawn.x,
         "title": drawn.title,
         "axis": drawn.y_text,

@@ -147,6 +147,8 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...
             Panel(
                 x=one.x,
                 y=one.y,
+                also=one.also,
+                label=one.y_text,
                 title=one.title,
                 log_x=one.log_x,
                 log_y=one.log_y,

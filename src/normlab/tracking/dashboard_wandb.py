@@ -123,7 +123,7 @@ def _runset_settings(dashboard: Dashboard) -> ws.RunsetSettings:
     columns = ["run:displayName", "run:state", "summary:outcome", "config:norm_name.value"]
     if not dashboard.cells:
         return ws.RunsetSettings(
-            filters=[ws.Metric("JobType") == "train"],
+            filters=ws.And(ws.Metric("JobType") == "train"),
             groupby=[ws.Config("norm_name")],
             group_colors=dict(NORM_COLORS),
             pinned_columns=columns,
@@ -223,7 +223,7 @@ def _panel(panel: Panel, layout: Any = None) -> Any:
             range_y=panel.range_y,
             **placed,
         )
-    by_layer = {"metric_regex": panel.pattern} if panel.key is None else {"y": [panel.key]}
+    which: dict[str, Any] = {"y": [*panel.keys]} if panel.keys else {"metric_regex": panel.pattern}
     return wr.LinePlot(
         title=panel.title or panel.y_text,
         x="Step",
@@ -235,7 +235,7 @@ def _panel(panel: Panel, layout: Any = None) -> Any:
         groupby_rangefunc="stderr",
         smoothing_factor=0,
         smoothing_type="none",
-        **by_layer,
+        **which,
         **placed,
     )
 
@@ -252,12 +252,12 @@ def _by_selection(row: Sequence[Panel]) -> Iterator[tuple[Mapping[str, Any], lis
         yield group[0].where, group
 
 
-def _in_cells(cells: Sequence[Cell]) -> list[Any]:
-    return [ws.Metric("Group").isin([cell.name for cell in cells])]
+def _in_cells(cells: Sequence[Cell]) -> Any:
+    return ws.And(ws.Metric("Group").isin([cell.name for cell in cells]))
 
 
-def _of_run(run: str) -> list[Any]:
-    return [ws.Metric("ID") == run]
+def _of_run(run: str) -> Any:
+    return ws.And(ws.Metric("ID") == run)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,9 @@ from normlab.tracking.run_mirror import FLUSH_SECONDS, UPLOAD_SECONDS, RunMirror
 from normlab.tracking.settings import MirrorSettings
 
 POLL_SECONDS = 0.5
+OF_AN_AGENT = ("WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
+"""By these a W&B agent has wandb.init forget a run's own name and configuration."""
+
 PAUSE_SECONDS = 60.0
 """How long W&B is left alone after it could not be reached."""
 
@@ -130,6 +133,8 @@ def _read_commands(stream: BinaryIO, commands: queue.SimpleQueue[list[str]]) -> 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(19)  # training has the cores
+    for name in OF_AN_AGENT:
+        os.environ.pop(name, None)
     settings = MirrorSettings.from_json(sys.argv[1])
     # Whatever wandb reads or prints, it is neither a command nor a report; nor do its own
     # processes inherit the pipes.

@@ -121,7 +121,10 @@ class RunMirror:
             allow_val_change=True,
             resume="allow" if self._settings.mode == "online" else None,
             reinit="create_new",
-            settings=lean_settings(x_update_finish_state=not self._stays_open_on_server),
+            settings=lean_settings(
+                x_update_finish_state=not self._stays_open_on_server,
+                sweep_id=self._settings.sweep,
+            ),
         )
         run.define_metric("step", hidden=True)
         return run

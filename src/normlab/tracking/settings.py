@@ -18,6 +18,8 @@ class MirrorSettings:
     """W&B's own files go to `results_dir`/wandb."""
     factors: tuple[str, ...] = ()
     """Dotted keys of what the sweep varies, such as `optimizer.lr`."""
+    sweep: str | None = None
+    """The W&B sweep whose agent has started the run."""
 
     @property
     def wandb_dir(self) -> Path:
