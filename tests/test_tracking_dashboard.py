@@ -21,7 +21,7 @@ title: Two norms on digits
 paper: A paper
 figure: figure 1
 expect: nothing in particular
-set: {model: mlp, model.widths: [8], data: digits, data.limit: 100, steps: 4, batch_size: 20, tracker: none}
+set: {model: mlp, model.widths: [8], data: digits, data.limit: 100, batch_size: 20, steps: 4}
 scales:
   smoke:
     seeds: 2

@@ -1,4 +1,4 @@
-"""`runs.py push` and `pull`, against the stub: whole, in order, once; and nothing taken on trust."""
+"""`runs.py push` and `pull` against the stub: whole, in order, once; nothing taken on trust."""
 
 import json
 import math

@@ -28,10 +28,11 @@ def draw(table: pd.DataFrame) -> Figure:
         Panel(y="test/loss", x="batch_size", title="test loss"),
     ]
     shown = sorted({sizes[0], 8, sizes[-1]} & set(sizes))
-    over_steps = [
+    over_steps: list[Panel | None] = [
         Panel(y="test/accuracy", where={"batch_size": size}, title=f"batch {size}")
         for size in shown
     ]
+    over_steps += [None] * (len(over_size) - len(over_steps))
     figure = sheet(table, [over_size, over_steps])
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(low, max(high, 0.8))  # room for the published values
