@@ -3,7 +3,8 @@
     python -m bench.training_step
 
 The bare loop is what one would write by hand: torch's own modules and optimizer, batches that lie
-ready; its kernels lie in memory as ours do (channels-last, faster than PyTorch's contiguous order). Ours is `normlab.training.loop.Loop` with its recorder, a claimed run folder and the W&B
+ready; its kernels lie in memory as ours do (channels-last, faster than PyTorch's contiguous
+order). Ours is `normlab.training.loop.Loop` with its recorder, a claimed run folder and the W&B
 mirror following that folder; it gathers its batches itself. Evaluation and probes are left out.
 
 Both take turns in one process, some steps each: ours asks at every step whether to stop, and from
