@@ -39,5 +39,6 @@ def draw(table: pd.DataFrame) -> Figure:
     ]
     figure = sheet(table, [first, second], hue="weights", wide=1.1)
     low, high = figure.axes[0].get_ylim()
-    figure.axes[0].set_ylim(low, max(high, 0.8))  # room for the published values
+    for axis in figure.axes[:2]:
+        axis.set_ylim(low, max(high, 0.8))  # room for the published values
     return figure
