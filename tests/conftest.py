@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from support.wandb_stub import Behaviour, WandbStub
 
 import normlab.components  # noqa: F401
 
@@ -30,3 +32,29 @@ def _as_found() -> Iterator[None]:
 @pytest.fixture
 def results_dir(tmp_path: Path) -> Path:
     return tmp_path / "results"
+
+
+@pytest.fixture
+def no_account(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A user without a W&B account, on a machine without a network."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    yield
+    if "wandb" in sys.modules:
+        sys.modules["wandb"].teardown()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WandbStub]:
+    """Starts a stand-in for W&B's server, and gives the user an account there."""
+
+    def start(behaviour: Behaviour = Behaviour.SERVE) -> WandbStub:
+        stub = WandbStub(behaviour)
+        for name, value in stub.environment.items():
+            monkeypatch.setenv(name, value)
+        return stub
+
+    return start

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.command_line import run_script, train
-from support.recorded_runs import claimed_run, finish, finished_run, record
-from support.wandb_stub import API_KEY, Behaviour, WandbStub
+from support.command_line import run_script, runs, train
+from support.recorded_runs import claimed_run, finish, finished_run, loss_rows, record
+from support.wandb_stub import API_KEY, Behaviour
 
 from normlab.figures.curves import plot
 from normlab.figures.manifest import save
@@ -22,33 +22,7 @@ from normlab.tracking.leet import link_copies
 WANDB = Path(sys.executable).with_name("wandb")
 
 
-def loss_rows(start, stop):
-    return [{"step": step, "train/loss": 1.0 / (1 + step)} for step in range(start, stop)]
-
-
-def runs(results_dir, *words):
-    return run_script("runs.py", "--results-dir", str(results_dir), *words)
-
-
-@pytest.fixture(autouse=True)
-def no_account(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    yield
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    def start(behaviour=Behaviour.SERVE):
-        stub = WandbStub(behaviour)
-        for name, value in stub.environment.items():
-            monkeypatch.setenv(name, value)
-        return stub
-
-    return start
+pytestmark = pytest.mark.usefixtures("no_account")
 
 
 def draw_figure(results_dir, level):

@@ -6,10 +6,10 @@ import sys
 from contextlib import suppress
 
 import pytest
-from support.command_line import run_script
-from support.recorded_runs import claimed_run, finished_run, folder_of, record
+from support.command_line import runs
+from support.recorded_runs import claimed_run, finished_run, folder_of, loss_rows, record
 from support.runs import carried_out, planned
-from support.wandb_stub import Behaviour, WandbStub
+from support.wandb_stub import Behaviour
 
 from normlab.records import RunFolder, read_arrays
 from normlab.records.compare import differing, metrics_that_differ
@@ -17,33 +17,7 @@ from normlab.records.compare import differing, metrics_that_differ
 ENOUGH = 60.0
 
 
-def loss_rows(start, stop):
-    return [{"step": step, "train/loss": 1.0 / (1 + step)} for step in range(start, stop)]
-
-
-def runs(results_dir, *words):
-    return run_script("runs.py", "--results-dir", str(results_dir), *words)
-
-
-@pytest.fixture(autouse=True)
-def no_account(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    yield
-    if "wandb" in sys.modules:
-        sys.modules["wandb"].teardown()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    def start(behaviour=Behaviour.SERVE):
-        stub = WandbStub(behaviour)
-        for name, value in stub.environment.items():
-            monkeypatch.setenv(name, value)
-        return stub
-
-    return start
+pytestmark = pytest.mark.usefixtures("no_account")
 
 
 def test_runs_are_pushed_whole_and_once_however_often(results_dir, server):

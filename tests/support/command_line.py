@@ -77,3 +77,8 @@ def _working_in(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(before)
+
+
+def runs(results_dir: Path, *words: str) -> Ended:
+    """`python scripts/runs.py WORDS` on a results folder."""
+    return run_script("runs.py", "--results-dir", str(results_dir), *words)

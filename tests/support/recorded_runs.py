@@ -72,3 +72,8 @@ def record(recorder: FolderRecorder, rows: Iterable[Mapping[str, float]]) -> Non
 def finish(folder: RunFolder, recorder: FolderRecorder) -> None:
     recorder.finish()
     folder.finish("trained", {"test/accuracy": 0.5, "steps_to/test/accuracy>=0.9": None})
+
+
+def loss_rows(start: int, stop: int) -> list[dict[str, float]]:
+    """A training loss at each step."""
+    return [{"step": step, "train/loss": 1.0 / (1 + step)} for step in range(start, stop)]
