@@ -109,7 +109,7 @@ class Trained:
         return dict(self.setup.model.named_parameters())
 
 
-def prepared(*words: str) -> tuple[RunConfig, Dataset, Setup]:
+def prepared(*words: str, device: str = "cpu") -> tuple[RunConfig, Dataset, Setup]:
     """Everything a loop needs, at step 0."""
     config = tiny(*words)
     config = resolve(config, config.data.num_train_samples)
@@ -118,13 +118,13 @@ def prepared(*words: str) -> tuple[RunConfig, Dataset, Setup]:
         config.data,
         size=config.data.resize,
         dtype=parameter_dtype(config.precision),
-        device="cpu",
+        device=device,
     )
-    return config, dataset, build(config, dataset, torch.device("cpu"))
+    return config, dataset, build(config, dataset, torch.device(device))
 
 
-def trained(*words: str) -> Trained:
-    config, dataset, setup = prepared(*words)
+def trained(*words: str, device: str = "cpu") -> Trained:
+    config, dataset, setup = prepared(*words, device=device)
     rows = Rows()
     diverged_at = Loop(config, dataset, setup, rows, Quiet()).run()
     return Trained(config, dataset, setup, rows, diverged_at)
