@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from normlab.models.chain import weight_layers
 from normlab.norms.base import over_batch
 from normlab.norms.batch import BatchConfig, BatchNorm
+from normlab.norms.population import PopulationNorm
 
 
 def insert_batch_norm(
@@ -50,15 +51,28 @@ def insert_batch_norm(
     for name, (mean, var) in output_statistics(changed, chosen, batches).items():
         norm = BatchNorm(len(mean), config)
         norm = norm.to(chosen[name].get_parameter("weight")).train(chosen[name].training)
-        with torch.no_grad():
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(var)
-            if norm.weight is not None and norm.bias is not None:
-                # From the values as stored, so that rounding them cancels.
-                norm.weight.copy_((norm.running_var + norm.eps).sqrt())
-                norm.bias.copy_(norm.running_mean)
+        become_identity(norm, mean, var)
         insert_behind(changed, name, norm)
     return changed
+
+
+def become_identity(
+    norm: PopulationNorm, mean: Tensor, var: Tensor, bias: Tensor | None = None
+) -> None:
+    """Give a layer running statistics, and the affine map that undoes them in evaluation.
+
+    Args:
+        mean: of its outputs to be, (C,).
+        var: biased, (C,).
+        bias: (C,), what evaluation adds to the layer's inputs; None: nothing.
+    """
+    with torch.no_grad():
+        norm.running_mean.copy_(mean if bias is None else mean - bias)
+        norm.running_var.copy_(var)
+        if norm.weight is not None and norm.bias is not None:
+            # From the values as stored, so that rounding them cancels.
+            norm.weight.copy_((norm.running_var + norm.eps).sqrt())
+            norm.bias.copy_(norm.running_mean if bias is None else norm.running_mean + bias)
 
 
 def output_statistics(
@@ -103,7 +117,7 @@ def output_statistics(
     missing = [name for name in layers if counts[name] == 0]
     if missing:
         raise ValueError(
-            "batch normalization needs statistics of the layers it goes behind; no batch reached "
+            "batch normalization is inserted with statistics of what reaches it; no batch reached "
             f"{', '.join(missing)}. Give at least one batch of inputs."
         )
     return {name: (means[name], squares[name] / counts[name]) for name in layers}
