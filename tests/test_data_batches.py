@@ -1,3 +1,4 @@
+import dataclasses
 from itertools import chain
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 
 from normlab.data import Batches, Dataset, evaluation_batches, steps_per_epoch
 from normlab.data.augment import PADDING, crop_and_flip
+from normlab.data.gaussian import GaussianConfig
 from normlab.randomness import generator
 
 
@@ -156,3 +158,68 @@ def test_noise_is_drawn_from_seed_and_step_for_the_inputs_alone():
     expected = torch.randn((5, 1), generator=generator(3, "noise/input", 2))
     assert torch.equal(noisy.at(2).inputs, plain.at(2).inputs + 0.5 * expected)
     assert torch.equal(noisy.at(2).targets, plain.at(2).targets)
+
+
+def classes_of(num_samples, num_classes=3):
+    """A data set whose samples say where they stood, with a few classes."""
+    numbers = torch.arange(num_samples)
+    targets = torch.randint(num_classes, (num_samples,), generator=generator(0, "classes"))
+    return Dataset(
+        train_inputs=numbers.float().unsqueeze(1),
+        train_targets=targets,
+        test_inputs=numbers.float().unsqueeze(1),
+        test_targets=targets,
+        num_classes=num_classes,
+        checksum="classes",
+    )
+
+
+@pytest.mark.parametrize("sampling", ["epoch", "with_replacement"])
+def test_a_batch_by_class_holds_the_same_samples_sorted_stably(sampling):
+    data = classes_of(40)
+    plain = Batches(data, 16, seed=1, sampling=sampling)
+    ordered = Batches(data, 16, seed=1, sampling=sampling, order_in_batch="by_class")
+    for step in range(5):
+        drawn = plain.indices(step).tolist()
+        expected = sorted(drawn, key=lambda index: data.train_targets[index].item())
+        assert ordered.indices(step).tolist() == expected != drawn
+        batch = ordered.at(step)
+        assert batch.inputs.squeeze(1).tolist() == expected
+        assert torch.equal(batch.targets, data.train_targets[expected])
+
+
+def test_evaluation_in_batches_of_one_class_sees_the_same_samples():
+    data = classes_of(40)
+    batches = list(evaluation_batches(data, "test", 4, seed=0, composition="one_class"))
+    for batch in batches:
+        assert len(batch.targets.unique()) == 1
+    assert [batch.targets[0].item() for batch in batches] == sorted(
+        batch.targets[0].item() for batch in batches
+    )
+    (whole,) = evaluation_batches(data, "test", 40, seed=0)
+    order = whole.inputs.squeeze(1).long().tolist()
+    expected = sorted(order, key=lambda index: data.test_targets[index].item())
+    assert torch.cat([batch.inputs.squeeze(1) for batch in batches]).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "limit", "sizes"),
+    [(4, None, [4, 3, 4, 5, 1]), (3, None, [3, 4, 3, 3, 3, 1]), (1, 3, [1, 1, 1])],
+)
+def test_a_class_s_last_batch_is_smaller_and_never_a_left_over_sample(batch_size, limit, sizes):
+    data = classes_of(17)
+    targets = torch.tensor([0] * 7 + [1] * 9 + [2])
+    data = dataclasses.replace(data, test_targets=targets)
+    batches = evaluation_batches(
+        data, "test", batch_size, seed=0, limit=limit, composition="one_class"
+    )
+    assert [len(batch.targets) for batch in batches] == sizes
+
+
+def test_batches_by_class_of_a_regression_are_refused():
+    data = dataclasses.replace(numbered(), num_classes=None)
+    with pytest.raises(ValueError, match=r"eval.batches=one_class needs classes, .* regression"):
+        next(evaluation_batches(data, "test", 4, seed=0, composition="one_class"))
+    text = "data.order_in_batch=by_class needs classes; data=gaussian is a regression"
+    with pytest.raises(ValueError, match=text):
+        GaussianConfig(order_in_batch="by_class")

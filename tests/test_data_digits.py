@@ -126,4 +126,5 @@ def test_a_process_loads_each_data_set_once():
     first = digits(size=16)
     assert digits(size=16) is first
     assert digits(size=16, sampling="with_replacement", augment=True) is first
+    assert digits(size=16, order_in_batch="by_class") is first
     assert digits(size=16, dtype=torch.float64) is not first

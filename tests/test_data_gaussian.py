@@ -42,6 +42,12 @@ def test_limit_and_standardize():
     assert torch.equal(data.train_targets, load(GaussianConfig()).train_targets[:100])
 
 
+def test_standardizing_leaves_the_kept_draws_alone():
+    config = GaussianConfig(num_samples=20, standardize=True)
+    first, again = load(config), load(config)
+    assert torch.equal(first.test_inputs, again.test_inputs)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

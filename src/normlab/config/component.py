@@ -180,6 +180,16 @@ class DataConfig(Component):
     """epoch: each epoch a new order; with_replacement: each batch drawn from all samples."""
     validation_fraction: float = neutral(0.0)
     """Share of the training set held out as `val/*`."""
+    train_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral("none")
+    """What is done to training and validation images, after standardization has been learnt from
+    the clean ones."""
+    test_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral("none")
+    """The same for test images."""
+    corruption_severity: int = neutral(5)
+    """1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019)."""
+    order_in_batch: Literal["random", "by_class"] = neutral("random")
+    """by_class: the samples of a training batch sorted by class, so that ghosts
+    (norm=batch_ghost) tend to be of one."""
 
     def __post_init__(self) -> None:
         if self.limit is not None:
@@ -187,6 +197,21 @@ class DataConfig(Component):
         if isinstance(self.resize, int):
             check.at_least("data.resize", self.resize, 1)
         check.fraction("data.validation_fraction", self.validation_fraction)
+        if not 1 <= self.corruption_severity <= 5:
+            raise ValueError(
+                f"data.corruption_severity must be 1 to 5; got {self.corruption_severity}."
+            )
+        if self.order_in_batch == "by_class" and self.TASK == "regression":
+            raise ValueError(
+                f"data.order_in_batch=by_class needs classes; data={self.NAME} is a regression. "
+                "Give data.order_in_batch=random."
+            )
+
+    def canonical(self) -> Self:
+        if self.train_corruption == self.test_corruption == "none":
+            default = type(self).corruption_severity
+            return dataclasses.replace(self, corruption_severity=default)
+        return self
 
     @property
     def label(self) -> str:

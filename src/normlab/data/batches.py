@@ -39,7 +39,8 @@ class Batches:
     too. With `"with_replacement"` every step draws its samples independently and uniformly from
     (seed, "order", step). `augment` crops and flips each sample, drawn from
     (seed, "augment", step). `noise` is the standard deviation of Gaussian noise added to the
-    inputs, drawn from (seed, "noise/input", step).
+    inputs, drawn from (seed, "noise/input", step). The samples of a batch come in the order in
+    which they were drawn, or with `order_in_batch="by_class"` sorted by class.
 
     All draws are made on the CPU: the same seed gives the same batches on every device.
     """
@@ -53,6 +54,7 @@ class Batches:
         sampling: Literal["epoch", "with_replacement"] = "epoch",
         augment: bool = False,
         noise: float = 0.0,
+        order_in_batch: Literal["random", "by_class"] = "random",
     ) -> None:
         self.steps_per_epoch = steps_per_epoch(dataset.num_train, batch_size)
         self.batch_size = batch_size
@@ -61,6 +63,7 @@ class Batches:
         self._with_replacement = sampling == "with_replacement"
         self._augment = augment
         self._noise = noise
+        self._by_class = order_in_batch == "by_class"
         self._epoch: int | None = None
         self._epoch_indices: tuple[Tensor, ...] = ()
 
@@ -78,7 +81,14 @@ class Batches:
         return Batch(inputs, targets)
 
     def indices(self, step: int) -> Tensor:
-        """Positions (B,) in the training set of the samples of a step."""
+        """Positions (B,) in the training set of the samples of a step, in their order."""
+        indices = self._drawn(step)
+        if self._by_class:
+            classes = self._dataset.train_targets.index_select(0, indices)
+            return indices[classes.argsort(stable=True)]
+        return indices
+
+    def _drawn(self, step: int) -> Tensor:
         if self._with_replacement:
             return torch.randint(
                 self._dataset.num_train,

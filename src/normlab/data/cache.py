@@ -18,7 +18,7 @@ def load(
 
     Settings that only say how batches are drawn share one copy.
     """
-    config = dataclasses.replace(config, sampling="epoch", augment=False)
+    config = dataclasses.replace(config, sampling="epoch", augment=False, order_in_batch="random")
     return _load(config, size, dtype, torch.device(device))
 
 

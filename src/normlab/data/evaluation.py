@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
+from torch import Tensor
 
 from normlab.data.batches import Batch
 from normlab.data.dataset import Dataset, Split
@@ -12,7 +14,13 @@ from normlab.randomness import generator
 
 
 def evaluation_batches(
-    dataset: Dataset, split: Split, batch_size: int, *, seed: int, limit: int | None = None
+    dataset: Dataset,
+    split: Split,
+    batch_size: int,
+    *,
+    seed: int,
+    limit: int | None = None,
+    composition: Literal["shuffled", "one_class"] = "shuffled",
 ) -> Iterator[Batch]:
     """Every sample of a split once, in an order shuffled once by the seed.
 
@@ -23,13 +31,32 @@ def evaluation_batches(
 
     `limit` takes the first so many samples of that order; by default `test` and `val` are whole
     and `train` is a fixed random subset as large as the test set.
+
+    With `composition="one_class"` the same samples come class by class, and each batch is cut
+    from one class: what an evaluation by batch statistics must not be given (Wu & Johnson 2021,
+    section 6). A class of a single sample is a batch of one.
     """
     inputs, targets = dataset.samples(split)
     if limit is None and split == "train":
         limit = len(dataset.test_inputs)
     order = torch.randperm(len(inputs), generator=generator(seed, "evaluation", split))
-    parts = list(torch.split(order[:limit].to(inputs.device), batch_size))
+    order = order[:limit].to(inputs.device)
+    groups = [order]
+    if composition == "one_class":
+        if dataset.num_classes is None:
+            raise ValueError(
+                "eval.batches=one_class needs classes, and the data is a regression. "
+                "Give eval.batches=shuffled."
+            )
+        classes = targets.index_select(0, order)
+        groups = [order[classes == number] for number in range(dataset.num_classes)]
+    for group in filter(len, groups):
+        for indices in _parts(group, batch_size):
+            yield Batch(inputs.index_select(0, indices), targets.index_select(0, indices))
+
+
+def _parts(order: Tensor, batch_size: int) -> list[Tensor]:
+    parts = list(torch.split(order, batch_size))
     if len(parts) > 1 and len(parts[-1]) == 1 < batch_size:
         parts[-2:] = [torch.cat(parts[-2:])]
-    for indices in parts:
-        yield Batch(inputs.index_select(0, indices), targets.index_select(0, indices))
+    return parts

@@ -47,13 +47,18 @@ class GaussianConfig(DataConfig):
                 raise ValueError(
                     f"data.{key} needs images; data=gaussian holds vectors. Give data.{key}=false."
                 )
+        for key in ("train_corruption", "test_corruption"):
+            if getattr(self, key) != "none":
+                raise ValueError(
+                    f"data.{key} needs images; data=gaussian holds vectors. Give data.{key}=none."
+                )
         if isinstance(self.resize, int):
             raise ValueError(
                 "data.resize needs images; data=gaussian holds vectors. Give data.resize=auto."
             )
 
     def canonical(self) -> Self:
-        return dataclasses.replace(self, resize="auto")
+        return dataclasses.replace(super().canonical(), resize="auto")
 
     def missing(self) -> None:
         return None
@@ -75,7 +80,10 @@ class GaussianConfig(DataConfig):
 
     def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:
         source = _draw(self.num_samples, self.num_features, self.seed)
-        return prepare(self, source, lambda inputs: inputs.to(dtype), device, num_classes=None)
+        # Copied where the dtype is the draws' own: these are kept, and shared by runs.
+        return prepare(
+            self, source, lambda inputs: inputs.to(dtype, copy=True), device, num_classes=None
+        )
 
 
 @lru_cache(maxsize=8)

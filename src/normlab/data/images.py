@@ -18,7 +18,10 @@ from normlab.data.source import Source
 
 @dataclass(frozen=True, kw_only=True)
 class ImageDataConfig(DataConfig):
-    """Images in [0, 1], resized (bilinear, antialiased), binarized, standardized, in this order."""
+    """Images in [0, 1], resized (bilinear, antialiased), binarized, corrupted, standardized.
+
+    In this order.
+    """
 
     MAX_VALUE: ClassVar[int] = 255
     """The stored value that stands for white."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from normlab.config.component import DataConfig
+from normlab.data.corruptions import corrupt_
 from normlab.data.dataset import Dataset
 from normlab.data.source import Source
 from normlab.randomness import generator
@@ -26,18 +27,29 @@ def prepare(
     """Build the data set a configuration describes.
 
     In this order: the first `data.limit` training samples as stored; `data.validation_fraction`
-    of those set aside, the same ones in every run; `transform` on the inputs of each split; and,
-    with `data.standardize`, mean and deviation of the remaining training samples applied to all
-    splits. Computed on the CPU, so that every device sees the same numbers.
+    of those set aside, the same ones in every run; `transform` on the inputs of each split;
+    corruption, of the samples set aside as of those trained on, for both are drawn from one
+    distribution; and, with `data.standardize`, mean and deviation of the remaining training
+    samples as they were before corruption, applied to all splits. Computed on the CPU, so that
+    every device sees the same numbers.
+
+    Args:
+        transform: gives a tensor of its own, which is then changed in place.
     """
     train, val = split_indices(config)
     train_inputs = transform(source.train_inputs.index_select(0, train))
     test_inputs = transform(source.test_inputs)
     val_inputs = transform(source.train_inputs.index_select(0, val)) if len(val) else None
-    if config.standardize:
-        shift, deviation = channel_moments(train_inputs)
-        for inputs in (train_inputs, test_inputs, val_inputs):
-            if inputs is not None:
+    moments = channel_moments(train_inputs) if config.standardize else None
+    for split, inputs, corruption in (
+        ("train", train_inputs, config.train_corruption),
+        ("test", test_inputs, config.test_corruption),
+        ("val", val_inputs, config.train_corruption),
+    ):
+        if inputs is not None:
+            corrupt_(inputs, corruption, config.corruption_severity, split)
+            if moments is not None:
+                shift, deviation = moments
                 inputs.sub_(shift).div_(deviation)
 
     def targets(stored: Tensor) -> Tensor:
