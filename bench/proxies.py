@@ -85,6 +85,9 @@ class Nobody:
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         pass
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        pass
+
 
 def train(composer: Composer, *words: str) -> Rows:
     config = run_config(composer.compose([*RUN, *words]))

@@ -184,6 +184,9 @@ class Turns:
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         pass
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        pass
+
     def _sleep_mirror(self) -> None:
         for process in self.mirror_processes:
             os.kill(process, signal.SIGSTOP)

@@ -1,12 +1,12 @@
 """experiment.yaml, plans that share runs, and the way from runs to figure and verdicts."""
 
 import json
-import textwrap
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
+from support.studies import CLAIMS, with_arms, write_files
 
 import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
@@ -17,19 +17,6 @@ from normlab.sweeps.launch import launch
 from normlab.sweeps.sharing import reuse, share
 
 ROOT = Path(__file__).resolve().parent.parent
-TINY = {"data": "digits", "data.limit": 200, "model": "mlp", "model.widths": [16], "steps": 6}
-
-CLAIMS = """
-    claims:
-      - id: batch_helps
-        statement: Accuracy is higher with batch normalization
-        source: none
-        metric: test/accuracy
-        treatment: {norm: batch}
-        baseline: {norm: none}
-        comparison: greater
-        smallest_effect: 0.0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -37,30 +24,20 @@ def composer():
     return Composer(ROOT / "configs")
 
 
-def write_experiment(folder: Path, content: str, claims: str = CLAIMS) -> Experiment:
-    folder.mkdir(parents=True)
-    (folder / "experiment.yaml").write_text(textwrap.dedent(content))
-    (folder / "claims.yaml").write_text(textwrap.dedent(claims))
-    return Experiment.load(folder)
-
-
-def with_arms(arms: str) -> str:
-    scales = f"scales:\n  smoke:\n    seeds: [0, 1]\n    arms:\n{arms}"
-    return f"title: t\nset: {json.dumps(TINY)}\n{scales}"
-
-
 def test_every_experiment_composes_at_every_scale(composer):
     for name in experiment_names(ROOT / "experiments"):
         experiment = Experiment.load(ROOT / "experiments" / name)
         for scale, content in experiment.scales.items():
-            assert content.cells, (name, scale)
+            assert content.cells or content.computed, (name, scale)
             if scale == "smoke":
                 runs = experiment.plan(composer, scale)
                 assert len(runs) == len(content.cells) * len(content.seeds)
+                computed = experiment.computed(scale)
+                assert len(computed) == len(content.computed) * len(content.seeds)
 
 
 def test_arms_are_products_zips_and_exclusions(tmp_path):
-    experiment = write_experiment(
+    experiment = write_files(
         tmp_path / "e",
         with_arms(
             "      - product: {norm: [none, batch], dropout: [0.0, 0.5]}\n"
@@ -105,7 +82,7 @@ def test_words_are_those_of_the_command_line():
 )
 def test_a_bad_experiment_file_is_refused(tmp_path, content, text):
     with pytest.raises(ConfigError) as error:
-        write_experiment(tmp_path / "e", content)
+        write_files(tmp_path / "e", content)
     assert text in str(error.value)
     assert "experiment.yaml" in str(error.value)
 
@@ -116,7 +93,7 @@ def test_an_unknown_experiment_names_the_nearest():
 
 
 def test_a_claim_that_cannot_be_judged_is_refused_before_anything_runs(tmp_path, composer):
-    experiment = write_experiment(
+    experiment = write_files(
         tmp_path / "e",
         with_arms("      - product: {norm: [none, batch]}\n"),
         CLAIMS.replace("comparison: greater", "comparison: graeter"),
@@ -127,7 +104,7 @@ def test_a_claim_that_cannot_be_judged_is_refused_before_anything_runs(tmp_path,
 
 def plan(tmp_path, composer, name: str, probe: str):
     arms = f"      - set: {{probe: [{probe}]}}\n        product: {{norm: [none, batch]}}\n"
-    experiment = write_experiment(tmp_path / name, with_arms(arms))
+    experiment = write_files(tmp_path / name, with_arms(arms))
     words = [f"results_dir={tmp_path / 'results'}", "tracker=none"]
     return experiment.plan(composer, "smoke", extra_words=words)
 
@@ -163,7 +140,7 @@ def draw(table):
 
 def test_from_runs_to_figure_table_manifest_and_verdicts(tmp_path, composer, monkeypatch):
     arms = "      - product: {norm: [none, batch]}\n"
-    experiment = write_experiment(tmp_path / "studies" / "tiny", with_arms(arms))
+    experiment = write_files(tmp_path / "studies" / "tiny", with_arms(arms))
     (experiment.folder / "figure.py").write_text(FIGURE)
     monkeypatch.syspath_prepend(str(tmp_path))
     results = tmp_path / "results"
@@ -201,7 +178,7 @@ def test_from_runs_to_figure_table_manifest_and_verdicts(tmp_path, composer, mon
 def test_the_same_table_comes_back_after_results_are_deleted(tmp_path, composer):
     """One thread, one machine: the same bits."""
     arms = "      - set: {probe: [ics]}\n        product: {norm: [none, batch]}\n"
-    experiment = write_experiment(tmp_path / "e", with_arms(arms))
+    experiment = write_files(tmp_path / "e", with_arms(arms))
     tables = []
     for attempt in ("first", "second"):
         words = [f"results_dir={tmp_path / attempt}", "tracker=none"]

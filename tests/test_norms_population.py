@@ -67,7 +67,7 @@ def test_frozen_statistics_are_constants(config) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"freeze_after": 0}, r"norm.freeze_after must be 1 or greater; got 0\."),
+        ({"freeze_after": -1}, r"norm.freeze_after must be 0 or greater; got -1\."),
         (
             {"freeze_after": 5, "population": "batch"},
             r"norm\.population=batch does not use; got freeze_after=5\. Choose",

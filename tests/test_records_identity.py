@@ -117,14 +117,15 @@ def test_what_does_not_count_is_this_list():
     assert NOT_SCIENCE == (
         "tracker",
         "launcher",
-        "checkpoint",
+        "checkpoint.every",
+        "checkpoint.keep_final",
         "device",
         "num_threads",
         "results_dir",
         "data.root",
         "data.path",
     )
-    assert MEASUREMENT == ("probe", "probe_budget", "eval")
+    assert MEASUREMENT == ("probe", "probe_budget", "eval", "checkpoint")
 
 
 @pytest.mark.parametrize(
@@ -147,12 +148,15 @@ def test_what_does_not_count_is_this_list():
         {"noise": NoiseConfig(input=0, activation=-0.0)},
         {"eval": EvalConfig(every=5)},
         {"probe_budget": 0.5},
+        {"checkpoint": CheckpointConfig(keep=(3,))},
+        {"inserted_norms": "reset"},
     ],
     ids=str,
 )
 def test_what_computes_the_same_is_the_same_cell(changes):
     assert identity(**changes).cell == BASE.cell
-    is_measured_otherwise = bool({"eval", "probe_budget"} & set(changes))
+    keeps = "checkpoint" in changes and changes["checkpoint"].keep
+    is_measured_otherwise = bool({"eval", "probe_budget"} & set(changes) or keeps)
     assert (identity(**changes).run == BASE.run) == (not is_measured_otherwise)
 
 
@@ -176,6 +180,7 @@ def test_what_computes_the_same_is_the_same_cell(changes):
         {"regularizer": RegularizerConfig(l2=1e-4)},
         {"noise": NoiseConfig(input=0.1)},
         {"noise": NoiseConfig(activation=0.1)},
+        {"start_from": f"{'a' * 64}@end"},
     ],
     ids=str,
 )
@@ -186,7 +191,15 @@ def test_what_computes_otherwise_is_another_cell(changes):
 
 def test_every_setting_of_a_run_counts_somewhere():
     """No field can be forgotten: each is either listed as not counting or in the hashed values."""
-    full = identity(dropout=0.5, noise=NoiseConfig(input=0.1), probe=(Ics(),), probe_budget=0.5)
+    full = identity(
+        dropout=0.5,
+        noise=NoiseConfig(input=0.1),
+        probe=(Ics(),),
+        probe_budget=0.5,
+        checkpoint=CheckpointConfig(keep=(3,)),
+        start_from=f"{'a' * 64}@end",
+        inserted_norms="reset",
+    )
     counted = {*full.science, *full.measurement, "seed", "epochs"}
     fields = {field.name for field in dataclasses.fields(RunConfig)}
     assert fields - counted == {key for key in NOT_SCIENCE if "." not in key}
@@ -227,19 +240,15 @@ def test_a_setting_added_with_a_neutral_value_relabels_nothing():
 
     assert identity(norm=Grown()).run == BASE.run
     assert identity(norm=Grown(p=2)).run == BASE.run
-    changed = [Grown(p=1.0), Grown(p=math.inf), Grown(freeze_after=0), Grown(is_noisy=True)]
+    changed = [Grown(p=1.0), Grown(p=math.inf), Grown(freeze_after=7), Grown(is_noisy=True)]
     assert len({identity(norm=norm).cell for norm in changed} | {BASE.cell}) == 5
 
 
-def test_a_parent_can_be_added_to_runs_later():
-    @dataclass(frozen=True, kw_only=True)
-    class Staged(RunConfig):
-        start_from: str | None = neutral(None)
-
-    plain = {field.name: getattr(config(), field.name) for field in dataclasses.fields(RunConfig)}
-    alone, staged = Staged(**plain), Staged(**plain, start_from="a" * 64)
-    assert identify(resolve(alone, 100), "d1").cell == BASE.cell
-    assert identify(resolve(staged, 100), "d1").cell != BASE.cell
+def test_where_a_run_starts_from_counts_with_its_step():
+    starts = [f"{cell * 64}@{step}" for cell in "ab" for step in (3, 4)]
+    staged = [identity(start_from=start) for start in starts]
+    fresh = identity(start_from=starts[0], inserted_norms="reset")
+    assert len({one.cell for one in (BASE, fresh, *staged)}) == 6
 
 
 @pytest.mark.parametrize(

@@ -335,6 +335,14 @@ _of_layer(
     "||G - G|| with G recomputed by the probe's own path, nothing moved: the noise floor.",
     direction="lower",
 )
+for _name, _label, _doc in (
+    ("loss", "loss", "1/2 (w - 4.5)^2 of one weight w, least at 4.5."),
+    ("penalty", "penalty", "1/2 lambda w^2 or alpha |w| of one weight w."),
+    ("sum", "loss and penalty", "one_weight/loss and one_weight/penalty together."),
+    ("minimum", "weight at the minimum", "Where one_weight/sum is least, in closed form."),
+    ("end", "weight at the end", "Where gradient descent on one_weight/sum ends."),
+):
+    register(Metric(name=f"one_weight/{_name}", label=_label, doc=_doc))
 for _quantity, _label in (
     ("l2", "ICS, L2"),
     ("relative_l2", "ICS, L2 relative to the gradient"),
@@ -501,6 +509,40 @@ _of_layer(
     bounds=(0.0, 1.0),
 )
 _of_layer(
+    "activations/std",
+    "deviation of the activations",
+    "Standard deviation over all values of the layer's activations, units and samples together.",
+)
+_of_layer(
+    "activations/between_inputs",
+    "variance between inputs",
+    "Share of the variance of all values that lies within units, between one input and another; "
+    "the rest is between units and the same for every input.",
+    unit="fraction",
+    bounds=(0.0, 1.0),
+)
+_of_layer(
+    "activations/outside",
+    "activations outside 0 to 1",
+    "Share of the layer's activations below 0 or above 1.",
+    unit="fraction",
+    bounds=(0.0, 1.0),
+)
+_of_layer(
+    "activations/bin_share",
+    "share of the activations",
+    "Share of the layer's activations in one bin of a histogram.",
+    unit="fraction",
+    bounds=(0.0, 1.0),
+)
+register(
+    Metric(
+        name="activations/std_kept",
+        label="deviation, last over first layer",
+        doc="activations/std of the last layer over that of the first.",
+    )
+)
+_of_layer(
     "gradients/norm",
     "gradient norm",
     "Norm of the data loss's gradient with respect to the layer's weight.",
@@ -561,11 +603,163 @@ for _part, _label in (("branch", "branch"), ("skip", "skip connection")):
         f"Of what the block's {_label} adds to its sum: each unit's variance over the step's batch "
         "and positions, averaged over units.",
     )
+    _of_layer(
+        f"residual/pooled_{_part}_variance",
+        f"variance of the {_label}, units pooled",
+        f"Of what the block's {_label} adds to its sum: the variance of all its values, over "
+        "samples, positions and units, which differ by their weights.",
+    )
 _of_layer(
     "residual/ratio",
     "variance of the branch over the skip",
     "residual/branch_variance over residual/skip_variance; missing where the skip is constant.",
 )
+for _name, _label, _doc in (
+    (
+        "gradient_norm/error",
+        "gap between the sides of Theorem 4.1",
+        "Largest relative gap over units, with the factor 1/m (Santurkar et al. 2018).",
+    ),
+    (
+        "gradient_norm/ratio",
+        "right over left side, Theorem 4.1",
+        "With the factor 1/m; a percentile over draws.",
+    ),
+    (
+        "gradient_norm/printed_ratio",
+        "right over left side, Theorem 4.1 as printed",
+        "With the printed factor 1/sqrt(m), below 1 where it is violated; a percentile over draws.",
+    ),
+    (
+        "gradient_norm/printed_excess",
+        "left side's excess over Theorem 4.1 as printed",
+        "(left - right) / left of the layer's sums over units, above 0 where it is violated.",
+    ),
+    (
+        "gradient_norm/least_printed_excess",
+        "least excess over Theorem 4.1 as printed",
+        "Of (left - right) / left over draws, above 0 where all of them violate it.",
+    ),
+    (
+        "gradient_norm/violations",
+        "draws that violate Theorem 4.1 as printed",
+        "Share whose left side exceeds the right by more than `beyond` of the left.",
+    ),
+    (
+        "curvature/error",
+        "gap between the sides of Theorem 4.2",
+        "Largest over units, relative to the sum of its terms' sizes.",
+    ),
+    (
+        "curvature/reduces",
+        "units that meet the conditions of Theorem 4.2",
+        "Share of units with v.Hv >= 0 and gamma <g, y_hat> > 0.",
+    ),
+    ("curvature/convex", "units with v.Hv >= 0", "Share of units; H is the outputs' Hessian."),
+    (
+        "curvature/moment_share",
+        "share of the second term in Theorem 4.2",
+        "Median over units of |second| / (|first| + |second|).",
+    ),
+    (
+        "weight_gradient/error",
+        "gap between the sides of Theorem 4.4",
+        "Largest over units: the gradient at the worst inputs against the right side, with 1/m.",
+    ),
+    (
+        "weight_gradient/quoted_violations",
+        "draws that violate Theorem 4.4 as quoted",
+        "Share of draws, without the factor 1/m, at the radius lambda.",
+    ),
+    (
+        "weight_gradient/least_quoted_excess",
+        "least excess over Theorem 4.4 as quoted",
+        "Of (left - right) / left over draws at lambda = 1, above 0 where all violate it.",
+    ),
+    (
+        "weight_gradient/tightness",
+        "weight gradient over the bound of Theorem 4.4",
+        "Sums over units of the left side at a linear layer's own inputs, and of the right side.",
+    ),
+    (
+        "reproduction/error",
+        "gap of Observation 4.3",
+        "Largest relative gap of activations over units; of a network, that of its loss with and "
+        "without the layer at gamma = std, beta = mean.",
+    ),
+    (
+        "nearest_optimum/error",
+        "gap between the sides of Lemma 4.5",
+        "Largest relative gap over draws with <W0, W*> > 0.",
+    ),
+    (
+        "scale_invariance/error",
+        "gap between BN((aW)u) and BN(Wu)",
+        "Largest relative gap over factors a; of a network, that of its loss.",
+    ),
+    (
+        "scale_invariance/gradient_norm",
+        "weight gradient at aW over that at W",
+        "Ratio of norms; 1/a by Ioffe & Szegedy 2015, section 3.3.",
+    ),
+    (
+        "scale_invariance/gradient_error",
+        "gap of the gradient law",
+        "Largest |a ||g(aW)|| / ||g(W)|| - 1| over factors a; of a network, from 0.1 to 10.",
+    ),
+    (
+        "gain",
+        "gamma^2 / sigma^2",
+        "Averaged over the layer's units, weighted by their squared gradients.",
+    ),
+    (
+        "mean_share",
+        "share projected off along 1",
+        "Of the layer's squared gradient, after the gain.",
+    ),
+    (
+        "activation_share",
+        "share projected off along the activations",
+        "Of the layer's squared gradient, after the gain.",
+    ),
+    (
+        "gradient_ratio",
+        "squared gradient through BN over that behind it",
+        "||dL^/dy||^2 / ||dL^/dz||^2 of the layer.",
+    ),
+    (
+        "gradient_ratio_without",
+        "squared gradient with BN over that without",
+        "||dL^/dy||^2 / ||dL/dy||^2, where the network without has this one layer left out.",
+    ),
+    (
+        "premise_gap",
+        "gap of the premise dL^/dz = dL/dy",
+        "||dL^/dz - dL/dy|| over the larger of both.",
+    ),
+    (
+        "reproduced/error",
+        "gap of Theorem 4.1 between two networks",
+        "Largest relative gap over units at gamma = std, beta = mean, where the premise holds.",
+    ),
+    (
+        "reproduced/removed",
+        "share of the squared gradient that BN removes",
+        "1 - ||dL^/dy||^2 / ||dL/dy||^2 at gamma = std, beta = mean.",
+    ),
+    (
+        "alignment/positive",
+        "units with gamma <g, y_hat> > 0",
+        "Share of the units that reach the loss.",
+    ),
+    (
+        "alignment/balance",
+        "balance of <g, z> over units",
+        "Sum over the layer's units over the sum of sizes: 0 where what follows does not see the "
+        "scale of z.",
+    ),
+):
+    _of_layer(f"theory/{_name}", _label, _doc)
 register(
     Metric(
         name="optimizer/lr",
@@ -592,3 +786,43 @@ register(
         doc="Samples trained on per second of wall time, evaluation and probes left out.",
     )
 )
+register(
+    Metric(
+        name="descent/excess_loss",
+        label="excess loss",
+        unit="of the start's",
+        direction="lower",
+        doc="Loss above its minimum, over that at the start of a gradient descent.",
+    )
+)
+register(
+    Metric(
+        name="descent/condition_number",
+        label="condition number",
+        direction="lower",
+        doc="Largest over smallest eigenvalue of the Hessian that a gradient descent meets.",
+    )
+)
+register(
+    Metric(
+        name="descent/largest_stable_rate",
+        label="largest stable learning rate",
+        doc="2 / the largest eigenvalue of the Hessian that a gradient descent meets.",
+    )
+)
+for _name, _label, _doc in (
+    ("weight", "weight", "A feature's weight on the path of a gradient descent."),
+    ("minimum", "weight at the minimum", "A feature's weight at the minimum of the loss."),
+    ("hessian", "curvature", "Second derivative of the loss by the weights of two features."),
+):
+    _of_layer(f"descent/{_name}", _label, _doc)
+for _mode in ("evaluation", "training"):
+    register(
+        Metric(
+            name=f"insertion/{_mode}_difference",
+            label=f"largest change of an output, {_mode} mode",
+            direction="lower",
+            doc="max |after - before| over samples and outputs when normalization is inserted into "
+            f"a trained network, which is then run in {_mode} mode.",
+        )
+    )

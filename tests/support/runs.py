@@ -93,6 +93,9 @@ class Quiet:
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         self.checkpoints.append(checkpoint.step)
 
+    def keep(self, checkpoint: Checkpoint) -> None:
+        pass
+
 
 @dataclass
 class Trained:

@@ -11,7 +11,8 @@ NUM_RECORDED_LOSSES = 500
 NOT_SCIENCE = (
     "tracker",
     "launcher",
-    "checkpoint",
+    "checkpoint.every",
+    "checkpoint.keep_final",
     "device",
     "num_threads",
     "results_dir",
@@ -20,7 +21,7 @@ NOT_SCIENCE = (
 )
 """Settings that say where and how a run is carried out, never what it computes."""
 
-MEASUREMENT = ("probe", "probe_budget", "eval")
+MEASUREMENT = ("probe", "probe_budget", "eval", "checkpoint")
 """Settings that say what is observed of a training that is the same without them."""
 
 
@@ -35,8 +36,14 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
     data = config.data.canonical()
     limit = None if data.limit == data.num_stored_samples else data.limit
     norm = config.norm.canonical().within(num_steps)
-    every = config.eval.every or math.ceil(num_steps / NUM_EVALUATIONS)
-    record_every = config.eval.record_every or math.ceil(num_steps / NUM_RECORDED_LOSSES)
+    every = config.eval.every or max(1, math.ceil(num_steps / NUM_EVALUATIONS))
+    record_every = config.eval.record_every or max(1, math.ceil(num_steps / NUM_RECORDED_LOSSES))
+    keep = tuple(sorted(set(config.checkpoint.keep)))
+    if keep and keep[-1] > num_steps:
+        raise ValueError(
+            f"checkpoint.keep must name steps of the run, at most {num_steps}, its length; got "
+            f"{keep[-1]}."
+        )
     probes = sorted(config.probe, key=lambda probe: probe.NAME)
     return dataclasses.replace(
         config,
@@ -49,6 +56,8 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
         regularizer=config.regularizer.canonical(),
         probe=tuple(p.canonical().resolved(num_steps) for p in probes),
         eval=dataclasses.replace(config.eval, every=every, record_every=record_every),
+        checkpoint=dataclasses.replace(config.checkpoint, keep=keep),
+        inserted_norms=config.inserted_norms if config.start_from else "identity",
         steps=num_steps,
         epochs=None,
     )

@@ -20,6 +20,7 @@ from normlab.config.component import (
     TrackerConfig,
     neutral,
 )
+from normlab.config.start import Start
 
 Precision = Literal["float32", "bfloat16", "float64"]
 
@@ -73,6 +74,8 @@ class EvalConfig:
     """Steps between recorded training losses; None: 500 a run."""
     limit: int | None = neutral(None)
     """Evaluate on this many samples of each split, the same ones throughout a run; None: all."""
+    batches: Literal["shuffled", "one_class"] = neutral("shuffled")
+    """one_class: each evaluation batch holds one class, which statistics of the batch tell of."""
 
     def __post_init__(self) -> None:
         for key in ("every", "record_every", "limit"):
@@ -87,10 +90,15 @@ class CheckpointConfig:
     """Steps between checkpoints; None: when stopped by a signal, and at least once a minute."""
     keep_final: bool = False
     """Keep the checkpoint of a finished run."""
+    keep: tuple[int, ...] = neutral(())
+    """Steps before whose update the network is kept for good, for runs that start from there; the
+    run's length stands for its end."""
 
     def __post_init__(self) -> None:
         if self.every is not None:
             check.at_least("checkpoint.every", self.every, 1)
+        for step in self.keep:
+            check.at_least("checkpoint.keep", step, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +126,16 @@ class RunConfig:
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
     noise: NoiseConfig = field(default_factory=NoiseConfig, metadata={"neutral": NoiseConfig()})
     eval: EvalConfig = field(default_factory=EvalConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    checkpoint: CheckpointConfig = field(
+        default_factory=CheckpointConfig, metadata={"neutral": CheckpointConfig()}
+    )
+    start_from: str | None = neutral(None)
+    """RUN@STEP: begin with the weights and statistics that a recorded run of the same seed had
+    before update STEP, or after its last (`end`). Optimizer, data order and step count begin anew.
+    Resolved, it names the run's cell: CELL@STEP."""
+    inserted_norms: Literal["identity", "reset"] = neutral("identity")
+    """What normalizations that `start_from` does not have begin as: maps that leave the network's
+    output in evaluation as it is, or fresh layers."""
     dropout: float = neutral(0.0)
     """Share of units dropped in training, at the places the model names."""
     batch_size: int
@@ -145,6 +162,13 @@ class RunConfig:
         check.at_least("seed", self.seed, 0)
         if self.num_threads is not None:
             check.at_least("num_threads", self.num_threads, 1)
+        if self.start_from is not None:
+            Start.parse(self.start_from)
+        elif getattr(self.norm, "freeze_after", None) == 0:
+            raise ValueError(
+                "norm.freeze_after=0 trains by running statistics that no step has taken; it needs "
+                "start_from=RUN@STEP. Otherwise give norm.freeze_after=1 or more, or null."
+            )
         if self.steps is not None and self.epochs is not None:
             raise ValueError(
                 f"a run's length is either steps or epochs; got steps={self.steps} and "
@@ -153,9 +177,17 @@ class RunConfig:
         if self.steps is None and self.epochs is None:
             raise ValueError("a run needs a length: give steps=N or epochs=N.")
         if self.steps is not None:
-            check.at_least("steps", self.steps, 1)
+            check.at_least("steps", self.steps, 1 if self.start_from is None else 0)
+            self._refuse_steps_without_updates()
         if self.epochs is not None:
             check.positive("epochs", self.epochs)
+
+    def _refuse_steps_without_updates(self) -> None:
+        if self.steps == 0 and self.probe:
+            raise ValueError(
+                "probes watch updates, and a run of steps=0 is one evaluation; got probe="
+                f"[{','.join(probe.NAME for probe in self.probe)}]. Give steps=1, or probe=[]."
+            )
 
     def num_steps(self, num_train_samples: int) -> int:
         """Length in steps; an epoch is `num_train_samples // batch_size` steps."""

@@ -99,7 +99,7 @@ class Panels:
             for style_level in self.styles:
                 own = {f: v for f, v in ((self.hue, hue_level), (self.style, style_level)) if f}
                 line = where(means, own)
-                if self.categories is not None:
+                if self.categories is not None and len(line):
                     places = line["x"].map(self._position) + self._aside(hue_level)
                     line = line.assign(x=places).sort_values("x")
                 if len(line):

@@ -59,6 +59,14 @@ VARIANT_LOOKS: dict[str, Look] = {
 """Variants of one norm, shades of its colour, where a figure sets them side by side; the figure's
 `norm` column then names them."""
 
+STAND_IN_LOOKS: dict[str, Look] = {
+    "SkipInit": Look(color="#a6761d", marker="^", dash=(4, 1.5)),
+    "Fixup": Look(color="#e7298a", marker="D", dash=(1.5, 1)),
+}
+"""What stands in for a normalization, named in the figure's `norm` column in the same way."""
+
+_NAMED_LOOKS = NORM_LOOKS | VARIANT_LOOKS | STAND_IN_LOOKS
+
 NORM_COLORS: dict[str, str] = {norm: look.color for norm, look in NORM_LOOKS.items()}
 
 _OTHERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#882255")
@@ -112,7 +120,7 @@ def looks(factor: str | None, levels: Sequence[Any]) -> dict[Any, Look]:
     A variant of a norm is written after a comma ("group, standardized weights") and has the norm's
     color, lighter and dotted.
     """
-    if factor == "norm" and all(_norm_of(level) in NORM_LOOKS | VARIANT_LOOKS for level in levels):
+    if factor == "norm" and all(_norm_of(level) in _NAMED_LOOKS for level in levels):
         return {level: _norm_look(level) for level in levels}
     if len(levels) > 1 and all(_is_number(level) for level in levels):
         ramp = [
@@ -146,8 +154,7 @@ def table_colors() -> Any:
 def ordered(factor: str | None, levels: Sequence[Any]) -> list[Any]:
     """Levels in the order they are shown: norms as in the registry above, numbers by size."""
     if factor == "norm":
-        known = [*NORM_LOOKS, *VARIANT_LOOKS]
-        places = {norm: place for place, norm in enumerate(known)}
+        places = {norm: place for place, norm in enumerate(_NAMED_LOOKS)}
         return sorted(levels, key=lambda one: (places.get(_norm_of(one), 99), str(one)))
     if all(_is_number(level) for level in levels):
         return sorted(levels)
@@ -201,9 +208,8 @@ def _norm_of(level: Any) -> str:
 
 
 def _norm_look(level: Any) -> Look:
-    known = NORM_LOOKS | VARIANT_LOOKS
-    look = known[_norm_of(level)]
-    if level in known:
+    look = _NAMED_LOOKS[_norm_of(level)]
+    if level in _NAMED_LOOKS:
         return look
     lighter = mpl.colors.to_hex(sns.blend_palette([look.color, "white"], 5)[2])
     return Look(color=lighter, marker=look.marker, dash=(1.5, 1))

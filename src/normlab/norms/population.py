@@ -45,7 +45,7 @@ class PopulationConfig(NormConfig):
                 f"greater than 0 and at most 1; got {self.momentum}."
             )
         if self.freeze_after is not None:
-            check.at_least("norm.freeze_after", self.freeze_after, 1)
+            check.at_least("norm.freeze_after", self.freeze_after, 0)
             if self.population == "batch":
                 raise ValueError(
                     "norm.freeze_after freezes the running statistics, which norm.population=batch "

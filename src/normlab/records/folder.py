@@ -11,6 +11,7 @@
       metrics.jsonl    rows while running; metrics.parquet once finished
       arrays/          histograms and curves
       checkpoint.pt    where an interrupted run goes on from
+  checkpoint-STEP.pt   the network before update STEP, for runs that start there
       traceback.txt    why a failed run failed
 """
 
@@ -81,6 +82,9 @@ class RunFolder:
     @property
     def checkpoint_path(self) -> Path:
         return self.path / "checkpoint.pt"
+
+    def kept_checkpoint_path(self, step: int) -> Path:
+        return self.path / f"checkpoint-{step}.pt"
 
     @property
     def status_path(self) -> Path:

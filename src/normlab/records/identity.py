@@ -87,7 +87,7 @@ def _fields(instance: Any, prefix: str) -> dict[str, Any]:
             continue
         is_float = _holds_float(type(instance), field.name)
         value = getattr(instance, field.name)
-        if "neutral" in field.metadata and _same(value, field.metadata["neutral"], is_float):
+        if "neutral" in field.metadata and _same(value, field.metadata["neutral"], is_float, key):
             continue
         counted[field.name] = _plain(value, is_float, key)
     return counted
@@ -118,10 +118,9 @@ def _canonical_float(value: float, key: str) -> float | str:
     return value + 0.0  # -0.0 + 0.0 is 0.0
 
 
-def _same(value: Any, neutral: Any, is_float: bool) -> bool:
-    return bool(_plain(value, is_float, "") == _plain(neutral, is_float, "")) and isinstance(
-        value, bool
-    ) == isinstance(neutral, bool)
+def _same(value: Any, neutral: Any, is_float: bool, key: str) -> bool:
+    is_equal = bool(_plain(value, is_float, key) == _plain(neutral, is_float, key))
+    return is_equal and isinstance(value, bool) == isinstance(neutral, bool)
 
 
 def _holds_float(cls: type, field_name: str) -> bool:

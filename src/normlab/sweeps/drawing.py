@@ -16,9 +16,11 @@ from rich.console import Console
 from normlab.analysis.ledger import judge_experiment, write_verdicts
 from normlab.figures.manifest import picture, save, table_hash
 from normlab.records import RunFolder
+from normlab.records.provenance import current_commit
+from normlab.sweeps.computed import Calculation
 from normlab.sweeps.experiment import Experiment
 from normlab.sweeps.plan import PlannedRun
-from normlab.sweeps.results import results_table
+from normlab.sweeps.results import joined, results_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,20 +40,34 @@ class Drawn:
 
 
 def draw_and_judge(
-    experiment: Experiment, scale: str, runs: Sequence[PlannedRun], results: Path
+    experiment: Experiment,
+    scale: str,
+    runs: Sequence[PlannedRun],
+    results: Path,
+    computed: Sequence[Calculation] = (),
 ) -> Drawn | None:
-    """Write results/NAME/SCALE/ from the runs that have recorded something; None where none has.
+    """Write results/NAME/SCALE/ from the runs that have recorded something and from what is
+    computed; None where there is nothing of either.
 
     The figure says what it lacks; runs that are not finished are drawn as far as they are.
     """
-    table = results_table(runs, experiment.metrics)
-    if table.empty:
+    found = {task: task.table(runs) for task in computed}
+    tables = [table for table in found.values() if table is not None]
+    num_computed = len(tables)
+    recorded = results_table(runs, experiment.metrics) if runs else None
+    if recorded is not None and not recorded.empty:
+        tables = [recorded, *tables]
+    if not tables:
         return None
+    factors = {key for task in computed for key in task.factors}
+    table = joined(tables, factors)
     folder = results / experiment.name / scale
-    lacking = completeness(runs)
+    lacking = completeness(runs, num_computed, len(computed))
     drawing = _module(experiment, "figure")
     draw: Callable[[pd.DataFrame], Figure] = drawing.draw
     carried = {run.name: _carried(run.folder) for run in runs}
+    commit = {"commit": current_commit()}
+    carried |= {task.run_name: commit for task, rows in found.items() if rows is not None}
     save(draw, folder, table, provenance=carried, missing=[lacking])
     verdicts = judge_experiment(
         experiment.claims_path,
@@ -59,7 +75,7 @@ def draw_and_judge(
         experiment=experiment.name,
         scale=scale,
         hooks=_hooks(experiment),
-        seeds=sorted({run.config.seed for run in runs}),
+        seeds=sorted({run.config.seed for run in runs} | {task.seed for task in computed}),
         hashes={
             name: facts.get("claims", {}).get(experiment.name) for name, facts in carried.items()
         },
@@ -68,13 +84,18 @@ def draw_and_judge(
     return Drawn(folder, lacking, verdicts["claims"])
 
 
-def completeness(runs: Sequence[PlannedRun]) -> str:
+def completeness(runs: Sequence[PlannedRun], num_computed: int = 0, num_to_compute: int = 0) -> str:
     """How much of a plan there is: "37 of 45 runs, 2 failed, 6 missing; data: cifar10-jpeg"."""
-    states = Counter(run.folder.state() for run in runs)
-    others = [f"{states[state]} {state}" for state in states if state != "finished"]
-    data = sorted({run.config.data.label for run in runs})
-    counts = ", ".join([f"{states['finished']} of {len(runs)} runs", *others])
-    return f"{counts}; data: {', '.join(data)}"
+    parts = []
+    if runs:
+        states = Counter(run.folder.state() for run in runs)
+        others = [f"{states[state]} {state}" for state in states if state != "finished"]
+        parts.append(", ".join([f"{states['finished']} of {len(runs)} runs", *others]))
+    if num_to_compute:
+        parts.append(f"{num_computed} of {num_to_compute} tables computed")
+    if runs:
+        parts.append(f"data: {', '.join(sorted({run.config.data.label for run in runs}))}")
+    return "; ".join(parts)
 
 
 def verify_all(experiments: Sequence[Experiment], results: Path, console: Console) -> int:

@@ -21,6 +21,7 @@ from normlab.training.device import parameter_dtype, resolve_device, set_exact_a
 from normlab.training.loop import Interrupted, Loop, Timing
 from normlab.training.outcome import judge_outcome
 from normlab.training.setup import build
+from normlab.training.start import starting_state
 from normlab.training.summary import summarize
 
 End = Literal["finished", "failed", "interrupted", "held"]
@@ -63,6 +64,9 @@ class _LoopObserver:
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         self.recorder.sync()
         checkpoint.save(self.folder.checkpoint_path)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        checkpoint.save(self.folder.kept_checkpoint_path(checkpoint.step))
 
 
 def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Result:
@@ -129,7 +133,7 @@ def _carry_out(
         dtype=parameter_dtype(config.precision),
         device=device,
     )
-    setup = build(config, dataset, device)
+    setup = build(config, dataset, device, starting_state(config, folder.path.parent))
     first_step = 0
     if folder.checkpoint_path.exists():
         checkpoint = Checkpoint.load(folder.checkpoint_path)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,24 @@ from normlab.analysis.claims import claims_hash, load_claims
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
+from normlab.sweeps.computed import Calculation
 from normlab.sweeps.grid import Point
-from normlab.sweeps.plan import PlannedRun, plan_runs
+from normlab.sweeps.plan import PlannedRun
+from normlab.sweeps.staging import plan_stages
 
 SCALES = ("smoke", "small", "paper")
 _EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "metrics", "stand_in", "set", "scales")
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
-_ARM_KEYS = ("name", "set", "product", "zip", "exclude")
+_ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude")
 
 
 @dataclass(frozen=True)
 class Scale:
     seeds: tuple[int, ...]
     cells: tuple[Point, ...]
-    """Words and factors of each cell, seeds left open."""
+    """Words and factors of each cell that is trained, seeds left open."""
+    computed: tuple[Calculation, ...] = ()
+    """Cells that are computed without training."""
     cost: str | None = None
 
 
@@ -67,9 +71,11 @@ class Experiment:
             if name not in SCALES:
                 raise ConfigError(f"{where}: scale {name}." + hint(name, SCALES, "Scales"))
             _check_keys(scale, _SCALE_KEYS, f"{where}, scale {name}")
+            cells = list(_cells(scale, shared, folder, where))
             scales[name] = Scale(
                 seeds=_seeds(scale.get("seeds", 3), where),
-                cells=tuple(_cells(scale, shared, where)),
+                cells=tuple(cell for cell in cells if isinstance(cell, Point)),
+                computed=tuple(cell for cell in cells if isinstance(cell, Calculation)),
                 cost=scale.get("cost"),
             )
         return Experiment(
@@ -110,11 +116,31 @@ class Experiment:
         """
         load_claims(self.claims_path)  # what cannot be judged is not run
         points = self.points(composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell)
+        computed = self.computed(scale_name, seeds=seeds, cell=cell)
+        starts = [(task.start_from, task.seed) for task in computed if task.start_from]
         experiments = {self.name: claims_hash(self.claims_path)}
         return [
-            PlannedRun(run.config, run.identity, run.factors, experiments)
-            for run in plan_runs(composer, points)
+            replace(run, experiments=experiments) for run in plan_stages(composer, points, starts)
         ]
+
+    def computed(
+        self, scale_name: str, *, seeds: Sequence[int] | None = None, cell: str | None = None
+    ) -> list[Calculation]:
+        """Every calculation of a scale, with its seed; arguments as of `plan`.
+
+        Raises:
+            ConfigError: for a function that is not there or does not take the arm's settings.
+        """
+        scale = self.scale(scale_name)
+        tasks = [
+            replace(task, seed=seed)
+            for task in scale.computed
+            if not cell or cell in task.factors["arm"]
+            for seed in (scale.seeds if seeds is None else seeds)
+        ]
+        for task in tasks:
+            task.check()
+        return tasks
 
     def points(
         self,
@@ -125,19 +151,16 @@ class Experiment:
         seeds: Sequence[int] | None = None,
         cell: str | None = None,
     ) -> list[Point]:
-        """The words of every run of a scale; arguments and errors as of `plan`."""
+        """The words of every run of a scale; arguments and errors as of `plan`.
+
+        A cell that another one starts from comes with it.
+        """
         scale = self.scale(scale_name)
-        cells = [point for point in scale.cells if not cell or cell in point.factors["arm"]]
-        if not cells:
-            arms = [point.factors["arm"] for point in scale.cells]
-            raise ConfigError(
-                f"no cell of {self.name} matches {cell!r}." + hint(cell or "", arms, "Arms")
-            )
         return [
-            Point(
-                (*self._on_disk(composer, point.words), *extra_words, f"seed={seed}"), point.factors
+            replace(
+                point, words=(*self._on_disk(composer, point.words), *extra_words, f"seed={seed}")
             )
-            for point in cells
+            for point in _chosen(self.name, scale, cell)
             for seed in (scale.seeds if seeds is None else seeds)
         ]
 
@@ -157,6 +180,23 @@ class Experiment:
                 f"{self.name} has no scale {name}." + hint(name, self.scales, "Scales")
             )
         return self.scales[name]
+
+
+def _chosen(name: str, scale: Scale, text: str | None) -> list[Point]:
+    """The trained cells whose arm contains the text, and those that chosen cells start from."""
+    if not text:
+        return list(scale.cells)
+    wanted = {cell.factors["arm"] for cell in scale.cells if text in cell.factors["arm"]}
+    computed = [task for task in scale.computed if text in task.factors["arm"]]
+    if not wanted and not computed:
+        arms = [cell.factors["arm"] for cell in scale.cells]
+        arms += [task.factors["arm"] for task in scale.computed]
+        raise ConfigError(f"no cell of {name} matches {text!r}." + hint(text, arms, "Arms"))
+    wanted |= {task.start_from.rpartition("@")[0] for task in computed if task.start_from}
+    for cell in reversed(scale.cells):  # a parent is listed above its children
+        if cell.factors["arm"] in wanted and cell.start_from is not None:
+            wanted.add(cell.start_from.rpartition("@")[0])
+    return [cell for cell in scale.cells if cell.factors["arm"] in wanted]
 
 
 def _is_missing(composer: Composer, word: str) -> bool:
@@ -186,25 +226,42 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def _cells(scale: Mapping[str, Any], shared: Mapping[str, Any], where: str) -> Iterator[Point]:
-    own: list[tuple[str | None, dict[str, Any]]] = []
+def _cells(
+    scale: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, where: str
+) -> Iterator[Point | Calculation]:
+    own: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
     for arm in scale["arms"]:
         _check_keys(arm, _ARM_KEYS, f"{where}, arms")
         for factors in _combinations(arm, where):
             settings = {**arm.get("set", {}), **factors}
             if not any(_matches(settings, pattern) for pattern in arm.get("exclude", [])):
-                own.append((arm.get("name"), settings))
-    varied = [
-        key
-        for key in dict.fromkeys(key for _, settings in own for key in settings)
-        if len({_word(settings.get(key)) for _, settings in own}) > 1
-    ]
-    names = Counter(name for name, _ in own)
-    for name, settings in own:
-        label = " ".join(words_of({k: settings[k] for k in varied if k in settings}))
-        arm_name = label if name is None else name if names[name] == 1 else f"{name} {label}"
-        words = words_of({**shared, **scale.get("set", {}), **settings})
-        yield Point(tuple(words), {"arm": arm_name, **settings})
+                own.append((arm, settings))
+    alike: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
+    for arm, settings in own:
+        alike[_name(arm)].append(settings)
+    varied = {name: _varied(cells) for name, cells in alike.items()}
+    for arm, settings in own:
+        name = _name(arm)
+        label = words_of({key: settings[key] for key in varied[name] if key in settings})
+        arm_name = " ".join(label if name is None else [name, *label])
+        factors = {"arm": arm_name, **settings}
+        if "compute" in arm:
+            yield Calculation(folder=folder, function=arm["compute"], factors=factors)
+            continue
+        words = {**shared, **scale.get("set", {}), **settings}
+        start_from = words.pop("start_from", None)
+        yield Point(tuple(words_of(words)), factors, start_from)
+
+
+def _varied(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The settings that these cells differ in."""
+    keys = dict.fromkeys(key for settings in cells for key in settings)
+    return [key for key in keys if len({_word(settings.get(key)) for settings in cells}) > 1]
+
+
+def _name(arm: Mapping[str, Any]) -> str | None:
+    name: str | None = arm.get("name", arm.get("compute"))
+    return name
 
 
 def _combinations(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:

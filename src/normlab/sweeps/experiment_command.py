@@ -15,10 +15,11 @@ from rich.table import Table
 import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
-from normlab.console import make_console
+from normlab.console import make_console, plural
+from normlab.sweeps.computed import Calculation
 from normlab.sweeps.estimate import duration, seconds_left
 from normlab.sweeps.experiment import Experiment, experiment_names
-from normlab.sweeps.launch import launch
+from normlab.sweeps.launch import Launch, launch
 from normlab.sweeps.plan import PlannedRun, Standing
 from normlab.sweeps.sharing import reuse, share
 from normlab.sweeps.sweep import factors_of
@@ -78,13 +79,13 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
     plans = _plans(project, experiments, arguments)
     if arguments.action == "plan":
         for experiment in experiments:
-            _print_plan(experiment, arguments.scale, plans[experiment.name], console)
+            _print_plan(experiment, arguments, plans[experiment.name], console)
         return 0
     exit_code = 0
     if arguments.action == "run":
         exit_code = _run(experiments, plans, arguments.scale, console)
     for experiment in experiments:
-        _draw(project, experiment, arguments.scale, plans[experiment.name], console)
+        _draw(project, experiment, arguments, plans[experiment.name], console)
     return exit_code
 
 
@@ -111,6 +112,12 @@ def _plans(
     }
     runs_dir = project.results / "runs"
     return {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
+
+
+def _computed(experiment: Experiment, arguments: argparse.Namespace) -> list[Calculation]:
+    if arguments.scale not in experiment.scales:
+        return []
+    return experiment.computed(arguments.scale, seeds=_seeds(arguments.seeds), cell=arguments.cell)
 
 
 def _seeds(text: str | None) -> list[int] | None:
@@ -157,8 +164,9 @@ def _run(
     runs = list({run.name: run for plan in plans.values() for run in plan}.values())
     title = experiments[0].name if len(experiments) == 1 else f"{len(experiments)} experiments"
     standing = Standing.of(runs)
-    console.print(f"[bold]{title}[/bold] at scale {scale}: {len(runs)} runs, {standing}.")
-    outcome = launch(runs, console, title=title, factors=factors_of(runs))
+    counts = f"{len(runs)} runs, {standing}" if runs else "nothing to train"
+    console.print(f"[bold]{title}[/bold] at scale {scale}: {counts}.")
+    outcome = launch(runs, console, title=title, factors=factors_of(runs)) if runs else Launch()
     for result in outcome.named("failed"):
         console.print(f"[red]failed[/red] {result.name}  {escape(result.text)}", highlight=False)
     if outcome.named("interrupted"):
@@ -173,13 +181,16 @@ def _run(
 def _draw(
     project: Project,
     experiment: Experiment,
-    scale: str,
+    arguments: argparse.Namespace,
     runs: Sequence[PlannedRun],
     console: Console,
 ) -> None:
     from normlab.sweeps.drawing import draw_and_judge
 
-    drawn = draw_and_judge(experiment, scale, runs, project.results)
+    computed = _computed(experiment, arguments)
+    if computed:
+        console.print(f"{experiment.name}: computing {plural(len(computed), 'table')}.")
+    drawn = draw_and_judge(experiment, arguments.scale, runs, project.results, computed)
     if drawn is None:
         console.print(f"{experiment.name}: no run to draw from yet.")
         return
@@ -197,8 +208,23 @@ def _report(project: Project, console: Console) -> int:
 
 
 def _print_plan(
-    experiment: Experiment, scale: str, runs: Sequence[PlannedRun], console: Console
+    experiment: Experiment,
+    arguments: argparse.Namespace,
+    runs: Sequence[PlannedRun],
+    console: Console,
 ) -> None:
+    scale = arguments.scale
+    computed = _computed(experiment, arguments)
+    if computed:
+        num_seeds = len({task.seed for task in computed})
+        arms = dict.fromkeys(task.factors["arm"] for task in computed)
+        console.print(
+            f"{experiment.name} at scale {scale}: {plural(len(computed), 'table')} computed anew "
+            f"whenever it is drawn, {plural(num_seeds, 'seed')} each of {', '.join(arms)}.",
+            highlight=False,
+        )
+    if not runs:
+        return
     states = {run.name: run.folder.state() for run in runs}
     by_arm: dict[str, list[PlannedRun]] = {}
     for run in runs:

@@ -21,6 +21,8 @@ class Point:
 
     words: tuple[str, ...]
     factors: Mapping[str, Any]
+    start_from: str | None = None
+    """ARM@STEP, of an experiment's staged cell; on the command line it is one of the words."""
 
 
 def expand(words: Sequence[str]) -> list[Point]:

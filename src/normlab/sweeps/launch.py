@@ -15,6 +15,7 @@ from normlab.sweeps.execute import Result, execute
 from normlab.sweeps.launchers import PoolConfig
 from normlab.sweeps.plan import PlannedRun
 from normlab.sweeps.pool import run_in_pool
+from normlab.sweeps.staging import generations
 from normlab.sweeps.stopping import Stop, stop_on_signals
 from normlab.tracking import Mirror, start_mirror
 
@@ -56,9 +57,10 @@ def launch(
 ) -> Launch:
     """Carry out the runs that are not finished, as their common launcher says.
 
-    Runs that another process is carrying out are waited for at the end, and taken over if that
-    process dies: two launchers of the same sweep share its work. Ctrl-C or SIGTERM stops every
-    run at its next step with a checkpoint; a second Ctrl-C stops at once.
+    Runs that start from others of the plan come after them. Runs that another process is carrying
+    out are waited for at the end, and taken over if that process dies: two launchers of the same
+    sweep share its work. Ctrl-C or SIGTERM stops every run at its next step with a checkpoint; a
+    second Ctrl-C stops at once.
 
     Args:
         title: of the progress display.
@@ -74,11 +76,12 @@ def launch(
     mirror = start_mirror(first.tracker, results_dir, factors)
     try:
         with stop_on_signals() as stop, Display(console, len(todo), title) as display:
-            if isinstance(first.launcher, PoolConfig):
-                results = run_in_pool(todo, first.launcher, stop, display, mirror)
-            else:
-                results = _run_serially(todo, stop, display, mirror, alone=len(runs) == 1)
-            outcome.results += results
+            for generation in generations(todo):
+                if isinstance(first.launcher, PoolConfig):
+                    results = run_in_pool(generation, first.launcher, stop, display, mirror)
+                else:
+                    results = _run_serially(generation, stop, display, mirror, alone=len(runs) == 1)
+                outcome.results += results
     finally:
         outcome.warning = mirror.finish(MIRROR_PATIENCE_SECONDS)
     return outcome

@@ -179,3 +179,6 @@ class _Nobody:
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         pass
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        pass

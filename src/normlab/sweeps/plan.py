@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +11,23 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from normlab.config import DataConfig, RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
-from normlab.config.errors import ConfigError
+from normlab.config.errors import ConfigError, hint
 from normlab.config.resolve import resolve
+from normlab.config.start import Start
+from normlab.models.inherit import inherit
+from normlab.randomness import Clock
 from normlab.records.flatten import written
-from normlab.records.folder import RunFolder, State
+from normlab.records.folder import RunFolder, State, run_folders
 from normlab.records.identity import Identity, identify
 from normlab.sweeps.grid import Point
 from normlab.sweeps.preflight import check_run
+from normlab.training.setup import build_model
+from normlab.training.start import kept_checkpoint
 
 
 @dataclass(frozen=True)
@@ -52,16 +60,24 @@ def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
     """
     planned: dict[str, PlannedRun] = {}
     for point in points:
-        try:
-            config = run_config(composer.compose(point.words))
-            run = plan_run(config, point.factors)
-        except ConfigError as error:
-            if not point.factors:
-                raise
-            at = " ".join(f"{key}={written(value)}" for key, value in point.factors.items())
-            raise ConfigError(f"{error} (at {at})") from None
+        run = plan_point(composer, point)
         planned.setdefault(run.name, run)
     return list(planned.values())
+
+
+def plan_point(composer: Composer, point: Point) -> PlannedRun:
+    """One of them.
+
+    Raises:
+        ConfigError: naming the point's words, where it cannot be run.
+    """
+    try:
+        return plan_run(run_config(composer.compose(point.words)), point.factors)
+    except ConfigError as error:
+        if not point.factors:
+            raise
+        at = " ".join(f"{key}={written(value)}" for key, value in point.factors.items())
+        raise ConfigError(f"{error} (at {at})") from None
 
 
 def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
@@ -72,10 +88,59 @@ def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
     """
     check_run(config)
     try:
+        config = located(config)
         resolved = resolve(config, config.data.num_train_samples)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return PlannedRun(resolved, identify(resolved, _checksum(resolved.data)), factors)
+
+
+def located(config: RunConfig) -> RunConfig:
+    """The configuration with its `start_from` naming the cell of the run it named.
+
+    Raises:
+        ValueError: no such run, one of another seed, or one that did not keep its network there.
+    """
+    if config.start_from is None or _CELL_AT_STEP.fullmatch(config.start_from):
+        return config
+    start = Start.parse(config.start_from)
+    folder = RunFolder(Path(config.results_dir) / "runs" / start.run)
+    if folder.state() == "missing":
+        names = [known.name for known in run_folders(folder.path.parent)]
+        raise ValueError(
+            f"start_from={config.start_from}: {folder.path.parent} has no run of that name."
+            + hint(start.run, names, "Runs")
+        )
+    identity = folder.identity()
+    if identity.seed != config.seed:
+        raise ValueError(
+            "a run starts from a run of its own seed, so that pairs stay pairs; "
+            f"{start.run} has seed={identity.seed}, this one seed={config.seed}. "
+            f"Give seed={identity.seed}."
+        )
+    step = folder.config()["steps"] if start.step is None else start.step
+    if kept_checkpoint(folder, step) is None:
+        raise ValueError(
+            f"start_from={config.start_from}: the run (it is {folder.state()}) has not kept its "
+            f"network before update {step}. Delete its folder and train it with "
+            f"checkpoint.keep=[{step}], or take another step."
+        )
+    refuse_misfit(config, run_config(folder.config()))
+    return dataclasses.replace(config, start_from=str(Start(identity.cell, step)))
+
+
+def refuse_misfit(config: RunConfig, parent: RunConfig) -> None:
+    """
+    Raises:
+        ValueError: a network of the one configuration cannot start from one of the other.
+    """
+    with torch.device("meta"):
+        child, trained = build_model(config, Clock()), build_model(parent, Clock())
+        batch = torch.empty(config.batch_size, *config.sample_shape())
+        inherit(child, trained.state_dict(), [batch], inserted=config.inserted_norms)
+
+
+_CELL_AT_STEP = re.compile(r"[0-9a-f]{64}@\d+")
 
 
 @cache

@@ -13,6 +13,7 @@ from normlab.config.run import EvalConfig
 from normlab.records import run_folders
 from normlab.records.identity import identify
 from normlab.sweeps.plan import PlannedRun
+from normlab.training.start import kept_checkpoint
 
 Training = tuple[str, int]
 """A cell's identity and a seed."""
@@ -22,8 +23,9 @@ def share(plans: Mapping[str, Sequence[PlannedRun]]) -> dict[str, list[PlannedRu
     """The same plans with trainings that several of them want carried out once.
 
     Probes observe and never disturb, so runs of one cell and seed become one run with all their
-    probes. Runs are left apart where one probe has different settings, or evaluations fall on
-    different steps. Each plan keeps its own factors and order.
+    probes, which keeps every network that one of them is to keep. Runs are left apart where one
+    probe has different settings, or evaluations fall on different steps. Each plan keeps its own
+    factors and order.
     """
     wanted: dict[Training, list[PlannedRun]] = defaultdict(list)
     for run in (run for plan in plans.values() for run in plan):
@@ -38,7 +40,8 @@ def share(plans: Mapping[str, Sequence[PlannedRun]]) -> dict[str, list[PlannedRu
 
 
 def reuse(runs: Sequence[PlannedRun], runs_dir: Path) -> list[PlannedRun]:
-    """The runs, each replaced by a finished one of its cell and seed that measured all it asks.
+    """The runs, each replaced by a finished one of its cell and seed that measured and kept all it
+    asks.
 
     A run that has been started under its own name is kept.
     """
@@ -60,7 +63,10 @@ def _finished_or(run: PlannedRun, candidates: Iterable[PlannedRun]) -> PlannedRu
     for candidate in candidates:
         measured = {probe.NAME: probe for probe in candidate.config.probe}
         has_probes = all(measured.get(probe.NAME) == probe for probe in run.config.probe)
-        if has_probes and _observation(candidate) == _observation(run):
+        has_kept = all(
+            kept_checkpoint(candidate.folder, step) for step in run.config.checkpoint.keep
+        )
+        if has_probes and has_kept and _observation(candidate) == _observation(run):
             return _as(candidate, run)
     return run
 
@@ -78,8 +84,11 @@ def _merged(runs: Sequence[PlannedRun]) -> Iterable[tuple[list[PlannedRun], Plan
     for group in groups:
         first = group[0]
         probes = {probe.NAME: probe for run in group for probe in run.config.probe}
+        kept = sorted({step for run in group for step in run.config.checkpoint.keep})
         config = dataclasses.replace(
-            first.config, probe=tuple(probes[name] for name in sorted(probes))
+            first.config,
+            probe=tuple(probes[name] for name in sorted(probes)),
+            checkpoint=dataclasses.replace(first.config.checkpoint, keep=tuple(kept)),
         )
         identity = identify(config, first.identity.science["data_checksum"])
         experiments = {name: hash_ for run in group for name, hash_ in run.experiments.items()}

@@ -16,6 +16,7 @@ import yaml
 
 from normlab.analysis.claims import load_claims
 from normlab.config.compose import Composer
+from normlab.config.errors import ConfigError
 from normlab.metrics import describe
 from normlab.records.files import write_whole
 from normlab.sweeps.experiment import Experiment
@@ -46,6 +47,14 @@ def write_sweeps(
     """
     experiment.plan(composer, scale, seeds=seeds, cell=cell)
     points = experiment.points(composer, scale, seeds=seeds, cell=cell)
+    staged = [point.factors["arm"] for point in points if point.start_from is not None]
+    if staged:
+        raise ConfigError(
+            f"{experiment.name} has cells that start from others ({staged[0]}), and an agent takes "
+            f"runs in any order. Run it with make {experiment.name}, or choose cells with --cell."
+        )
+    if not points:
+        raise ConfigError(f"{experiment.name} has nothing to train at scale {scale}.")
     tracker = {"tracker.project": project} | ({"tracker.entity": entity} if entity else {})
     settings = [settings_of(point.words) | ALWAYS | tracker for point in points]
     found = list(grids(settings))

@@ -53,6 +53,8 @@ class Observer(Protocol):
 
     def checkpoint(self, checkpoint: Checkpoint) -> None: ...
 
+    def keep(self, checkpoint: Checkpoint) -> None: ...
+
 
 @dataclass
 class Timing:
@@ -97,6 +99,7 @@ class Loop:
         self._num_steps = config.steps
         self._eval_every = config.eval.every
         self._record_every = config.eval.record_every
+        self._kept_steps = frozenset(config.checkpoint.keep)
         self._device = next(setup.model.parameters()).device
         self._arithmetic = arithmetic(config.precision, self._device)
         self._surroundings = Surroundings(
@@ -129,12 +132,15 @@ class Loop:
             stopping = self._observer.stop_requested()
             keeping = stopping or self._checkpoint_due(step, first_step)
             evaluating = step % self._eval_every == 0
-            if (keeping or evaluating) and (diverged_at := self._divergence()) is not None:
+            if (keeping or evaluating or step in self._kept_steps) and (
+                diverged_at := self._divergence()
+            ) is not None:
                 return diverged_at
             if keeping:
                 self._keep_checkpoint(step)
             if stopping:
                 raise Interrupted(step)
+            self._keep_network(step)
             self._setup.clock.step = step
             if evaluating:
                 self._evaluate(step)
@@ -148,6 +154,7 @@ class Loop:
         if not math.isfinite(loss):  # the last update went astray, and no batch came after it
             self._recorder.record(self._num_steps, {"train/loss": loss})
             return self._num_steps
+        self._keep_network(self._num_steps)
         return None
 
     def step(self, step: int) -> int | None:
@@ -261,6 +268,7 @@ class Loop:
                 self._config.batch_size,
                 seed=self._config.seed,
                 limit=self._config.eval.limit,
+                composition=self._config.eval.batches,
             )
             scores = evaluate(
                 self._setup.model,
@@ -281,6 +289,11 @@ class Loop:
         setup = self._setup
         self._observer.checkpoint(Checkpoint.of(step, setup.model, setup.optimizer, setup.probes))
         self._last_checkpoint = time.monotonic()
+
+    def _keep_network(self, step: int) -> None:
+        if step in self._kept_steps:
+            setup = self._setup
+            self._observer.keep(Checkpoint.of(step, setup.model, setup.optimizer))
 
     def _begin(
         self, probe: Probe, step: int, batch: Batch, learning_rate: float

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,12 +13,14 @@ from normlab.config import RunConfig
 from normlab.data.batches import Batches
 from normlab.data.dataset import Dataset
 from normlab.models.chain import Chain, weight_layers
+from normlab.models.inherit import inherit
 from normlab.models.kit import Kit
 from normlab.models.network import build_network
 from normlab.objectives import Penalty, data_loss
 from normlab.probes.base import Probe
 from normlab.randomness import Clock, derive_seed
 from normlab.training.device import memory_format, parameter_dtype
+from normlab.training.evaluation import population_inputs
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,18 @@ def build_model(config: RunConfig, clock: Clock) -> Chain:
     return build_network(config.model, kit, config.sample_shape(), config.data.num_outputs)
 
 
-def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
+def build(
+    config: RunConfig,
+    dataset: Dataset,
+    device: torch.device,
+    start: Mapping[str, Tensor] | None = None,
+) -> Setup:
     """Model initialized, optimizer and probes ready, at step 0.
 
     The same seed gives the same initial weights, batches and masks wherever shapes agree.
+
+    Args:
+        start: parameters and buffers of the network that `config.start_from` names.
     """
     assert config.steps is not None
     clock = Clock()
@@ -61,12 +71,16 @@ def build(config: RunConfig, dataset: Dataset, device: torch.device) -> Setup:
     model = model.to(dtype).train()
     first_inputs = batches.at(0).inputs.to("cpu", dtype)
     config.init.apply(model, first_inputs, config.seed)
+    population = training_batches(config, dataset, derive_seed(config.seed, "population"))
+    if start is not None:
+        inputs = (batch.to("cpu", dtype) for batch in population_inputs(population, None))
+        inherit(model, start, inputs, inserted=config.inserted_norms)
     model = model.to(device).to(memory_format=memory_format(device))
     return Setup(
         model=model,
         clock=clock,
         batches=batches,
-        population=training_batches(config, dataset, derive_seed(config.seed, "population")),
+        population=population,
         loss=data_loss(dataset.task, config.regularizer.label_smoothing),
         penalty=penalty_on(config, model),
         optimizer=config.optimizer.build(model.parameters()),
@@ -80,6 +94,7 @@ def training_batches(config: RunConfig, dataset: Dataset, seed: int) -> Batches:
         batch_size=config.batch_size,
         sampling=config.data.sampling,
         augment=config.data.augment,
+        order_in_batch=config.data.order_in_batch,
         noise=config.noise.input,
         seed=seed,
     )

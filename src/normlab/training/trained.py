@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from normlab.config import RunConfig
 from normlab.config.convert import run_config
 from normlab.models.chain import Chain
@@ -10,25 +12,35 @@ from normlab.records.folder import RunFolder
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype
 from normlab.training.setup import build_model
+from normlab.training.start import kept_checkpoint
 
 
-def load_trained(folder: RunFolder) -> tuple[RunConfig, Chain]:
-    """A finished run's configuration and its network as training left it, on the CPU, in
-    evaluation mode.
+class Trained(NamedTuple):
+    """A run's configuration, and its network on the CPU, in evaluation mode."""
+
+    config: RunConfig
+    model: Chain
+
+
+def load_trained(folder: RunFolder, step: int | None = None) -> Trained:
+    """A finished run's network as it was before update `step`; None: as training left it.
 
     Raises:
-        ValueError: the run has not finished, or its checkpoint was not kept.
+        ValueError: the run has not finished, or has not kept that checkpoint.
     """
-    if folder.state() != "finished" or not folder.checkpoint_path.exists():
+    path = None
+    if folder.state() == "finished":
+        path = kept_checkpoint(folder, folder.config()["steps"] if step is None else step)
+    if path is None:
+        kept = sorted(path.name for path in folder.path.glob("checkpoint*.pt"))
         raise ValueError(
             f"the network of {folder.name} needs a finished run that kept its checkpoint; the run "
-            f"is {folder.state()} and {folder.checkpoint_path} "
-            f"{'exists' if folder.checkpoint_path.exists() else 'does not exist'}. Give "
-            "checkpoint.keep_final=true when it is trained; a finished run's folder is deleted "
-            "first."
+            f"is {folder.state()} and has kept {', '.join(kept) or 'none'}. Give "
+            "checkpoint.keep_final=true, or checkpoint.keep=[STEP], when it is trained; a finished "
+            "run's folder is deleted first."
         )
     config = run_config(folder.config())
-    checkpoint = Checkpoint.load(folder.checkpoint_path)
+    checkpoint = Checkpoint.load(path)
     model = build_model(config, Clock(checkpoint.step)).to(parameter_dtype(config.precision))
     model.load_state_dict(checkpoint.model)
-    return config, model.eval()
+    return Trained(config, model.eval())

@@ -1,0 +1,116 @@
+"""The experiment `regularization`: one weight in closed form, and its claims' functions."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from experiments.regularization import claims
+from experiments.regularization.compute import (
+    LEARNING_RATE,
+    MINIMUM,
+    closed_form,
+    descend,
+    penalized_minimum,
+)
+
+PENALTIES = list(itertools.product(("l2", "l1"), (0.5, 2.0, 6.0)))
+
+
+@pytest.mark.parametrize(("penalty", "strength"), PENALTIES)
+def test_no_weight_is_better_than_the_closed_form(penalty, strength):
+    table = penalized_minimum(seed=0, penalty=penalty, strength=strength)
+    curve = table[table["metric"] == "one_weight/sum"].set_index("weight")["value"]
+    best = closed_form(penalty, strength)
+    added = strength * (best**2 / 2 if penalty == "l2" else abs(best))
+    least = (best - MINIMUM) ** 2 / 2 + added
+    assert curve.min() >= least - 1e-12
+    # the curve's points are 0.1 apart, and its curvature at most 1 + strength
+    assert curve.min() <= least + (1 + strength) * 0.05**2 / 2 + 1e-12
+    assert abs(curve.idxmin() - best) <= 0.05 + 1e-12
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("penalty", "strength"), PENALTIES)
+def test_descent_ends_at_the_closed_form(penalty, strength, seed):
+    if penalty == "l1" and strength > MINIMUM:
+        # it jumps over zero and back: a step from just below zero is this long
+        end = descend(seed, penalty, strength)
+        assert abs(end) <= LEARNING_RATE * (strength + MINIMUM + 1)
+        assert end != 0
+    else:
+        # the noise of batches leaves sqrt(lr / (2 * 100)) = 0.007, and the start exp(-8) of 4.5
+        end = descend(seed, penalty, strength)
+        assert end == pytest.approx(closed_form(penalty, strength), abs=0.05)
+
+
+def made_table(final_values, *, steps=(0, 600, 900)):
+    """Final values by metric and arm, one a seed; smaller by 0.1 a recorded step before."""
+    rows = []
+    for (metric, arm), values in final_values.items():
+        for (seed, value), (back, step) in itertools.product(
+            enumerate(values), enumerate(reversed(steps))
+        ):
+            rows.append(
+                {
+                    "run": f"{arm}-{seed}",
+                    "seed": seed,
+                    "step": step,
+                    "metric": metric,
+                    "value": value - (0.1 * back if metric == "train/accuracy" else 0),
+                    "arm": arm,
+                    "state": "finished",
+                    "outcome": "diverged" if arm == "L2 1" else "trained",
+                    "chance": 0.1,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_strengths_are_chosen_by_validation_seed_by_seed():
+    table = made_table(
+        {
+            ("val/accuracy", "L2 0.3"): [0.8, 0.7],
+            ("val/accuracy", "L2 0.03"): [0.6, 0.7],
+            ("val/accuracy", "L2 1"): [0.9, 0.9],
+            ("val/accuracy", "L2 with biases 0.3"): [1.0, 1.0],
+            ("test/accuracy", "none"): [0.5, 0.5],
+            ("test/accuracy", "L2 0.3"): [0.75, 0.65],
+            ("test/accuracy", "L2 0.03"): [0.9, 0.625],
+        }
+    )
+    # a diverged run is at chance, and of two equally good strengths the weaker is taken
+    assert claims.chosen(table, "L2").to_dict() == {0: "L2 0.3", 1: "L2 0.03"}
+    assert claims.gain_by_l2(table) == pytest.approx({0: 0.25, 1: 0.125})
+    assert claims.gain_by_dropout(table) == {}
+
+
+def test_gaps_are_compared_at_the_books_steps():
+    table = made_table(
+        {
+            ("train/accuracy", "book none"): [1.0, 1.0],
+            ("test/accuracy", "book none"): [0.7, 0.8],
+            ("train/accuracy", "book L2 0.1"): [0.9, 0.8],
+            ("test/accuracy", "book L2 0.1"): [0.8, 0.8],
+        }
+    )
+    assert claims.book_gap_narrowed_by_l2(table) == pytest.approx({0: 0.2, 1: 0.2})
+    gaps = claims.final(table, "train/accuracy", by_step=claims.BOOK_L2_STEPS)
+    assert gaps["book none"].tolist() == pytest.approx([0.9, 0.9])
+    assert claims.gap_narrowed_by_batch_norm(table) == {}
+
+
+def test_sparsity_is_compared_at_each_penaltys_own_strength():
+    table = made_table(
+        {
+            ("val/accuracy", "L1 0.1"): [0.8],
+            ("val/accuracy", "L1 0.2"): [0.9],
+            ("val/accuracy", "L2 0.1"): [0.9],
+            ("val/accuracy", "L2 0.2"): [0.8],
+            ("weights/sparsity", "L1 0.1"): [0.1],
+            ("weights/sparsity", "L1 0.2"): [0.5],
+            ("weights/sparsity", "L2 0.1"): [0.2],
+            ("weights/sparsity", "L2 0.2"): [0.9],
+        }
+    )
+    assert claims.sparsity_of_l1_beyond_l2(table) == pytest.approx({0: 0.3})
