@@ -1,0 +1,277 @@
+"""The theorems on random draws (first row and d), and at the layers of networks in training.
+
+Networks are drawn over their batch normalizations in order; intervals are over seeds.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from normlab.analysis.statistics import half_width
+from normlab.figures.panels import Reference, draw_reference
+from normlab.figures.style import REFERENCE_COLOR, Look, looks, styled
+
+Place = Literal["best", "lower left", "lower right"]
+STAGES = ("start", "early", "end")
+NETWORKS = ("mlp", "vgg")
+BEYOND = {0.0: "at all", 0.01: "by > 1 %", 0.1: "by > 10 %"}
+"""How far a violation goes, as it is written in the figure."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """Means over seeds with half their 95 % intervals; of logarithms where `logarithmic`."""
+
+    x: Array
+    mean: Array
+    low: Array
+    high: Array
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    with styled():
+        figure = Figure(figsize=(10.2, 8.6))
+        axes = figure.subplots(3, 3)
+        sides_over_batch_size(axes[0, 0], table)
+        violations_over_batch_size(axes[0, 1], table)
+        quoted_weight_bound(axes[0, 2], table)
+        gradient_law(axes[1, 0], table)
+        for axis, letter, network in zip(axes[1, 1:], "ef", NETWORKS, strict=True):
+            gain_and_projections(axis, table, letter, network)
+        with_and_without(axes[2, 0], table)
+        shares_removed(axes[2, 1], table)
+        conditions(axes[2, 2], table)
+        figure.supxlabel(
+            f"Means over {table['seed'].nunique()} seeds, 95 % intervals; in a, medians and the "
+            "middle half of 1,000 draws. start: initialization; end: after training.",
+            fontsize=8,
+        )
+    return figure
+
+
+def sides_over_batch_size(axis: Axes, table: pd.DataFrame) -> None:
+    """Panel a: medians over draws, and the half of the draws around them."""
+    titled(axis, "a  Theorem 4.1, random draws", "batch size m", "right side / left side")
+    forms = {"gradient_norm/ratio": "with 1/m", "gradient_norm/printed_ratio": "as printed, 1/√m"}
+    for (metric, label), look in zip(forms.items(), looks(None, list(forms)).values(), strict=True):
+        rows = table[table["metric"] == f"theory/{metric}"]
+        if rows.empty:
+            continue
+        shown = rows.pivot_table(index="batch_size", columns="percentile", values="value")
+        axis.plot(shown.index, shown[50], color=look.color, marker=look.marker, label=label)
+        axis.fill_between(shown.index, shown[25], shown[75], color=look.color, alpha=0.2, lw=0)
+    batch_sizes(axis, table)
+    finish(axis, "lower right")
+
+
+def violations_over_batch_size(axis: Axes, table: pd.DataFrame) -> None:
+    titled(axis, "b  Theorem 4.1 as printed", "batch size m", "share of draws that violate it")
+    rows = table[table["metric"] == "theory/gradient_norm/violations"]
+    for beyond, look in looks("beyond", list(BEYOND)).items():
+        line = line_of(rows[rows["beyond"] == beyond], "batch_size")
+        put(axis, line, look, label=BEYOND[beyond])
+    batch_sizes(axis, table)
+    axis.set_ylim(0, 1.05)
+    finish(axis, "lower left")
+
+
+def quoted_weight_bound(axis: Axes, table: pd.DataFrame) -> None:
+    titled(axis, "c  Theorem 4.4 as our notes quote it", "bound on the inputs λ", "")
+    axis.set_ylabel("share of draws that violate it")
+    rows = table[table["metric"] == "theory/weight_gradient/quoted_violations"]
+    sizes = sorted(rows["batch_size"].astype(int).unique().tolist())
+    for size, look in looks("batch_size", sizes).items():
+        line = line_of(rows[rows["batch_size"].astype(int) == size], "radius")
+        put(axis, line, look, label=f"m = {size}")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_ylim(0, 1.05)
+    finish(axis, "lower left")
+
+
+def gradient_law(axis: Axes, table: pd.DataFrame) -> None:
+    """Panel d: norms of weights' gradients, at the layer that departs most where there are many."""
+    titled(axis, "d  Weights times a", "factor a", "gradient norm / that at a = 1")
+    rows = table[table["metric"] == "theory/scale_invariance/gradient_norm"]
+    of_draws = rows["arm"].str.startswith("draws")
+    kinds = {
+        "draws, ε = 0": rows[of_draws & (rows["eps"] == 0)],
+        "draws, ε = 1e-5": rows[of_draws & (rows["eps"] > 0)],
+        **{f"{one}, ε = 1e-5": rows[rows["arm"] == f"{one} rescaled"] for one in NETWORKS},
+    }
+    for (label, own), look in zip(kinds.items(), looks(None, list(kinds)).values(), strict=True):
+        put(axis, line_of(own, "factor", logarithmic=True), look, label=label, linestyle="none")
+    factors = np.array([1e-3, 1e3])
+    axis.plot(factors, 1 / factors, color=REFERENCE_COLOR, lw=0.9, label="slope -1", zorder=1)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    finish(axis, "lower left")
+
+
+def gain_and_projections(axis: Axes, table: pd.DataFrame, letter: str, network: str) -> None:
+    """Panels e and f: the two factors of ||dL^/dy||^2 / ||dL^/dz||^2."""
+    titled(axis, f"{letter}  {network}: the factors of Theorem 4.1", "layer", "factor")
+    stages = looks("stage", [0, 1, 2])
+    for stage, look in zip(STAGES, stages.values(), strict=True):
+        rows = table[table["arm"] == arm(network, stage)]
+        kept = shares_kept(rows)
+        if kept.empty:
+            continue
+        gain = line_of(of_metric(rows, "gain"), "place", logarithmic=True)
+        put(axis, gain, look, label=f"γ²/σ², {stage}", marker="s")
+        left = line_of(kept, "place", logarithmic=True)
+        put(axis, left, look, label=f"projections, {stage}", marker="o", linestyle="--")
+    layers(axis, level=1.0)
+    decimals(axis)
+
+
+def with_and_without(axis: Axes, table: pd.DataFrame) -> None:
+    """Panel g: the premise's comparison, and that with the network without the layer."""
+    titled(axis, "g  With the premise and without, end", "layer", "ratio of squared gradients")
+    kinds = {
+        "gradient_ratio": ("premise", "-"),
+        "gradient_ratio_without": ("layer left out", "--"),
+    }
+    for network, look in looks(None, list(NETWORKS)).items():
+        rows = table[table["arm"] == arm(network, "end")]
+        for metric, (label, linestyle) in kinds.items():
+            line = line_of(of_metric(rows, metric), "place", logarithmic=True)
+            put(axis, line, look, label=f"{network}, {label}", linestyle=linestyle)
+    layers(axis, level=1.0)
+    decimals(axis)
+
+
+def shares_removed(axis: Axes, table: pd.DataFrame) -> None:
+    titled(axis, "h  What the projections remove, end", "layer", "share of the squared gradient")
+    kinds = {"mean_share": ("along 1", "-"), "activation_share": ("along ŷ", "--")}
+    for network, look in looks(None, list(NETWORKS)).items():
+        rows = table[table["arm"] == arm(network, "end")]
+        for metric, (label, linestyle) in kinds.items():
+            line = line_of(of_metric(rows, metric), "place", logarithmic=True)
+            put(axis, line, look, label=f"{network}, {label}", linestyle=linestyle)
+    layers(axis)
+    decimals(axis)
+
+
+def conditions(axis: Axes, table: pd.DataFrame) -> None:
+    titled(axis, "i  Conditions of Theorem 4.2, end", "layer", "share of units")
+    kinds = {
+        "alignment/positive": ("⟨g, γŷ⟩ > 0", "--"),
+        "curvature/reduces": ("both conditions", "-"),
+    }
+    for network, look in looks(None, list(NETWORKS)).items():
+        rows = table[table["arm"] == arm(network, "end")]
+        for metric, (label, linestyle) in kinds.items():
+            line = line_of(of_metric(rows, metric), "place")
+            put(axis, line, look, label=f"{network}, {label}", linestyle=linestyle)
+    axis.set_ylim(0, 1.05)
+    layers(axis, level=0.5)
+
+
+def arm(network: str, stage: str) -> str:
+    return f"{network} early" if stage == "early" else f"{network} at the {stage}"
+
+
+def of_metric(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A metric's rows with the layer's place in the network, from 1."""
+    own = rows[rows["metric"] == f"theory/{name}"]
+    return own.assign(place=own["layer"].astype(str).str.removeprefix("norm").astype(int))
+
+
+def shares_kept(rows: pd.DataFrame) -> pd.DataFrame:
+    """What both projections leave of the squared gradient."""
+    kept = of_metric(rows, "mean_share").set_index(["seed", "place"])["value"]
+    along = of_metric(rows, "activation_share").set_index(["seed", "place"])["value"]
+    return (1 - kept - along).reset_index()
+
+
+def line_of(rows: pd.DataFrame, x: str, *, logarithmic: bool = False) -> Line:
+    """Means over seeds at each x, rows of one seed averaged first."""
+    if rows.empty:
+        return Line(x=np.empty(0), mean=np.empty(0), low=np.empty(0), high=np.empty(0))
+    values = rows["value"].to_numpy(dtype=float)
+    shown = rows.assign(value=np.log(values) if logarithmic else values, at=rows[x].astype(float))
+    seeds = shown.groupby(["at", "seed"])["value"].mean()
+    points = seeds.groupby(level=0).agg(["mean", "std", "count"])
+    half = [
+        half_width(spread, int(n)) if n > 1 else math.nan
+        for spread, n in zip(points["std"], points["count"], strict=True)
+    ]
+    bounds = (points["mean"], points["mean"] - half, points["mean"] + half)
+    mean, low, high = (np.exp(one.to_numpy()) if logarithmic else one.to_numpy() for one in bounds)
+    return Line(x=points.index.to_numpy(), mean=mean, low=low, high=high)
+
+
+def put(
+    axis: Axes,
+    line: Line,
+    look: Look,
+    *,
+    label: str,
+    linestyle: str = "-",
+    marker: str | None = None,
+) -> None:
+    if not len(line.x):
+        return
+    axis.plot(
+        line.x,
+        line.mean,
+        color=look.color,
+        marker=marker or look.marker,
+        markersize=4,
+        linewidth=1.3,
+        linestyle=linestyle,
+        label=label,
+    )
+    axis.fill_between(line.x, line.low, line.high, color=look.color, alpha=0.18, linewidth=0)
+
+
+def titled(axis: Axes, title: str, x_label: str, y_label: str) -> None:
+    axis.set_title(title, loc="left")
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+
+
+def batch_sizes(axis: Axes, table: pd.DataFrame) -> None:
+    axis.set_xscale("log", base=2)
+    draws = table["arm"].astype(str).str.startswith("draws")
+    sizes = sorted(table.loc[draws, "batch_size"].dropna().astype(int).unique())
+    axis.set_xticks(sizes, [str(size) for size in sizes])
+    axis.minorticks_off()
+
+
+def layers(axis: Axes, *, level: float | None = None) -> None:
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if level is not None and axis.lines:
+        draw_reference(axis, Reference(value=level, label=""))
+    finish(axis, "best")
+
+
+def decimals(axis: Axes) -> None:
+    """A logarithmic axis whose ticks read 0.5, 1, 2."""
+    if not axis.lines:
+        return
+    axis.set_yscale("log")
+    low, high = axis.get_ylim()
+    ticks = (
+        (1.0,) if high > 300 * low else (1.0, 3.0) if high > 10 * low else (1.0, 1.5, 2, 3, 5, 7)
+    )
+    axis.yaxis.set_major_locator(LogLocator(subs=ticks))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_locator(NullLocator())
+
+
+def finish(axis: Axes, place: Place) -> None:
+    if not axis.lines:
+        axis.text(0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777")
+        return
+    axis.legend(loc=place, fontsize=7, handlelength=2.2)
