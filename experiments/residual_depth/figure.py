@@ -1,0 +1,116 @@
+"""Variances along the deepest network before training, with the laws; then what trains.
+
+The dotted laws start at what was measured: without normalization in the first block, for a change
+of shape keeps the variance; with it in the first block of each group, where the sum begins anew.
+"""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.residual_depth.claims import NUM_GROUPS, blocks_of, depths
+from normlab.figures.sheet import Panel, sheet
+from normlab.figures.style import REFERENCE_COLOR
+from normlab.theory.variance import residual_variance
+
+ARMS = {"skipinit": "SkipInit", "fixup": "Fixup"}
+SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance", "residual/ratio"
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    table = table.assign(depth=depths(table).astype(float))
+    arms = table["model.residual"].astype(object).map(ARMS).fillna(table["norm"].astype(object))
+    variances = table["metric"].astype(str).str.startswith("residual/") & (table["step"] == 0)
+    deepest = table.assign(norm=arms)[
+        variances & (table["depth"] == table.loc[variances, "depth"].max())
+    ]
+    # a curve over blocks in place of steps; before its first update a network is not stuck
+    block = deepest["layer"].astype(str).str.removeprefix("block").astype(int)
+    before = deepest.assign(step=block, layer=None, outcome="trained")
+    rates = table.loc[~variances & (table["step"] > 1), "optimizer.lr"].dropna()
+    trained = table.assign(norm=arms)[~variances & table["optimizer.lr"].isin(rates)]
+    depth = trained["depth"].max()
+    shown = sorted(rates.unique())
+    first: list[Panel | None] = [
+        Panel(y=POOLED, y_label="variance", title="skip, over inputs and weights"),
+        Panel(y=SKIP, y_label="variance", title="skip, over inputs alone"),
+        Panel(y=RATIO, y_label="branch / skip", title="variances over inputs alone"),
+    ]
+    losses: list[Panel | None] = [
+        Panel(
+            y="train/loss",
+            where={"optimizer.lr": rate, "depth": depth},
+            title=f"{depth:.0f} layers, rate {rate:g}",
+        )
+        for rate in shown
+    ]
+    accuracies: list[Panel | None] = [
+        Panel(y="test/accuracy", x="depth", where={"optimizer.lr": rate}, title=f"rate {rate:g}")
+        for rate in shown
+    ]
+    rows = [first, losses, accuracies] if len(shown) > 1 else [first, losses + accuracies]
+    width = max(map(len, rows))
+    figure = sheet(
+        pd.concat([before, trained], ignore_index=True),
+        [[*row, *[None] * (width - len(row))] for row in rows],
+    )
+    if before.empty:
+        return figure
+    pooled, skip, ratio = figure.axes[:3]
+    blocks = before["step"].max()
+    for axis, metric in ((pooled, POOLED), (skip, SKIP)):
+        _sums(axis, table, metric)
+    _ratios(ratio, blocks // NUM_GROUPS)
+    bottom, top = ratio.get_ylim()
+    ratio.set_ylim(min(bottom, -0.03), max(top, 1.05))
+    for axis in (pooled, skip, ratio):
+        axis.set_xlabel(f"block of {blocks}, before training")
+    return figure
+
+
+def _sums(axis: Axes, table: pd.DataFrame, metric: str) -> None:
+    """Doubled by each block without normalization; one branch more with it."""
+    limits = axis.get_ylim()
+    skip, branch = (_by_block(table, one) for one in (metric, metric.replace("skip", "branch")))
+    if "none" in skip:
+        law = residual_variance(len(skip["none"]), "he").skip[:-1].numpy()
+        start = skip["none"].iloc[0]
+        _law(axis, np.arange(1, len(law) + 1), start * law)
+        axis.annotate(
+            "doubling",
+            (len(law) / 2, start * law[len(law) // 2]),
+            xytext=(-4, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=7,
+            color=REFERENCE_COLOR,
+        )
+    if "batch" in skip:
+        length = len(skip["batch"]) // NUM_GROUPS
+        added = residual_variance(length, "batch").skip[:-1].numpy() - 1
+        for first in range(1, NUM_GROUPS * length, length):
+            values = skip["batch"][first] + branch["batch"][first] * added
+            _law(axis, np.arange(first, first + length), values)
+    axis.set_ylim(limits)
+
+
+def _by_block(table: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
+    """Geometric means over seeds by block, of each norm in the deepest plain network."""
+    rows = blocks_of(table, metric)
+    rows = rows[(rows["depth"] == rows["depth"].max()) & (rows["residual"] == "plain")]
+    logarithms = rows.assign(value=np.log(rows["value"]))
+    return {
+        str(norm): np.exp(own.groupby("block")["value"].mean())
+        for norm, own in logarithms.groupby("norm")
+    }
+
+
+def _ratios(axis: Axes, length: int) -> None:
+    for group in range(NUM_GROUPS):
+        law = residual_variance(length, "batch").ratio.numpy()
+        _law(axis, group * length + np.arange(1, length + 1), law)
+
+
+def _law(axis: Axes, blocks: np.ndarray, values: np.ndarray) -> None:
+    axis.plot(blocks, values, color=REFERENCE_COLOR, linewidth=1, linestyle=(0, (1, 1.2)), zorder=6)
