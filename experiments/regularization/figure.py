@@ -1,0 +1,340 @@
+"""One weight under L2 and L1; the book's two figures; every arm's gap, small weights and time."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from experiments.regularization.compute import MINIMUM, closed_form
+from normlab.figures.points import curve_points, final_points
+from normlab.figures.style import NORM_COLORS, PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, styled
+
+PUBLISHED = Path(__file__).with_name("published.csv")
+REGULARIZED = "#7b3294"
+"""Of what a penalty or dropout was added to; no norm has this color."""
+PENALTY = "#c2a5cf"
+SHOWN_STRENGTH = 2.0
+LARGEST_STRENGTH = 7.0
+BOOK = (("book L2 0.1", "L2 0.1"), ("book dropout 0.2", "dropout 0.2"))
+NEAR_ZERO, AT_ZERO = "weights/sparsity", "weights/zeros"
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    computed = table["metric"].str.startswith("one_weight/")
+    toy, trained = table[computed], table[~computed]
+    arms = [arm for arm in trained["arm"].drop_duplicates().tolist() if not arm.startswith("book ")]
+    with styled():
+        figure = Figure(figsize=(10.2, 5.3 + 1.1 + 0.19 * len(arms)))
+        grid = figure.add_gridspec(
+            3, 6, height_ratios=[2.35, 2.35, 1.1 + 0.19 * len(arms)], hspace=0.04
+        )
+        for place, penalty in enumerate(("l2", "l1")):
+            _one_weight(figure.add_subplot(grid[0, 2 * place : 2 * place + 2]), toy, penalty)
+        _minima(figure.add_subplot(grid[0, 4:]), toy)
+        for place, (arm, name) in enumerate(BOOK):
+            axis = figure.add_subplot(grid[1, 3 * place : 3 * place + 3])
+            _book(axis, trained, arm, name)
+        _every_arm(figure, grid[2, :], trained, arms)
+    return figure
+
+
+def _one_weight(axis: Axes, toy: pd.DataFrame, penalty: str) -> None:
+    """Loss, penalty and sum at the strength shown, their minima marked, and where descent ended."""
+    name = penalty.upper()
+    axis.set_title(f"one weight, {name} of {SHOWN_STRENGTH:g}")
+    axis.set_xlabel("weight")
+    axis.set_ylabel("loss")
+    if "strength" not in toy:
+        return _none_yet(axis)
+    own = toy[(toy["penalty"] == penalty) & (toy["strength"] == SHOWN_STRENGTH)]
+    if own.empty:
+        return _none_yet(axis)
+    looks = {
+        "loss": (NORM_COLORS["none"], "-", "loss"),
+        "penalty": (PENALTY, (0, (4, 1.5)), "penalty"),
+        "sum": (REGULARIZED, "-", "sum"),
+    }
+    for part, (color, line, label) in looks.items():
+        curve = own[own["metric"] == f"one_weight/{part}"].drop_duplicates("weight")
+        axis.plot(curve["weight"], curve["value"], color=color, linestyle=line, label=label)
+    minimum = closed_form(penalty, SHOWN_STRENGTH)
+    least = _sum_at(own, minimum)
+    for weight, height, color in (
+        (MINIMUM, 0.0, NORM_COLORS["none"]),
+        (minimum, least, REGULARIZED),
+    ):
+        axis.plot([weight], [height], "o", color=color, markeredgecolor="white", zorder=4)
+        axis.annotate(
+            f"{weight:g}",
+            (weight, height),
+            xytext=(0, -7),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=8,
+            color=color,
+        )
+    ends = own[own["metric"] == "one_weight/end"]["value"]
+    axis.plot(
+        ends,
+        [least] * len(ends),
+        "|",
+        color="black",
+        markersize=9,
+        markeredgewidth=1,
+        zorder=5,
+        label=f"descent ended (n={len(ends)})",
+    )
+    axis.set_xlim(-1, 7)
+    axis.set_ylim(-2.2, 20)
+    axis.legend(loc="upper center", fontsize=7.5, ncols=2, frameon=True, edgecolor="none")
+    return None
+
+
+def _sum_at(own: pd.DataFrame, weight: float) -> float:
+    curve = own[own["metric"] == "one_weight/sum"].drop_duplicates("weight").sort_values("weight")
+    return float(np.interp(weight, curve["weight"], curve["value"]))
+
+
+def _minima(axis: Axes, toy: pd.DataFrame) -> None:
+    """Where loss and penalty together are least over the strength, and where descent ended."""
+    axis.set_title("where their sum is least")
+    axis.set_xlabel("strength of the penalty")
+    axis.set_ylabel("weight")
+    if "strength" not in toy or toy.empty:
+        return _none_yet(axis)
+    strengths = np.linspace(0, LARGEST_STRENGTH, 141)
+    for penalty, line, marker, formula in (
+        ("l2", "-", "o", "L2: 4.5 / (1 + strength)"),
+        ("l1", (0, (4, 1.5)), "^", "L1: 4.5 - strength, at least 0"),
+    ):
+        axis.plot(
+            strengths,
+            [closed_form(penalty, strength) for strength in strengths],
+            color=REGULARIZED,
+            linestyle=line,
+            linewidth=1.2,
+        )
+        ends = toy[(toy["penalty"] == penalty) & (toy["metric"] == "one_weight/end")]
+        if ends.empty:
+            continue
+        axis.plot(
+            ends["strength"],
+            ends["value"],
+            marker,
+            markersize=5,
+            markerfacecolor="none",
+            markeredgecolor="black",
+        )
+        axis.plot(
+            [],
+            [],
+            color=REGULARIZED,
+            linestyle=line,
+            linewidth=1.2,
+            marker=marker,
+            markerfacecolor="none",
+            markeredgecolor="black",
+            label=formula,
+        )
+    axis.set_ylim(-0.4, 6.3)
+    axis.legend(loc="upper right", fontsize=7.5)
+    return None
+
+
+def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
+    """Training and test accuracy over steps, with and without."""
+    axis.set_title(f"book: first 300 images, with and without {name}")
+    axis.set_xlabel("step")
+    axis.set_ylabel("accuracy [fraction]")
+    own = trained[trained["arm"].isin(["book none", arm])]
+    if own.empty:
+        return _none_yet(axis)
+    handles = []
+    for member, color, text in (
+        ("book none", NORM_COLORS["none"], "none"),
+        (arm, REGULARIZED, name),
+    ):
+        rows = own[own["arm"] == member]
+        if rows.empty:
+            continue
+        for metric, line, face, split in (
+            ("train/accuracy", (0, (4, 1.5)), "white", "training"),
+            ("test/accuracy", "-", color, "test"),
+        ):
+            means = curve_points(rows, metric, ["arm"]).means.sort_values("x")
+            x, low, high = (means[key].to_numpy(dtype=float) for key in ("x", "low", "high"))
+            axis.fill_between(x, low, high, color=color, alpha=0.17, linewidth=0)
+            (drawn,) = axis.plot(
+                x,
+                means["mean"],
+                color=color,
+                linestyle=line,
+                marker="o",
+                markersize=4,
+                markerfacecolor=face,
+                markeredgecolor=color,
+                label=f"{text}, {split}  n={means['n'].max()}",
+            )
+            handles.append(drawn)
+    handles += _references(axis, own)
+    axis.set_ylim(0, 1.04)
+    axis.legend(handles=handles, loc="lower right", fontsize=7.5)
+    return None
+
+
+def _references(axis: Axes, own: pd.DataFrame) -> list[Any]:
+    published = pd.read_csv(PUBLISHED)
+    last = own["step"].max()
+    shown = published[published["step"] <= last]
+    if shown.empty or "mnist" not in set(own["data"]):
+        return []
+    (drawn,) = axis.plot(
+        shown["step"],
+        shown["value"],
+        color=PUBLISHED_COLOR,
+        linestyle=(0, (1, 1)),
+        linewidth=1,
+        marker="D",
+        markersize=5,
+        markerfacecolor="white",
+        zorder=6,
+        clip_on=False,
+        label="published, none, test\n(from memory)",
+    )
+    return [drawn]
+
+
+def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str]) -> None:
+    """A row an arm: final accuracies, weights near zero, time of a step against none."""
+    accuracy, small, time = (
+        figure.add_subplot(cell)
+        for cell in place.subgridspec(1, 3, width_ratios=[2.2, 1, 1], wspace=0.03)
+    )
+    own = trained[trained["arm"].isin(arms)]
+    if own.empty:
+        return
+    heights = {arm: -place for place, arm in enumerate(arms)}
+    norms = own.drop_duplicates("arm").set_index("arm")["norm"]
+    colors = [NORM_COLORS[norms[arm]] for arm in arms]
+
+    test, train = (_points(own, f"{split}/accuracy").reindex(arms) for split in ("test", "train"))
+    y = np.array([heights[arm] for arm in arms], dtype=float)
+    accuracy.hlines(y, test["mean"], train["mean"], colors=colors, linewidth=1, alpha=0.45)
+    for points, filled in ((train, False), (test, True)):
+        _bars(accuracy, points, y, colors, filled=filled)
+    if "none" in arms:
+        accuracy.axvline(test["mean"]["none"], color=REFERENCE_COLOR, linestyle=":", linewidth=1)
+    accuracy.set_title("300 images: training and test accuracy at the end")
+    accuracy.set_xlabel("accuracy [fraction]")
+    accuracy.set_yticks(y, [_with_outcomes(arm, own) for arm in arms])
+    accuracy.set_xlim(max(0.0, accuracy.get_xlim()[0]), 1.02)
+
+    near = _points(own, NEAR_ZERO).reindex(arms)
+    _bars(small, near, y, colors, filled=True)
+    exact = _points(own, AT_ZERO).reindex(arms)
+    small.plot(exact["mean"], y, "x", color="black", markersize=5, markeredgewidth=1, zorder=5)
+    small.set_title("weights at the end")
+    small.set_xlabel(f"share of weights [{axis_text(NEAR_ZERO).partition('[')[2]}")
+    small.set_xlim(-0.04, 1.04)
+
+    slower = _points(_slowdown(own), "samples_per_second")
+    if len(slower):
+        _bars(time, slower.reindex(arms), y, colors, filled=True)
+        time.axvline(1, color=REFERENCE_COLOR, linestyle=":", linewidth=1)
+        time.set_xlim(left=0)
+    time.set_title("time per step")
+    time.set_xlabel("times that of none")
+
+    for axis in (accuracy, small, time):
+        axis.set_ylim(y.min() - 0.7, 0.7)
+        axis.grid(axis="y", visible=False)
+    for axis in (small, time):
+        axis.set_yticks(y, [""] * len(arms))
+    _legend(accuracy, small, norms, int(test["n"].max()))
+
+
+def _legend(accuracy: Axes, small: Axes, norms: pd.Series, n: int) -> None:
+    def dot(color: str, label: str, *, face: str | None = None, shape: str = "o") -> Line2D:
+        return Line2D(
+            [],
+            [],
+            linestyle="none",
+            marker=shape,
+            markersize=4.5,
+            color=color,
+            markerfacecolor=face or color,
+            label=label,
+        )
+
+    grey = NORM_COLORS["none"]
+    handles = [
+        dot(grey, "training", face="white"),
+        dot(grey, f"test, bars: 95 % interval, n={n}"),
+        Line2D([], [], color=REFERENCE_COLOR, linestyle=":", label="test, none"),
+    ]
+    if (norms == "batch").any():
+        handles.append(dot(NORM_COLORS["batch"], "with batch normalization", shape="s"))
+    accuracy.figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        handletextpad=0.3,
+        columnspacing=1.4,
+    )
+    small.legend(
+        handles=[dot(grey, "|w| < 0.001"), dot("black", "exactly 0", shape="x")],
+        loc="upper right",
+        fontsize=7.5,
+        handletextpad=0.2,
+    )
+
+
+def _points(own: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Mean, interval and n of the final values, by arm."""
+    if own.empty or not (own["metric"] == metric).any():
+        return pd.DataFrame(columns=["mean", "low", "high", "n"], index=pd.Index([], name="x"))
+    means = final_points(own, metric, "arm", [], logarithmic=False).means
+    return means.set_index("x")
+
+
+def _bars(
+    axis: Axes, points: pd.DataFrame, y: np.ndarray[Any, Any], colors: list[str], *, filled: bool
+) -> None:
+    for (_, row), height, color in zip(points.iterrows(), y, colors, strict=True):
+        if pd.isna(row["mean"]):
+            continue
+        if not pd.isna(row["low"]):
+            axis.plot([row["low"], row["high"]], [height] * 2, color=color, linewidth=1.4)
+        axis.plot(
+            [row["mean"]],
+            [height],
+            marker="s" if color == NORM_COLORS["batch"] else "o",
+            markersize=4.5,
+            color=color,
+            markerfacecolor=color if filled else "white",
+            zorder=4,
+        )
+
+
+def _with_outcomes(arm: str, own: pd.DataFrame) -> str:
+    """The arm's name, and how many of its runs diverged or got stuck."""
+    outcomes = own[own["arm"] == arm].drop_duplicates("run")["outcome"]
+    counts = {word: int((outcomes == word).sum()) for word in ("diverged", "stuck")}
+    odd = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{arm} ({odd})" if odd else arm
+
+
+def _slowdown(own: pd.DataFrame) -> pd.DataFrame:
+    """Speeds replaced by how many times longer a step takes than without anything, same seed."""
+    speeds = own[own["metric"] == "samples_per_second"]
+    plain = speeds[speeds["arm"] == "none"].set_index("seed")["value"]
+    return speeds.assign(value=speeds["seed"].map(plain) / speeds["value"])
+
+
+def _none_yet(axis: Axes) -> None:
+    axis.text(0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777")
