@@ -1,0 +1,143 @@
+"""The paper's figures 3 and 4 (error over training by three kinds of statistics), what figure 2
+shows of one channel (how far running means lag) for all, and table 2 with its values beside ours.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.wu_johnson_precise_bn.claims import milestones
+from normlab.figures.panels import Reference
+from normlab.figures.sheet import Panel, sheet
+
+PUBLISHED = Path(__file__).with_name("published.csv")
+RUNNING, POPULATION, BATCH = "running averages", "population", "mini-batch"
+ERROR, DISTANCE = "statistics_gap/error_precise", "statistics_gap/ema_mean"
+"""Names under which the kinds of statistics are drawn together, told apart by `statistics`."""
+NBS = "normalization batch size of training"
+SIZE, SAMPLES = "batch size of the statistics", "samples of the statistics"
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    errors = _together(
+        table[table["step"] > 0],  # before training all are at chance, far above what is compared
+        ERROR,
+        {
+            RUNNING: "statistics_gap/error_ema",
+            POPULATION: "statistics_gap/error_precise",
+            BATCH: "statistics_gap/error_batch",
+        },
+    )
+    distances = _together(
+        table,
+        DISTANCE,
+        {RUNNING: "statistics_gap/ema_mean", BATCH: "statistics_gap/batch_mean"},
+    )
+    final = _final(table)
+    watched = table[table["schedule.milestones"].notna()]
+    arms = watched[["batch_size", "optimizer.lr", "steps"]].drop_duplicates()
+    by_error: list[Panel | None] = []
+    by_distance: list[Panel | None] = []
+    for size, rate, steps in sorted(arms.itertuples(index=False)):
+        where = {"batch_size": size, "optimizer.lr": rate, NBS: None}
+        decays = [
+            Reference(value=share * steps, label="lr / 10", axis="x")
+            for share in milestones(watched)
+        ]
+        title = f"batch {size:g}, learning rate {rate:g}"
+        by_error.append(
+            Panel(y=ERROR, y_label="test error", where=where, title=title, references=decays)
+        )
+        lag = "means: distance from the\npopulation's (deviations)"
+        by_distance.append(Panel(y=DISTANCE, y_label=lag, where=where, references=decays))
+    by_size: list[Panel | None] = [
+        Panel(
+            y=ERROR,
+            x=SIZE,
+            y_label="final test error",
+            where={NBS: nbs, SAMPLES: None},
+            title=f"trained at NBS {nbs}; dotted: ImageNet",
+            published=_published(nbs),
+        )
+        for nbs in (32, 2)
+    ]
+    by_samples = Panel(
+        y=ERROR,
+        x=SAMPLES,
+        y_label="final test error",
+        where={NBS: 32, SIZE: None},
+        title="trained at NBS 32",
+    )
+    drawn = pd.concat([errors, distances, final], ignore_index=True)
+    curves = [row for row in (by_error, by_distance) if row]
+    figure = sheet(drawn, [*curves, [*by_size, by_samples]], hue="statistics")
+    panels = len(by_size) + 1
+    for row in range(len(curves)):
+        _share_limits(figure.axes[row * panels : (row + 1) * panels])
+    for axis in figure.axes[-panels:-1]:
+        low, high = axis.get_ylim()
+        axis.set_ylim(min(low, 0.2), max(high, 0.4))  # room for the published values
+    return figure
+
+
+def _together(table: pd.DataFrame, name: str, metrics: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of a metric by each kind of statistics, under one name."""
+    parts = [
+        _drawn_as(table[table["metric"] == metric], name, statistics=statistics)
+        for statistics, metric in metrics.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _final(table: pd.DataFrame) -> pd.DataFrame:
+    """Errors after training in batches of `nbs`, by the batch size that the statistics were taken
+    in, or by the number of samples that they were taken of."""
+    accuracies = table[table["metric"] == "test/accuracy"]
+    errors = accuracies.assign(value=1 - accuracies["value"])
+    running = errors[errors["norm.ghost_size"].notna() & (errors["step"] == errors["steps"])]
+    running = running.assign(**{NBS: running["norm.ghost_size"].astype(float)})
+    precise = errors[errors["start_from"].notna()]
+    trained = precise["start_from"].astype(str).str.extract(r"=(\d+)@", expand=False)
+    precise = precise.assign(**{NBS: trained.astype(float)})
+    of_samples = precise["data.limit"].notna()
+    parts = []
+    for x, factor, own in (
+        (SIZE, "batch_size", precise[~of_samples]),
+        (SAMPLES, "data.limit", precise[of_samples]),
+    ):
+        for level in sorted(own[factor].unique()):
+            at_level = own[own[factor] == level]
+            same = running[running[NBS].isin(own[NBS])]
+            for statistics, rows in {RUNNING: same, POPULATION: at_level}.items():
+                where = {"statistics": statistics, x: float(level)}
+                parts.append(_drawn_as(rows, ERROR, **where))
+    return pd.concat(parts, ignore_index=True) if parts else running.assign(statistics=RUNNING)
+
+
+def _drawn_as(rows: pd.DataFrame, name: str, **where: Any) -> pd.DataFrame:
+    """Rows under a metric's name, told apart as by runs and cells of their own."""
+    plain = rows.astype(dict.fromkeys(("run", "cell", "metric", "layer"), "object"))
+    suffix = " ".join(map(str, where.values()))
+    return plain.assign(
+        metric=name, run=plain["run"] + suffix, cell=plain["cell"] + suffix, **where
+    )
+
+
+def _published(nbs: int) -> pd.DataFrame:
+    """Table 2; the running averages' error, which knows no batch size, as a level."""
+    published = pd.read_csv(PUBLISHED)
+    published = published[published["nbs"] == nbs].rename(columns={"error": "y"})
+    known = published.dropna(subset=["batch_size"])
+    levels = published[published["batch_size"].isna()].drop(columns="batch_size")
+    levels = levels.merge(known[["batch_size"]], how="cross")
+    return pd.concat([known, levels], ignore_index=True).rename(columns={"batch_size": "x"})
+
+
+def _share_limits(axes: Sequence[Axes]) -> None:
+    limits = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
