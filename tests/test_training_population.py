@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from support.runs import assert_same_bits, prepared, state_of, trained
+from support.runs import assert_same_bits, prepared, state_of, tiny, trained
 
 from normlab.data import Batches
-from normlab.randomness import derive_seed
+from normlab.randomness import derive_seed, generator
 from normlab.training.evaluation import POPULATION_SAMPLES, population_inputs
 
 WORDS = ("precision=float64", "steps=6", "eval.every=3", "norm.momentum=0.01")
@@ -89,3 +89,32 @@ def test_evaluation_by_the_batch_takes_every_test_set(norm: str) -> None:
     extra = ("norm.groups=4",) if norm == "batch_channel" else extra
     run = trained(*words, *extra)
     assert sorted(run.rows.of("test/accuracy")) == [0, 2]
+
+
+def test_a_run_evaluates_in_batches_of_one_class() -> None:
+    """By the batch's own statistics, so that it matters which samples stand together."""
+    words = (*WORDS, "norm.population=batch", "batch_size=64")  # more than a class has
+    run, shuffled = trained(*words, "eval.batches=one_class"), trained(*words)
+    assert_same_bits(state_of(run.setup), state_of(shuffled.setup))
+    num_correct = 0
+    run.setup.model.eval()
+    for number in range(10):
+        order = torch.randperm(297, generator=generator(0, "evaluation", "test"))
+        own = run.dataset.test_inputs[order][run.dataset.test_targets[order] == number]
+        num_correct += int((run.setup.model(own).argmax(1) == number).sum())
+    assert run.rows.of("test/accuracy")[6] == pytest.approx(num_correct / 297, rel=1e-12)
+    assert shuffled.rows.of("test/accuracy")[6] != run.rows.of("test/accuracy")[6]
+
+
+def test_a_run_trains_on_batches_sorted_by_class() -> None:
+    words = ("norm=batch_ghost", "norm.ghost_size=8", "data.order_in_batch=by_class")
+    _, _, setup = prepared(*words)
+    for batches in (setup.batches, setup.population):
+        classes = batches.at(1).targets
+        assert torch.equal(classes, classes.sort().values)
+
+
+def test_batches_of_one_class_of_a_regression_are_refused() -> None:
+    text = "eval.batches=one_class needs classes; data=gaussian is a regression"
+    with pytest.raises(ValueError, match=text):
+        tiny("data=gaussian", "eval.batches=one_class")

@@ -181,6 +181,11 @@ class RunConfig:
             self._refuse_steps_without_updates()
         if self.epochs is not None:
             check.positive("epochs", self.epochs)
+        if self.eval.batches == "one_class" and self.data.TASK == "regression":
+            raise ValueError(
+                f"eval.batches=one_class needs classes; data={self.data.NAME} is a regression. "
+                "Give eval.batches=shuffled."
+            )
 
     def _refuse_steps_without_updates(self) -> None:
         if self.steps == 0 and self.probe:
