@@ -1,4 +1,5 @@
-"""The paper's figure 1 (accuracy over batch size) with its values, and the way there."""
+"""The paper's figure 1 (accuracy over batch size) and table 3 (number of groups) with its values;
+the way there, and the speed."""
 
 from pathlib import Path
 
@@ -8,32 +9,52 @@ from matplotlib.figure import Figure
 from normlab.figures.sheet import Panel, sheet
 
 PUBLISHED = Path(__file__).with_name("published.csv")
+NUM_GROUPS = (4, 32)
+"""Of the arms over batch sizes: at scale small and smoke, and at scale paper."""
 
 
 def draw(table: pd.DataFrame) -> Figure:
+    is_main = (table["norm"] != "group") | table["norm.groups"].isin(NUM_GROUPS)
+    table = table.assign(is_main=is_main)
     sizes = sorted(table["batch_size"].unique())
+    main = {"is_main": True}
     over_size = [
         Panel(
             y="test/accuracy",
             x="batch_size",
+            where=main,
             title="ours; published (dotted): ImageNet",
-            published=pd.read_csv(PUBLISHED).rename(columns={"batch_size": "x", "accuracy": "y"}),
+            published=published("batch_size"),
         ),
         Panel(
             y="train/accuracy",
             x="batch_size",
+            where=main,
             y_label="final training accuracy",
             title="on training images",
         ),
-        Panel(y="test/loss", x="batch_size", title="test loss"),
+        Panel(
+            y="test/accuracy",
+            x="norm.groups",
+            where={"norm": "group", "batch_size": 32},
+            title="number of groups, batch 32",
+            published=published("norm.groups"),
+        ),
     ]
-    shown = sorted({sizes[0], 8, sizes[-1]} & set(sizes))
-    over_steps: list[Panel | None] = [
-        Panel(y="test/accuracy", where={"batch_size": size}, title=f"batch {size}")
-        for size in shown
+    beside = [
+        *(
+            Panel(y="train/loss", where={**main, "batch_size": size}, title=f"batch {size}")
+            for size in (sizes[0], 32)
+        ),
+        Panel(y="samples_per_second", x="batch_size", where=main, title="training speed"),
     ]
-    over_steps += [None] * (len(over_size) - len(over_steps))
-    figure = sheet(table, [over_size, over_steps])
-    low, high = figure.axes[0].get_ylim()
-    figure.axes[0].set_ylim(low, max(high, 0.8))  # room for the published values
+    figure = sheet(table, [over_size, beside])
+    for axis in (figure.axes[0], figure.axes[2]):
+        low, high = axis.get_ylim()
+        axis.set_ylim(min(low, 0.6), max(high, 0.8))  # room for the published values
     return figure
+
+
+def published(x: str) -> pd.DataFrame:
+    points = pd.read_csv(PUBLISHED).dropna(subset=[x])
+    return points.rename(columns={x: "x", "accuracy": "y"})[["norm", "x", "y"]]
