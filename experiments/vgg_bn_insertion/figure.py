@@ -1,17 +1,22 @@
 """Fine-tuning after the insertion at each rate, where it ends, and what it does to outputs."""
 
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normlab.figures.panels import Reference
 from normlab.figures.sheet import Panel, sheet
+from normlab.figures.style import REFERENCE_COLOR
 
 FRESH = "batch, fresh"
 BOUND = Reference(value=1e-5, label="bound of the claim")
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    before = last_test_accuracy(table[table["arm"] == "plain"])
+    parents = table[table["arm"] == "plain"]
+    before = last_test_accuracy(parents)
     # a few points of accuracy are the matter here, far from chance
     table = table[table["arm"] != "plain"].drop(columns="chance", errors="ignore")
     is_computed = table["metric"].str.startswith("insertion/")
@@ -20,17 +25,22 @@ def draw(table: pd.DataFrame) -> Figure:
         norm = norm.mask(table["inserted_norms"] == "reset", FRESH)
     table = table.assign(norm=norm)
     rates = sorted(table["optimizer.lr"].dropna().unique())
-    over_steps = [
-        [
-            Panel(
-                y=metric,
-                where={"optimizer.lr": rate},
-                title=f"Adam, rate {rate:g}",
-                references=before if metric == "test/accuracy" else (),
-            )
-            for rate in rates
-        ]
-        for metric in ("test/accuracy", "train/loss")
+    accuracies = [
+        Panel(
+            y="test/accuracy",
+            where={"optimizer.lr": rate},
+            title=f"Adam, rate {rate:g}",
+            references=before,
+        )
+        for rate in rates
+    ]
+    losses = [
+        Panel(
+            y="train/loss",
+            where={"optimizer.lr": rate, "norm": ["none", "batch"]},
+            title=f"rate {rate:g}, without fresh layers",
+        )
+        for rate in rates
     ]
     ends = [
         Panel(y="test/accuracy", x="optimizer.lr", title="after one epoch", references=before),
@@ -47,19 +57,45 @@ def draw(table: pd.DataFrame) -> Figure:
     ]
     num_columns = max(len(rates), len(ends))
     rows: list[list[Panel | None]] = [
-        [*row, *([None] * (num_columns - len(row)))] for row in (*over_steps, ends)
+        [*row, *([None] * (num_columns - len(row)))] for row in (accuracies, losses, ends)
     ]
     figure = sheet(table, rows)
-    shown = {axis.get_title(): axis for axis in figure.axes}
+    axes = {axis.get_title(): axis for axis in figure.axes}
+    for row in (accuracies, losses):
+        share_scale([axes[panel.title] for panel in row])
+    for panel in (*accuracies, ends[0]):
+        for line in before:
+            name_below(axes[panel.title], line.value, "before")
     for panel in ends[1:]:
-        axis = shown[panel.title]
-        highest = max(axis.get_ylim()[1], *(1.15 * line.value for line in panel.references), 0)
-        axis.set_ylim(0, highest)
+        values = table.loc[table["metric"] == panel.y, "value"]
+        highest = max([*values, *(line.value for line in panel.references)], default=1.0)
+        axes[panel.title].set_ylim(0, 1.15 * highest)
     return figure
 
 
 def last_test_accuracy(parents: pd.DataFrame) -> list[Reference]:
-    """A line at the mean over the trained networks."""
+    """A line at the mean over the trained networks; its name is written by `name_below`."""
     rows = parents[parents["metric"] == "test/accuracy"].sort_values("step")
     last = rows.groupby("seed")["value"].last()
-    return [Reference(value=float(last.mean()), label="before")] if len(last) else []
+    return [Reference(value=float(last.mean()), label="")] if len(last) else []
+
+
+def name_below(axis: Axes, value: float, text: str) -> None:
+    """Name a line at its left end, under it: curves that rise from it leave that place free."""
+    axis.annotate(
+        text,
+        (0, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(2, -2),
+        textcoords="offset points",
+        ha="left",
+        va="top",
+        color=REFERENCE_COLOR,
+        fontsize=7,
+    )
+
+
+def share_scale(axes: Sequence[Axes]) -> None:
+    limits = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
