@@ -99,7 +99,7 @@ def quoted_weight_bound(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def gradient_law(axis: Axes, table: pd.DataFrame) -> None:
-    """Panel d: norms of weights' gradients, at the layer that departs most where there are many."""
+    """Panel d: norms of weights' gradients, layers averaged; a gradient of 0 has no place."""
     titled(axis, "d  Weights times a", "factor a", "gradient norm / that at a = 1")
     rows = table[table["metric"] == "theory/scale_invariance/gradient_norm"]
     of_draws = rows["arm"].str.startswith("draws")
@@ -109,7 +109,11 @@ def gradient_law(axis: Axes, table: pd.DataFrame) -> None:
         **{f"{one}, ε = 1e-5": rows[rows["arm"] == f"{one} rescaled"] for one in NETWORKS},
     }
     for (label, own), look in zip(kinds.items(), looks(None, list(kinds)).values(), strict=True):
-        put(axis, line_of(own, "factor", logarithmic=True), look, label=label, linestyle="none")
+        present = own[own["value"] > 0]
+        gone = sorted(set(own["factor"]) - set(present["factor"]))
+        note = f" (0 at a = {gone[0]:g})" if gone else ""
+        line = line_of(present, "factor", logarithmic=True)
+        put(axis, line, look, label=label + note, linestyle="none")
     factors = np.array([1e-3, 1e3])
     axis.plot(factors, 1 / factors, color=REFERENCE_COLOR, lw=0.9, label="slope -1", zorder=1)
     axis.set_xscale("log")
@@ -132,6 +136,9 @@ def gain_and_projections(axis: Axes, table: pd.DataFrame, letter: str, network: 
         put(axis, left, look, label=f"projections, {stage}", marker="o", linestyle="--")
     layers(axis, level=1.0)
     decimals(axis)
+    if axis.lines:
+        axis.set_ylim(top=axis.get_ylim()[1] * 2)
+        axis.legend(loc="upper right", fontsize=7, handlelength=2.2, ncols=2, columnspacing=1)
 
 
 def with_and_without(axis: Axes, table: pd.DataFrame) -> None:
@@ -163,18 +170,31 @@ def shares_removed(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def conditions(axis: Axes, table: pd.DataFrame) -> None:
+    """Panel i: every unit counts for the first; for both, the few whose curvature was taken."""
     titled(axis, "i  Conditions of Theorem 4.2, end", "layer", "share of units")
-    kinds = {
-        "alignment/positive": ("⟨g, γŷ⟩ > 0", "--"),
-        "curvature/reduces": ("both conditions", "-"),
-    }
     for network, look in looks(None, list(NETWORKS)).items():
         rows = table[table["arm"] == arm(network, "end")]
-        for metric, (label, linestyle) in kinds.items():
-            line = line_of(of_metric(rows, metric), "place")
-            put(axis, line, look, label=f"{network}, {label}", linestyle=linestyle)
-    axis.set_ylim(0, 1.05)
+        first = line_of(of_metric(rows, "alignment/positive"), "place")
+        put(axis, first, look, label=f"{network}, ⟨g, γŷ⟩ > 0", linestyle="--")
+        both = line_of(of_metric(rows, "curvature/reduces"), "place")
+        if len(both.x):
+            axis.errorbar(
+                both.x + (0.12 if network == "vgg" else -0.12),
+                both.mean,
+                yerr=both.high - both.mean,
+                color=look.color,
+                marker=look.marker,
+                markerfacecolor="white",
+                markersize=5,
+                linestyle="none",
+                elinewidth=0.8,
+                label=f"{network}, and v·Hv ≥ 0",
+            )
+    axis.set_ylim(0, 1.45)
+    axis.set_yticks([0, 0.25, 0.5, 0.75, 1])
     layers(axis, level=0.5)
+    if axis.lines:
+        axis.legend(loc="upper right", fontsize=7, handlelength=2.2, ncols=2, columnspacing=1)
 
 
 def arm(network: str, stage: str) -> str:
@@ -262,9 +282,7 @@ def decimals(axis: Axes) -> None:
         return
     axis.set_yscale("log")
     low, high = axis.get_ylim()
-    ticks = (
-        (1.0,) if high > 300 * low else (1.0, 3.0) if high > 10 * low else (1.0, 1.5, 2, 3, 5, 7)
-    )
+    ticks = (1.0,) if high > 300 * low else (1.0, 2.0, 5.0)
     axis.yaxis.set_major_locator(LogLocator(subs=ticks))
     axis.yaxis.set_major_formatter("{x:g}")
     axis.yaxis.set_minor_locator(NullLocator())
