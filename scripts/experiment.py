@@ -40,6 +40,8 @@ def parse_arguments() -> argparse.Namespace:
     actions.add_parser("report", help="rebuild results/report/index.html")
     verify = actions.add_parser("verify", help="redraw committed figures from their tables")
     verify.add_argument("names", nargs="*", metavar="NAME")
+    redraw = actions.add_parser("redraw", help="draw stored figures anew from their tables")
+    redraw.add_argument("names", nargs="+", metavar="NAME", help="experiments, or `all`")
     own, words = split_at_dashes(sys.argv[1:])
     arguments = parser.parse_args(own)
     arguments.words = words

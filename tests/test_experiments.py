@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 from support.studies import CLAIMS, with_arms, write_files
 
 import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
-from normlab.sweeps.drawing import draw_and_judge, verify_all
+from normlab.sweeps.drawing import draw_and_judge, redraw_all, verify_all
 from normlab.sweeps.experiment import Experiment, experiment_names, words_of
 from normlab.sweeps.launch import launch
 from normlab.sweeps.sharing import reuse, share
@@ -170,19 +171,11 @@ def test_from_runs_to_figure_table_manifest_and_verdicts(tmp_path, composer, mon
 
     console = Console(record=True, quiet=True)
     assert verify_all([experiment], results, console) == 0
+    Image.new("RGB", (9, 9)).save(folder / "figure.png")
+    assert verify_all([experiment], results, console) == 1
+    redraw_all([experiment], results, console)
+    assert verify_all([experiment], results, console) == 0
+    assert json.loads((folder / "manifest.json").read_text()) == manifest
     table.loc[0, "value"] = 0.123
     table.to_parquet(folder / "table.parquet", index=False)
     assert verify_all([experiment], results, console) == 1
-
-
-def test_the_same_table_comes_back_after_results_are_deleted(tmp_path, composer):
-    """One thread, one machine: the same bits."""
-    arms = "      - set: {probe: [ics]}\n        product: {norm: [none, batch]}\n"
-    experiment = write_files(tmp_path / "e", with_arms(arms))
-    tables = []
-    for attempt in ("first", "second"):
-        words = [f"results_dir={tmp_path / attempt}", "tracker=none"]
-        runs = experiment.plan(composer, "smoke", extra_words=words)
-        assert launch(runs, Console(quiet=True)).exit_code == 0
-        tables.append([(run.folder.path / "metrics.parquet").read_bytes() for run in runs])
-    assert tables[0] == tables[1]

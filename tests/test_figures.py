@@ -224,7 +224,7 @@ def test_comparison_over_a_numeric_factor_ends_with_a_line():
     table = table_of(factors={"init.scale": [10.0**-k for k in range(6)]})
     figure = comparison(table, ["norm", "init.scale"])
     assert len(figure.axes) == 7
-    assert figure.axes[-1].get_xlabel() == "init.scale"
+    assert figure.axes[-1].get_xlabel() == "scale of the initial weights"
     assert figure.axes[-1].get_xscale() == "log"
 
 

@@ -43,7 +43,7 @@ def test_the_network_is_the_one_that_was_evaluated_last(results_dir: Path) -> No
 
 def test_a_run_without_its_checkpoint(results_dir: Path) -> None:
     run = planned(results_dir=results_dir)
-    text = rf"needs a finished run that kept its checkpoint; the run is {{}} and has kept none"
+    text = r"needs a finished run that kept its checkpoint; the run is {} and has kept none"
     with pytest.raises(ValueError, match=text.format("missing")):
         load_trained(run.folder)
     carried_out(run)

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from normlab.analysis.values import runs_of
 from normlab.figures.style import styled
-from normlab.records.files import write_json_whole, write_whole
+from normlab.records.files import read_json, write_json_whole, write_whole
 
 LIMIT_BYTES = 1_000_000
 TABLE_BYTES = 430_000
@@ -77,15 +77,33 @@ def save(
         "table_sha256": table_hash(stored),
         "num_rows": len(stored),
         "made_smaller": [*thinned, *notes],
-        "files": {
-            file: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for file, data in content.items()
-        },
+        "files": {file: _entry(data) for file, data in content.items()},
     }
     for file, data in content.items():
         write_whole(folder / file, data)
     write_json_whole(folder / ("manifest.json" if primary else f"{name}.json"), manifest)
     return manifest
+
+
+def redraw(draw: Callable[[pd.DataFrame], Figure], folder: Path) -> None:
+    """Replace a folder's pictures by ones drawn anew from its table, after a change of the drawing.
+
+    The manifest keeps what it says of the runs.
+    """
+    manifest = read_json(folder / "manifest.json", "Run the experiment again.")
+    table = pd.read_parquet(folder / "table.parquet")
+    size = (folder / "table.parquet").stat().st_size
+    pictures, notes = _pictures(draw(table), FIGURE_BYTES - size)
+    for kind, data in pictures.items():
+        name = f"figure.{kind}"
+        write_whole(folder / name, data)
+        manifest["files"][name] = _entry(data)
+    of_table = [note for note in manifest["made_smaller"] if note.startswith("table")]
+    write_json_whole(folder / "manifest.json", {**manifest, "made_smaller": [*of_table, *notes]})
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def compact(

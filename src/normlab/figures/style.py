@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -162,12 +162,27 @@ def ordered(factor: str | None, levels: Sequence[Any]) -> list[Any]:
     return sorted(levels, key=lambda one: [*map(_numeral, re.split(r"(\d+)", str(one)))])
 
 
+SETTING_LABELS: Mapping[str, str] = {
+    "optimizer.lr": "learning rate",
+    "batch_size": "batch size [samples]",
+    "dropout": "dropout rate",
+    "init.scale": "scale of the initial weights",
+    "norm.groups": "groups of channels",
+    "norm.ghost_size": "normalization batch size [samples]",
+    "regularizer.l1": "strength of L1",
+    "regularizer.l2": "strength of L2",
+    "noise.input": "deviation of the inputs' noise",
+    "noise.activation": "deviation of the activations' noise",
+}
+"""Settings as axes call them; others are called what they are on the command line."""
+
+
 def axis_text(name: str) -> str:
-    """A metric's label and unit from the registry, or the factor as on the command line."""
+    """A metric's label and unit from the registry, or what a setting is called."""
     try:
         return metrics.axis_text(name)
     except ValueError:
-        return name
+        return SETTING_LABELS.get(name, name)
 
 
 def level_text(level: Any, digits: int = 3) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from normlab.analysis.ledger import judge_experiment, write_verdicts
-from normlab.figures.manifest import picture, save, table_hash
+from normlab.figures.manifest import picture, redraw, save, table_hash
 from normlab.records import RunFolder
 from normlab.records.provenance import current_commit
 from normlab.sweeps.computed import Calculation
@@ -111,6 +111,14 @@ def verify_all(experiments: Sequence[Experiment], results: Path, console: Consol
             else:
                 console.print(f"[green]same[/green] {name}")
     return 1 if num_different else 0
+
+
+def redraw_all(experiments: Sequence[Experiment], results: Path, console: Console) -> None:
+    """Draw every stored figure anew from its stored table; tables and verdicts stay."""
+    for experiment in experiments:
+        for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
+            redraw(_module(experiment, "figure").draw, manifest_path.parent)
+            console.print(f"drawn {experiment.name}/{manifest_path.parent.name}")
 
 
 def _verify(experiment: Experiment, folder: Path) -> list[str]:

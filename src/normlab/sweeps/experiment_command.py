@@ -73,6 +73,11 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
         from normlab.sweeps.drawing import verify_all
 
         return verify_all(project.load(arguments.names or ["all"]), project.results, console)
+    if arguments.action == "redraw":
+        from normlab.sweeps.drawing import redraw_all
+
+        redraw_all(project.load(arguments.names), project.results, console)
+        return 0
     if arguments.action == "wandb-sweep":
         return _write_sweeps(project, arguments, console)
     experiments = project.load(arguments.names)
