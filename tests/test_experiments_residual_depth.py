@@ -98,7 +98,7 @@ def test_the_figure_is_drawn_of_variances_alone_and_marks_no_untrained_network()
     assert [axis.get_title() for axis in figure.axes[:3]] == [
         "skip, over inputs and weights",
         "skip, over inputs alone",
-        "variances over inputs alone",
+        "branch over skip, inputs alone",
     ]
     (legend,) = figure.legends
     assert not any("stuck" in text.get_text() for text in legend.get_texts())

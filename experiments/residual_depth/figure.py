@@ -4,6 +4,8 @@ The dotted laws start at what was measured: without normalization in the first b
 of shape keeps the variance; with it in the first block of each group, where the sum begins anew.
 """
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -35,7 +37,7 @@ def draw(table: pd.DataFrame) -> Figure:
     first: list[Panel | None] = [
         Panel(y=POOLED, y_label="variance", title="skip, over inputs and weights"),
         Panel(y=SKIP, y_label="variance", title="skip, over inputs alone"),
-        Panel(y=RATIO, y_label="branch / skip", title="variances over inputs alone"),
+        Panel(y=RATIO, y_label="branch / skip", title="branch over skip, inputs alone"),
     ]
     losses: list[Panel | None] = [
         Panel(
@@ -55,6 +57,13 @@ def draw(table: pd.DataFrame) -> Figure:
         pd.concat([before, trained], ignore_index=True),
         [[*row, *[None] * (width - len(row))] for row in rows],
     )
+    for axis in figure.axes:
+        if axis.get_ylabel().startswith("training loss") and axis.get_yscale() == "linear":
+            axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
+        if axis.get_xlabel() == "depth":
+            axis.set_xlabel("layers")
+            axis.set_xticks(sorted(trained["depth"].unique()))
+            axis.set_ylim(0, 1)
     if before.empty:
         return figure
     pooled, skip, ratio = figure.axes[:3]
@@ -77,15 +86,7 @@ def _sums(axis: Axes, table: pd.DataFrame, metric: str) -> None:
         law = residual_variance(len(skip["none"]), "he").skip[:-1].numpy()
         start = skip["none"].iloc[0]
         _law(axis, np.arange(1, len(law) + 1), start * law)
-        axis.annotate(
-            "doubling",
-            (len(law) / 2, start * law[len(law) // 2]),
-            xytext=(-4, 2),
-            textcoords="offset points",
-            ha="right",
-            fontsize=7,
-            color=REFERENCE_COLOR,
-        )
+        _label(axis, "doubling", (len(law) / 2, start * law[len(law) // 2]), (-4, 2), "right")
     if "batch" in skip:
         length = len(skip["batch"]) // NUM_GROUPS
         added = residual_variance(length, "batch").skip[:-1].numpy() - 1
@@ -107,6 +108,8 @@ def _by_block(table: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
 
 
 def _ratios(axis: Axes, length: int) -> None:
+    """1 / k in the k-th block of a group, with normalized branches."""
+    _label(axis, "1 / k", (2, 0.55), (2, 2), "left")
     for group in range(NUM_GROUPS):
         law = residual_variance(length, "batch").ratio.numpy()
         _law(axis, group * length + np.arange(1, length + 1), law)
@@ -114,3 +117,21 @@ def _ratios(axis: Axes, length: int) -> None:
 
 def _law(axis: Axes, blocks: np.ndarray, values: np.ndarray) -> None:
     axis.plot(blocks, values, color=REFERENCE_COLOR, linewidth=1, linestyle=(0, (1, 1.2)), zorder=6)
+
+
+def _label(
+    axis: Axes,
+    text: str,
+    place: tuple[float, float],
+    offset: tuple[float, float],
+    align: Literal["left", "right"],
+) -> None:
+    axis.annotate(
+        text,
+        place,
+        xytext=offset,
+        textcoords="offset points",
+        ha=align,
+        fontsize=7,
+        color=REFERENCE_COLOR,
+    )
