@@ -162,6 +162,16 @@ def test_what_cannot_start_is_refused_before_anything_is_written(
     assert sorted(results_dir.rglob("*")) == before
 
 
+def test_a_norm_does_not_turn_into_another(results_dir: Path) -> None:
+    parent = finished("norm=layer", "checkpoint.keep_final=true", results_dir=results_dir)
+    start = f"start_from={parent.name}@end"
+    with pytest.raises(ConfigError, match="norm=rms cannot start from one with norm=layer"):
+        planned("norm=rms", start, results_dir=results_dir)
+    ghosts = finished("norm=batch_ghost", "checkpoint.keep_final=true", results_dir=results_dir)
+    start = f"start_from={ghosts.name}@end"
+    assert planned("norm=batch", "steps=0", start, results_dir=results_dir).config.steps == 0
+
+
 def test_a_start_that_has_gone_is_a_failure_that_says_so(results_dir: Path) -> None:
     parent = finished("norm=none", "checkpoint.keep=[4]", results_dir=results_dir)
     child = planned("norm=none", f"start_from={parent.name}@4", results_dir=results_dir)

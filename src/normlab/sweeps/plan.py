@@ -20,6 +20,7 @@ from normlab.config.errors import ConfigError, hint
 from normlab.config.resolve import resolve
 from normlab.config.start import Start
 from normlab.models.inherit import inherit
+from normlab.norms.population import PopulationConfig
 from normlab.randomness import Clock
 from normlab.records.flatten import written
 from normlab.records.folder import RunFolder, State, run_folders
@@ -134,6 +135,13 @@ def refuse_misfit(config: RunConfig, parent: RunConfig) -> None:
     Raises:
         ValueError: a network of the one configuration cannot start from one of the other.
     """
+    one, other = parent.norm, config.norm
+    of_batches = isinstance(one, PopulationConfig) and isinstance(other, PopulationConfig)
+    if one.NAME not in ("none", other.NAME) and not of_batches:
+        raise ValueError(
+            f"a run with norm={other.NAME} cannot start from one with norm={one.NAME}: their "
+            "parameters mean different things. Start from norm=none, or from the same norm."
+        )
     with torch.device("meta"):
         child, trained = build_model(config, Clock()), build_model(parent, Clock())
         batch = torch.empty(config.batch_size, *config.sample_shape())
