@@ -109,7 +109,7 @@ def _by_block(table: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
 
 def _ratios(axis: Axes, length: int) -> None:
     """1 / k in the k-th block of a group, with normalized branches."""
-    _label(axis, "1 / k", (2, 0.55), (2, 2), "left")
+    _label(axis, "1 / k", (length + 3, 1 / 3), (3, 2), "left")
     for group in range(NUM_GROUPS):
         law = residual_variance(length, "batch").ratio.numpy()
         _law(axis, group * length + np.arange(1, length + 1), law)
