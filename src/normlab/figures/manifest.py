@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from normlab.analysis.values import runs_of
 from normlab.figures.style import styled
@@ -29,6 +30,7 @@ FIGURE_BYTES = 930_000
 """Most bytes of table and pictures before these are made smaller; what is left is for the words."""
 
 DPI = 150
+NOTE_INCHES = 0.22
 
 # no dates and no versions: the same figure gives the same bytes
 _METADATA: Mapping[str, dict[str, Any]] = {
@@ -59,21 +61,22 @@ def save(
             of further figures in the folder are NAME.parquet and NAME.json.
         provenance: per run, what it carries: `commit`, `data_checksum`, … Default: the table's
             columns of these names.
-        missing: what the figure lacks, in words ("6 runs missing").
+        missing: what the figure lacks, in words ("6 runs missing"); they stand below it.
     """
     stored, thinned = compact(table)
     if callable(figure):
         figure = figure(stored)
     table_name = "table.parquet" if primary else f"{name}.parquet"
     table_file = _parquet(stored)
-    pictures, notes = _pictures(figure, FIGURE_BYTES - len(table_file))
+    lacking = list(missing)
+    pictures, notes = _pictures(figure, FIGURE_BYTES - len(table_file), "; ".join(lacking))
     content = {f"{name}.{kind}": data for kind, data in pictures.items()}
     content[table_name] = table_file
     manifest = {
         "runs": sorted(map(str, table["run"].unique())) if len(table) else [],
         "cells": _cells(table),
         **_carried(table, provenance),
-        "missing": list(missing),
+        "missing": lacking,
         "table_sha256": table_hash(stored),
         "num_rows": len(stored),
         "made_smaller": [*thinned, *notes],
@@ -93,7 +96,8 @@ def redraw(draw: Callable[[pd.DataFrame], Figure], folder: Path) -> None:
     manifest = read_json(folder / "manifest.json", "Run the experiment again.")
     table = pd.read_parquet(folder / "table.parquet")
     size = (folder / "table.parquet").stat().st_size
-    pictures, notes = _pictures(draw(table), FIGURE_BYTES - size)
+    note = "; ".join(manifest["missing"])
+    pictures, notes = _pictures(draw(table), FIGURE_BYTES - size, note)
     for kind, data in pictures.items():
         name = f"figure.{kind}"
         write_whole(folder / name, data)
@@ -149,8 +153,10 @@ def _parquet(table: pd.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _pictures(figure: Figure, limit_bytes: int) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    pictures = {kind: picture(figure, kind, DPI) for kind in _METADATA}
+def _pictures(
+    figure: Figure, limit_bytes: int, note: str
+) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    pictures = {kind: picture(figure, kind, DPI, note) for kind in _METADATA}
     if _total(pictures) <= limit_bytes:
         return pictures, ()
     for axis in figure.axes:
@@ -159,7 +165,7 @@ def _pictures(figure: Figure, limit_bytes: int) -> tuple[dict[str, bytes], tuple
     notes: tuple[str, ...] = ("lines rasterized in the vector pictures",)
     for dpi in (DPI, 110, 80):
         # not the PNG: it is what a redrawn figure is compared with
-        pictures |= {kind: picture(figure, kind, dpi) for kind in ("svg", "pdf")}
+        pictures |= {kind: picture(figure, kind, dpi, note) for kind in ("svg", "pdf")}
         if dpi < DPI:
             notes = (notes[0], f"and these at {dpi} dots an inch")
         if _total(pictures) <= limit_bytes:
@@ -181,11 +187,20 @@ def _total(pictures: Mapping[str, bytes]) -> int:
     return sum(map(len, pictures.values()))
 
 
-def picture(figure: Figure, kind: str, dpi: int = DPI) -> bytes:
-    """The bytes of a figure's picture; a PNG has 256 colours, at a third of the size."""
+def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
+    """The bytes of a figure's picture; a PNG has 256 colours, at a third of the size.
+
+    Args:
+        note: a line below the figure, for which the picture grows.
+    """
     buffer = io.BytesIO()
+    width, height = figure.get_size_inches()
+    bottom = -NOTE_INCHES if note else 0.0
     with styled():
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind])
+        line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
+        area = Bbox([[0, bottom], [width, height]])
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind], bbox_inches=area)
+        line.remove()
     if kind == "png":
         return _quantized(buffer)
     return _rounded(buffer.getvalue()) if kind == "svg" else buffer.getvalue()

@@ -130,17 +130,19 @@ def _verify(experiment: Experiment, folder: Path) -> list[str]:
     if table_hash(table) != manifest["table_sha256"]:
         problems.append("table.parquet is not the one the manifest names")
     figure = _module(experiment, "figure").draw(table)
-    share = _share_of_pixels_off(figure, folder / "figure.png")
+    note = "; ".join(manifest["missing"])
+    share = _share_of_pixels_off(figure, note, folder / "figure.png")
     if share > SHARE_OF_PIXELS:
         problems.append(f"{share:.2%} of the pixels are off, more than {SHARE_OF_PIXELS:.2%}")
     return problems
 
 
-def _share_of_pixels_off(figure: Figure, path: Path) -> float:
+def _share_of_pixels_off(figure: Figure, note: str, path: Path) -> float:
     import numpy as np
     from PIL import Image
 
-    drawn = np.asarray(Image.open(io.BytesIO(picture(figure, "png"))).convert("RGB"), dtype=int)
+    redrawn = Image.open(io.BytesIO(picture(figure, "png", note=note)))
+    drawn = np.asarray(redrawn.convert("RGB"), dtype=int)
     stored = np.asarray(Image.open(path).convert("RGB"), dtype=int)
     if drawn.shape != stored.shape:
         return 1.0
