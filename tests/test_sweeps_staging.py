@@ -250,6 +250,25 @@ def test_sharing_and_reuse_mind_the_kept_networks(study, results_dir: Path) -> N
     assert reuse(other, runs_dir)[0].folder.state() == "finished"
 
 
+def test_a_start_may_name_the_values_of_its_own_arm(tmp_path: Path, results_dir: Path) -> None:
+    arms = """
+      - name: trunk
+        product: {dropout: [0.1, 0.2]}
+      - name: tail
+        product: {dropout: [0.1, 0.2]}
+        set: {start_from: "trunk dropout={dropout}@end"}
+"""
+    runs = write_experiment(tmp_path / "study", arms).plan(
+        composer(), "smoke", extra_words=words(results_dir), seeds=[0]
+    )
+    one, other, *tails = runs
+    parents = [f"{run.identity.cell}@6" for run in (one, other)]
+    assert [run.config.start_from for run in tails] == parents
+    assert tails[0].factors["start_from"] == "trunk dropout=0.1@end"
+    with pytest.raises(ConfigError, match="asks for dropuot, which its arm does not set"):
+        write_experiment(tmp_path / "other", arms.replace("{dropout}", "{dropuot}"))
+
+
 @pytest.mark.parametrize(
     ("start", "text"),
     [

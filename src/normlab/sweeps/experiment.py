@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -233,7 +234,7 @@ def _cells(
     for arm in scale["arms"]:
         _check_keys(arm, _ARM_KEYS, f"{where}, arms")
         for factors in _combinations(arm, where):
-            settings = {**arm.get("set", {}), **factors}
+            settings = _filled({**arm.get("set", {}), **factors}, where)
             if not any(_matches(settings, pattern) for pattern in arm.get("exclude", [])):
                 own.append((arm, settings))
     alike: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
@@ -274,6 +275,23 @@ def _combinations(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]
     for values in itertools.product(*product.values()):
         for row in rows or [{}]:
             yield {**dict(zip(product, values, strict=True)), **row}
+
+
+def _filled(settings: dict[str, Any], where: str) -> dict[str, Any]:
+    """The settings with each {KEY} in `start_from` replaced by the arm's own value of it."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in settings:
+            raise ConfigError(
+                f"{where}: start_from: {start!r} asks for {found[1]}, which its arm does not set."
+                + hint(found[1], settings, "Settings")
+            )
+        return _word(settings[found[1]])
+
+    start = settings.get("start_from")
+    if start is None:
+        return settings
+    return {**settings, "start_from": re.sub(r"\{([^{}]+)\}", value, start)}
 
 
 def _matches(factors: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
