@@ -51,8 +51,13 @@ def lag_after_decay(table: pd.DataFrame) -> Mapping[int, float]:
     return _lag(table, "after")
 
 
+def watched(table: pd.DataFrame) -> pd.DataFrame:
+    """The runs whose statistics are followed through training."""
+    return table[table["arm"].astype(str).str.startswith("watched")]
+
+
 def milestones(table: pd.DataFrame) -> list[float]:
-    """Shares of the watched runs' length at which the learning rate decays."""
+    """Shares of the runs' length at which the learning rate decays."""
     (text,) = table["schedule.milestones"].dropna().unique()
     return sorted(float(share) for share in str(text).split(","))
 
@@ -75,12 +80,11 @@ def _gap(table: pd.DataFrame, phase: Phase) -> pd.Series:
 
 def _watched(table: pd.DataFrame, *, large_batch: bool, large_rate: bool) -> pd.DataFrame:
     """Of the three watched cells the one with this batch size and learning rate."""
-    watched = table[table["schedule.milestones"].notna() & (table["outcome"] == "trained")]
-    watched = watched[watched["metric"].astype(str).str.startswith("statistics_gap/")]
+    own = watched(table[table["outcome"] == "trained"])
     for factor, large in {"batch_size": large_batch, "optimizer.lr": large_rate}.items():
-        extreme = watched[factor].max() if large else watched[factor].min()
-        watched = watched[watched[factor] == extreme]
-    return watched
+        extreme = own[factor].max() if large else own[factor].min()
+        own = own[own[factor] == extreme]
+    return own
 
 
 def _phase(table: pd.DataFrame, phase: Phase) -> pd.DataFrame:

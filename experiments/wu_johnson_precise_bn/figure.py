@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.wu_johnson_precise_bn.claims import milestones
+from experiments.wu_johnson_precise_bn.claims import milestones, watched
 from normlab.figures.panels import Reference
 from normlab.figures.sheet import Panel, sheet
 
@@ -19,6 +19,7 @@ RUNNING, POPULATION, BATCH = "running averages", "population", "mini-batch"
 ERROR, DISTANCE = "statistics_gap/error_precise", "statistics_gap/ema_mean"
 """Names under which the kinds of statistics are drawn together, told apart by `statistics`."""
 NBS = "normalization batch size of training"
+LARGE_SIZE = 1000
 SIZE, SAMPLES = "batch size of the statistics", "samples of the statistics"
 
 
@@ -38,27 +39,34 @@ def draw(table: pd.DataFrame) -> Figure:
         {RUNNING: "statistics_gap/ema_mean", BATCH: "statistics_gap/batch_mean"},
     )
     final = _final(table)
-    watched = table[table["schedule.milestones"].notna()]
-    arms = watched[["batch_size", "optimizer.lr", "steps"]].drop_duplicates()
+    followed = watched(table)
+    arms = followed[["batch_size", "optimizer.lr", "steps"]].drop_duplicates()
     by_error: list[Panel | None] = []
     by_distance: list[Panel | None] = []
     for size, rate, steps in sorted(arms.itertuples(index=False)):
         where = {"batch_size": size, "optimizer.lr": rate, NBS: None}
         decays = [
             Reference(value=share * steps, label="lr / 10", axis="x")
-            for share in milestones(watched)
+            for share in milestones(followed)
         ]
         title = f"batch {size:g}, learning rate {rate:g}"
         by_error.append(
             Panel(y=ERROR, y_label="test error", where=where, title=title, references=decays)
         )
-        lag = "means: distance from the\npopulation's (deviations)"
-        by_distance.append(Panel(y=DISTANCE, y_label=lag, where=where, references=decays))
+        by_distance.append(
+            Panel(
+                y=DISTANCE,
+                y_label="distance of means",
+                where=where,
+                title="from the population's, in deviations",
+                references=decays,
+            )
+        )
     by_size: list[Panel | None] = [
         Panel(
             y=ERROR,
             x=SIZE,
-            y_label="final test error",
+            y_label=f"final test error above\nthat of batches of {LARGE_SIZE:,}",
             where={NBS: nbs, SAMPLES: None},
             title=f"trained at NBS {nbs}; dotted: ImageNet",
             published=_published(nbs),
@@ -68,7 +76,7 @@ def draw(table: pd.DataFrame) -> Figure:
     by_samples = Panel(
         y=ERROR,
         x=SAMPLES,
-        y_label="final test error",
+        y_label="final test error above\nthat of most samples",
         where={NBS: 32, SIZE: None},
         title="trained at NBS 32",
     )
@@ -79,8 +87,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for row in range(len(curves)):
         _share_limits(figure.axes[row * panels : (row + 1) * panels])
     for axis in figure.axes[-panels:-1]:
-        low, high = axis.get_ylim()
-        axis.set_ylim(min(low, 0.2), max(high, 0.4))  # room for the published values
+        axis.set_xticks([2, 10, 100, 1000, 10000], ["2", "10", "100", "1,000", "10,000"])
     return figure
 
 
@@ -94,8 +101,8 @@ def _together(table: pd.DataFrame, name: str, metrics: Mapping[str, str]) -> pd.
 
 
 def _final(table: pd.DataFrame) -> pd.DataFrame:
-    """Errors after training in batches of `nbs`, by the batch size that the statistics were taken
-    in, or by the number of samples that they were taken of."""
+    """Errors after training in batches of `NBS`, by the batch size that the statistics were taken
+    in, above that of `LARGE_SIZE`; and by the number of samples, above that of the most."""
     accuracies = table[table["metric"] == "test/accuracy"]
     errors = accuracies.assign(value=1 - accuracies["value"])
     running = errors[errors["norm.ghost_size"].notna() & (errors["step"] == errors["steps"])]
@@ -109,12 +116,17 @@ def _final(table: pd.DataFrame) -> pd.DataFrame:
         (SIZE, "batch_size", precise[~of_samples]),
         (SAMPLES, "data.limit", precise[of_samples]),
     ):
-        for level in sorted(own[factor].unique()):
-            at_level = own[own[factor] == level]
-            same = running[running[NBS].isin(own[NBS])]
-            for statistics, rows in {RUNNING: same, POPULATION: at_level}.items():
-                where = {"statistics": statistics, x: float(level)}
-                parts.append(_drawn_as(rows, ERROR, **where))
+        level = LARGE_SIZE if x == SIZE else own[factor].max()
+        levels = own[own[factor] == level].set_index([NBS, "seed"])["value"]
+        for place in sorted(own[factor].unique()):
+            by_statistics = {POPULATION: own[own[factor] == place]}
+            if x == SIZE:
+                by_statistics[RUNNING] = running
+            for statistics, rows in by_statistics.items():
+                compared = rows.join(levels.rename("level"), on=[NBS, "seed"])
+                above = compared.assign(value=compared["value"] - compared["level"])
+                where = {"statistics": statistics, x: float(place)}
+                parts.append(_drawn_as(above.dropna(subset=["value"]), ERROR, **where))
     return pd.concat(parts, ignore_index=True) if parts else running.assign(statistics=RUNNING)
 
 
@@ -131,6 +143,8 @@ def _published(nbs: int) -> pd.DataFrame:
     """Table 2; the running averages' error, which knows no batch size, as a level."""
     published = pd.read_csv(PUBLISHED)
     published = published[published["nbs"] == nbs].rename(columns={"error": "y"})
+    large = published.loc[published["batch_size"] == LARGE_SIZE, "y"].item()
+    published = published.assign(y=published["y"] - large)
     known = published.dropna(subset=["batch_size"])
     levels = published[published["batch_size"].isna()].drop(columns="batch_size")
     levels = levels.merge(known[["batch_size"]], how="cross")
