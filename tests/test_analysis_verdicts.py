@@ -392,6 +392,8 @@ def test_ledger_end_to_end(tmp_path, claim_of):
     assert text == markdown(ledger)
     assert "5 claims: 2 supported, 1 contradicted, 2 undecided." in text
     assert "0.4 [0.375, 0.425], n = 3" in text
+    assert "| scale | experiment | supported | contradicted | undecided |" in text
+    assert "| smoke | [demo](../experiments/demo) | " in text
     assert "a \\| b &lt;script>" in text
     assert "not measured (an arm needs 4 seeds)" in text
     header = next(line for line in text.splitlines() if line.startswith("| claim"))

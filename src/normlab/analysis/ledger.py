@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,7 @@ def write_ledger(results: Path) -> dict[str, Any]:
     return ledger
 
 
+VERDICTS = ("supported", "contradicted", "undecided")
 COLUMNS = (
     "claim",
     "source",
@@ -137,11 +139,26 @@ def markdown(ledger: Mapping[str, Any]) -> str:
         " rule decides between halves of one arm's seeds, where it should not.",
         f"All claims together: {Calibration(**ledger['a_a'])}.",
         "",
+        *_overview(ledger["claims"]),
+        "",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + " --- |" * len(COLUMNS),
     ]
     lines += ["| " + " | ".join(map(_cell, row(claim))) + " |" for claim in ledger["claims"]]
     return "\n".join(lines) + "\n"
+
+
+def _overview(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The verdicts of each experiment and scale, as lines of a table."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for claim in claims:
+        place = str(claim["scale"]), str(claim["experiment"])
+        counts.setdefault(place, Counter())[claim["verdict"]] += 1
+    lines = [f"| scale | experiment | {' | '.join(VERDICTS)} |", "|" + " --- |" * 5]
+    for (scale, experiment), found in counts.items():
+        numbers = " | ".join(str(found[verdict]) for verdict in VERDICTS)
+        lines.append(f"| {scale} | [{experiment}](../experiments/{experiment}) | {numbers} |")
+    return lines
 
 
 def row(claim: Mapping[str, Any]) -> tuple[str, ...]:
@@ -176,10 +193,7 @@ def ours(claim: Mapping[str, Any]) -> str:
 def summary(claims: Iterable[Mapping[str, Any]]) -> str:
     """ "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused)."""
     entries = list(claims)
-    counts = {
-        word: sum(claim["verdict"] == word for claim in entries)
-        for word in ("supported", "contradicted", "undecided")
-    }
+    counts = {word: sum(claim["verdict"] == word for claim in entries) for word in VERDICTS}
     refused = sum(bool(claim["refused"]) for claim in entries)
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
     noun = "claim" if len(entries) == 1 else "claims"
