@@ -16,7 +16,11 @@ ERROR = "statistics_gap/error_precise"
 """The name under which all errors are drawn; `curve` tells which."""
 POPULATION, BATCH = "test, population", "test, mini-batch"
 FROZEN, TRAINING = "test, frozen tail", "training, mini-batch"
-EXCESS = "population less mini-batch"
+DIFFERENCES = {
+    "population less mini-batch": (POPULATION, BATCH),
+    "frozen less unfrozen tail": (FROZEN, POPULATION),
+}
+"""Differences of test errors."""
 CONVOLUTIONAL = ("vgg11", "resnet18")
 MOST_ERROR = 0.35
 """Of the MLP's panels: its errors at NBS 2 and 4 would hide the rest."""
@@ -24,49 +28,42 @@ MOST_ERROR = 0.35
 
 def draw(table: pd.DataFrame) -> Figure:
     errors = _errors(table)
-    drawn = pd.concat([errors, _excess(errors, ["seed", "model", NBS])], ignore_index=True)
-    rows: list[list[Panel | None]] = []
+    drawn = pd.concat([errors, *_differences(errors, ["seed", "model", NBS])], ignore_index=True)
     models = [model for model in (*CONVOLUTIONAL, "mlp") if model in set(table["model"])]
+    rows: list[list[Panel | None]] = []
     for model in models:
         (data,) = table.loc[table["model"] == model, "data"].unique()
-        rows.append(
-            [
-                _panel(model, [POPULATION, BATCH, TRAINING], "error", f"{model} on {data}"),
-                _panel(model, [POPULATION, FROZEN], "test error", "frozen in the last fifth"),
-                _panel(model, [EXCESS], "difference of test errors", EXCESS),
-            ]
-        )
+        of_all = _panel(model, [POPULATION, BATCH, TRAINING, FROZEN], f"{model} on {data}")
+        rows.append([of_all, *(_panel(model, [name], name) for name in DIFFERENCES)])
     figure = sheet(drawn, rows, hue="curve")
-    for axis in figure.axes:
+    for panel, axis in zip([one for row in rows for one in row if one], figure.axes, strict=True):
         axis.invert_xaxis()
         axis.set_xticks([512, 128, 32, 8, 2], ["512", "128", "32", "8", "2"])
-    for row, model in enumerate(models):
-        if model not in CONVOLUTIONAL:
-            for axis in figure.axes[3 * row : 3 * row + 2]:
-                if axis.get_yscale() == "linear":
-                    low, high = axis.get_ylim()
-                    axis.set_ylim(low, min(high, MOST_ERROR))
+        low, high = axis.get_ylim()
+        if panel.published is not None:  # room for it
+            values = panel.published["y"]
+            axis.set_ylim(min(low, values.min() - 0.01), max(high, values.max() + 0.01))
+        elif panel.y_label == "error" and axis.get_yscale() == "linear":
+            axis.set_ylim(low, min(high, MOST_ERROR))
     return figure
 
 
-def _panel(model: str, curves: list[str], y_label: str, title: str) -> Panel:
+def _panel(model: str, curves: list[str], title: str) -> Panel:
+    of_errors = len(curves) > 1
     published = None
     if model in CONVOLUTIONAL:
         values = pd.read_csv(PUBLISHED).rename(columns={"nbs": NBS, "error": "value"})
-        values = values[values[NBS] <= 512]
-        values = pd.concat([values, _excess(values, [NBS])])
-        values = values[values["curve"].isin(curves)]
+        values = pd.concat([values, *_differences(values, [NBS])])
+        values = values[values["curve"].isin(curves) & (values[NBS] <= 512)]
         published = values.rename(columns={NBS: "x", "value": "y"})
-        title += "; dotted: ImageNet"
-    references = [Reference(value=0.0, label="equal")] if curves == [EXCESS] else []
     return Panel(
         y=ERROR,
         x=NBS,
-        y_label=y_label,
+        y_label="error" if of_errors else "difference of test errors",
         title=title,
         where={"model": model, "curve": curves},
         published=published,
-        references=references,
+        references=[] if of_errors else [Reference(value=0.0, label="")],
     )
 
 
@@ -93,12 +90,15 @@ def _errors(table: pd.DataFrame) -> pd.DataFrame:
     return last[last["step"] == last["steps"]]
 
 
-def _excess(errors: pd.DataFrame, alike: list[str]) -> pd.DataFrame:
-    """How much higher the test error by population statistics is than by the mini-batch's."""
-    population = errors[errors["curve"] == POPULATION]
-    batch = errors.loc[errors["curve"] == BATCH, [*alike, "value"]]
-    both = population.merge(batch, on=alike, suffixes=("", " by mini-batch"))
-    both = both.assign(curve=EXCESS, value=both["value"] - both["value by mini-batch"])
-    if "run" in both:
-        both = both.assign(run=both["run"] + EXCESS, cell=both["cell"] + EXCESS)
-    return both.drop(columns="value by mini-batch")
+def _differences(errors: pd.DataFrame, alike: list[str]) -> list[pd.DataFrame]:
+    """Rows of one curve with another's value taken off, for each of `DIFFERENCES`."""
+    found = []
+    for name, (of, less) in DIFFERENCES.items():
+        own = errors[errors["curve"] == of]
+        other = errors.loc[errors["curve"] == less, [*alike, "value"]]
+        both = own.merge(other, on=alike, suffixes=("", " taken off"))
+        both = both.assign(curve=name, value=both["value"] - both["value taken off"])
+        if "run" in both:
+            both = both.assign(run=both["run"] + name, cell=both["cell"] + name)
+        found.append(both.drop(columns="value taken off"))
+    return found
