@@ -114,3 +114,28 @@ def test_sparsity_is_compared_at_each_penaltys_own_strength():
         }
     )
     assert claims.sparsity_of_l1_beyond_l2(table) == pytest.approx({0: 0.3})
+
+
+def test_batch_norm_is_compared_at_each_ones_own_rate():
+    table = made_table(
+        {
+            ("val/accuracy", "none"): [0.8, 0.8],
+            ("val/accuracy", "none at rate 0.1"): [0.7, 0.8],
+            ("val/accuracy", "BN"): [0.6, 0.6],
+            ("val/accuracy", "BN at rate 0.1"): [0.7, 0.5],
+            ("train/accuracy", "none"): [1.0, 1.0],
+            ("train/accuracy", "none at rate 0.1"): [0.0, 0.0],
+            ("train/accuracy", "BN"): [1.0, 0.9],
+            ("train/accuracy", "BN at rate 0.1"): [1.0, 1.0],
+            ("test/accuracy", "none"): [0.75, 0.75],
+            ("test/accuracy", "none at rate 0.1"): [0.0, 0.0],
+            ("test/accuracy", "BN"): [0.5, 0.5],
+            ("test/accuracy", "BN at rate 0.1"): [0.875, 0.25],
+        }
+    )
+    gaps = claims.gap_narrowed_by_batch_norm_at_own_rates(table)
+    assert gaps == pytest.approx({0: 0.25 - 0.125, 1: 0.25 - 0.4})
+    gains = claims.gain_by_batch_norm_at_own_rates(table)
+    assert gains == pytest.approx({0: 0.125, 1: -0.25})
+    # a rate of its own is no strength of another method
+    assert claims.arms_of("none", pd.Index(["none", "none at rate 0.1"])) == []

@@ -10,6 +10,8 @@ BOOK_L2_STEPS = 600
 """201 epochs of 3 updates."""
 BOOK_DROPOUT_STEPS = 900
 
+AT_RATE = " at rate"
+
 BySeed = Mapping[int, float]
 
 
@@ -26,11 +28,16 @@ def final(table: pd.DataFrame, metric: str, *, by_step: float = float("inf")) ->
 
 
 def arms_of(method: str, names: pd.Index) -> list[str]:
-    """The arms "METHOD STRENGTH" of a method, the weakest first."""
+    """The arms "METHOD STRENGTH" of a method, the weakest first.
+
+    Of "BN at rate" the first is "BN" itself, whose rate is the lowest.
+    """
     pattern = re.compile(rf"{re.escape(method)} ([0-9.]+)")
     found = {name: pattern.fullmatch(name) for name in names}
     strengths = {name: float(match[1]) for name, match in found.items() if match}
-    return sorted(strengths, key=lambda name: strengths[name])
+    base = method.removesuffix(AT_RATE)
+    first = [base] if base != method and base in names else []
+    return first + sorted(strengths, key=lambda name: strengths[name])
 
 
 def chosen(table: pd.DataFrame, method: str) -> pd.Series:
@@ -68,6 +75,23 @@ def gain(table: pd.DataFrame, method: str) -> BySeed:
     if "none" not in accuracy:
         return {}
     return _by_seed(at_chosen(table, method, "test/accuracy") - accuracy["none"])
+
+
+def gap_narrowed_by_batch_norm_at_own_rates(table: pd.DataFrame) -> BySeed:
+    """The gap without batch normalization less that with it, each at the rate chosen."""
+    plain, normalized = (
+        at_chosen(table, method, "train/accuracy") - at_chosen(table, method, "test/accuracy")
+        for method in (f"none{AT_RATE}", f"BN{AT_RATE}")
+    )
+    return _by_seed(plain - normalized)
+
+
+def gain_by_batch_norm_at_own_rates(table: pd.DataFrame) -> BySeed:
+    """Test accuracy with batch normalization less that without, each at the rate chosen."""
+    plain, normalized = (
+        at_chosen(table, method, "test/accuracy") for method in (f"none{AT_RATE}", f"BN{AT_RATE}")
+    )
+    return _by_seed(normalized - plain)
 
 
 def sparsity_of_l1_beyond_l2(table: pd.DataFrame) -> BySeed:

@@ -77,6 +77,7 @@ def _one_weight(axis: Axes, toy: pd.DataFrame, penalty: str) -> None:
             va="top",
             fontsize=8,
             color=color,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
     ends = own[own["metric"] == "one_weight/end"]["value"]
     axis.plot(
