@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,11 @@ from support.studies import TINY, write_experiment
 
 from normlab.config.errors import ConfigError
 from normlab.config.start import Start
+from normlab.records.provenance import Provenance
 from normlab.records.rows import lines_of, read_rows
+from normlab.sweeps.again import rerun, verdict
 from normlab.sweeps.execute import execute
+from normlab.sweeps.experiment import Experiment
 from normlab.sweeps.launch import launch
 from normlab.sweeps.plan import PlannedRun
 from normlab.sweeps.sharing import reuse, share
@@ -179,6 +183,70 @@ def test_a_start_that_has_gone_is_a_failure_that_says_so(results_dir: Path) -> N
     result, _ = carried_out(child)
     assert result.end == "failed"
     assert f"{parent.name} (finished) has not kept" in result.text
+    assert child.folder.state() == "missing"
+
+
+def test_a_run_whose_parent_was_stopped_is_carried_out_by_the_same_command(
+    study: Experiment, results_dir: Path
+) -> None:
+    extra = [*words(results_dir), "launcher=serial"]
+    runs = study.plan(composer(), "smoke", extra_words=extra, seeds=[0])
+    assert carried_out(runs[0], stop_at=2)[0].end == "interrupted"
+    trunk = runs[0].folder
+    with trunk.claim(
+        config=trunk.config(),
+        identity=runs[0].identity,
+        provenance=Provenance(facts={}, diff=None),
+    ):
+        result, _ = carried_out(runs[1])  # as where the worker of the parent was killed
+    assert result.end == "failed"
+    assert f"{trunk.name} (running) has not kept. Train it to its end first." in result.text
+    assert launch(runs, Console(quiet=True)).exit_code == 0
+
+
+def test_a_run_that_has_begun_needs_its_start_no_more(results_dir: Path) -> None:
+    parent = finished("norm=none", "checkpoint.keep=[4]", results_dir=results_dir)
+    start = f"start_from={parent.name}@4"
+    whole = finished("norm=none", start, "checkpoint.keep=[12]", results_dir=results_dir)
+    kept = Checkpoint.load(whole.folder.kept_checkpoint_path(12)).model
+    shutil.rmtree(whole.folder.path)
+    assert carried_out(whole, stop_at=5)[0].end == "interrupted"
+    shutil.rmtree(parent.folder.path)
+    result, watcher = carried_out(whole)
+    assert (result.end, watcher.started_at) == ("finished", [5])
+    assert_same_bits(Checkpoint.load(whole.folder.kept_checkpoint_path(12)).model, kept)
+
+
+def test_no_run_starts_where_another_diverged_before(results_dir: Path) -> None:
+    words = ("norm=none", "optimizer.lr=1e30", "checkpoint.keep=[0]", "checkpoint.keep_final=true")
+    parent = finished(*words, results_dir=results_dir)
+    assert parent.folder.status()["outcome"] == "diverged"
+    start = f"start_from={parent.name}@"
+    assert planned("norm=none", f"{start}0", results_dir=results_dir).config.steps == 12
+    with pytest.raises(ConfigError, match=r"has not kept its network before update 12"):
+        planned("norm=none", f"{start}end", results_dir=results_dir)
+    with pytest.raises(ValueError, match=r"the run diverged and has kept checkpoint-0"):
+        load_trained(parent.folder)
+
+
+def test_a_start_that_cannot_be_read_says_which_run_is_to_blame(results_dir: Path) -> None:
+    parent = finished("norm=none", "checkpoint.keep=[4]", results_dir=results_dir)
+    child = planned("norm=none", f"start_from={parent.name}@4", results_dir=results_dir)
+    path = parent.folder.kept_checkpoint_path(4)
+    path.write_bytes(path.read_bytes()[:1000])
+    result, _ = carried_out(child)
+    assert result.end == "failed"
+    assert f"{path} is not a checkpoint that can be read (RuntimeError). Delete the " in result.text
+    with pytest.raises(ValueError, match="Delete the folder of its run and train that again"):
+        load_trained(parent.folder, 4)
+
+
+def test_a_rerun_starts_where_the_original_did(results_dir: Path) -> None:
+    parent = finished("norm=none", "checkpoint.keep=[4]", results_dir=results_dir)
+    child = finished("norm=none", f"start_from={parent.name}@4", results_dir=results_dir)
+    outcome, _, differences = rerun(child.folder, results_dir, Console(quiet=True))
+    assert outcome.exit_code == 0
+    assert verdict(differences).startswith("Same bits: ")
 
 
 ARMS = """
@@ -194,7 +262,7 @@ ARMS = """
 
 
 @pytest.fixture
-def study(tmp_path: Path):
+def study(tmp_path: Path) -> Experiment:
     return write_experiment(tmp_path / "study", ARMS, set_={**TINY, "steps": 6})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,8 +66,8 @@ def rerun(
 ) -> tuple[Launch, RunFolder, list[MetricDifference]]:
     """Repeat a run under RESULTS/rerun and compare what it records with the original.
 
-    It has the original's number of threads, on which CPU bits depend, and no tracker. What an
-    earlier rerun of it left is removed first.
+    It has the original's number of threads, on which CPU bits depend, and no tracker; what it
+    starts from is the original's own start. What an earlier rerun of it left is removed first.
 
     Raises:
         ConfigError: this checkout cannot carry it out.
@@ -83,6 +84,7 @@ def rerun(
         "launcher": {"name": "serial"},
     }
     planned = plan_run(run_config(plain), factors={})
+    planned = dataclasses.replace(planned, starts_dir=folder.path.parent)
     if planned.folder.path.exists():
         shutil.rmtree(planned.folder.path)
     outcome = launch([planned], console)

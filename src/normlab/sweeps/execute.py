@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
@@ -21,7 +22,7 @@ from normlab.training.device import parameter_dtype, resolve_device, set_exact_a
 from normlab.training.loop import Interrupted, Loop, Timing
 from normlab.training.outcome import judge_outcome
 from normlab.training.setup import build
-from normlab.training.start import starting_state
+from normlab.training.start import starting_checkpoint, starting_state
 from normlab.training.summary import summarize
 
 End = Literal["finished", "failed", "interrupted", "held"]
@@ -74,7 +75,8 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
 
     A finished run is left alone, and so is one that failed before unless the launcher asks for
     it again. Every failure ends in the run's folder and in the result; only KeyboardInterrupt
-    and the like come out of here.
+    and the like come out of here. A run whose start is not there has not begun: that failure is in
+    the result alone, so that the same command carries it out once the start is there.
 
     Args:
         num_threads: CPU threads where the run's configuration does not say; None: torch's own.
@@ -87,6 +89,8 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
         threads = run.config.num_threads or num_threads
         if threads is not None:
             torch.set_num_threads(threads)
+        if again or not _has_begun(folder):
+            starting_checkpoint(run.config, _starts_dir(run))
         with folder.claim(
             config=plain(run.config),
             identity=run.identity,
@@ -103,6 +107,16 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
         return _standing(run, folder)
     except Exception as error:
         return Result(run.name, "failed", text=f"{type(error).__name__}: {error}")
+
+
+def _has_begun(folder: RunFolder) -> bool:
+    """Whether a run needs its start no more: it is over, held, or goes on from its checkpoint."""
+    state = folder.state()
+    return folder.checkpoint_path.exists() if state == "interrupted" else state != "missing"
+
+
+def _starts_dir(run: PlannedRun) -> Path:
+    return run.starts_dir or run.folder.path.parent
 
 
 def _standing(run: PlannedRun, folder: RunFolder) -> Result:
@@ -133,9 +147,11 @@ def _carry_out(
         dtype=parameter_dtype(config.precision),
         device=device,
     )
-    setup = build(config, dataset, device, starting_state(config, folder.path.parent))
+    resuming = folder.checkpoint_path.exists()
+    start = None if resuming else starting_state(config, _starts_dir(run))
+    setup = build(config, dataset, device, start)
     first_step = 0
-    if folder.checkpoint_path.exists():
+    if resuming:
         checkpoint = Checkpoint.load(folder.checkpoint_path)
         checkpoint.restore(setup.model, setup.optimizer, setup.probes)
         first_step = checkpoint.step

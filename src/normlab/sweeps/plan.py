@@ -43,6 +43,8 @@ class PlannedRun:
     factors: Mapping[str, Any]
     experiments: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Hash of the claims of each experiment the run is for."""
+    starts_dir: Path | None = None
+    """The folder of runs that holds what it starts from; None: the one it is recorded in."""
 
     @property
     def name(self) -> str:

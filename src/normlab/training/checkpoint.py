@@ -19,6 +19,8 @@ from torch.optim import Optimizer
 from normlab.probes.base import Probe, RememberingProbe
 from normlab.records.files import write_whole
 
+START_OVER = "Start the run over with launcher.rerun_failed=true."
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -53,11 +55,11 @@ class Checkpoint:
         return Checkpoint(step, model.state_dict(), optimizer.state_dict(), memories, thinnings)
 
     @staticmethod
-    def load(path: Path) -> Checkpoint:
+    def load(path: Path, way_out: str = START_OVER) -> Checkpoint:
         """Read a checkpoint; only tensors and plain values are unpickled.
 
         Raises:
-            ValueError: where the file is not a checkpoint.
+            ValueError: where the file is not a checkpoint; `way_out` says what to do then.
         """
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -77,8 +79,7 @@ class Checkpoint:
             ValueError,
         ) as error:
             raise ValueError(
-                f"{path} is not a checkpoint that can be read ({type(error).__name__}). "
-                "Start the run over with launcher.rerun_failed=true."
+                f"{path} is not a checkpoint that can be read ({type(error).__name__}). {way_out}"
             ) from error
 
     def restore(self, model: nn.Module, optimizer: Optimizer, probes: Sequence[Probe] = ()) -> None:

@@ -10,10 +10,25 @@ from normlab.config.start import Start
 from normlab.records.folder import RunFolder, run_folders
 from normlab.training.checkpoint import Checkpoint
 
+TRAIN_AGAIN = (
+    "Delete the folder of its run and train that again; then start what begins there over with "
+    "launcher.rerun_failed=true."
+)
+
 
 def starting_state(config: RunConfig, runs_dir: Path) -> dict[str, Any] | None:
     """Parameters and buffers by name that a resolved configuration starts from; None: a fresh
     network.
+
+    Raises:
+        ValueError: as of `starting_checkpoint`, or the file cannot be read.
+    """
+    path = starting_checkpoint(config, runs_dir)
+    return None if path is None else Checkpoint.load(path, TRAIN_AGAIN).model
+
+
+def starting_checkpoint(config: RunConfig, runs_dir: Path) -> Path | None:
+    """Where the network lies that a resolved configuration starts from; None: a fresh network.
 
     Raises:
         ValueError: no run in the folder has the cell and the seed, or none that does has kept its
@@ -29,14 +44,14 @@ def starting_state(config: RunConfig, runs_dir: Path) -> dict[str, Any] | None:
             continue
         path = kept_checkpoint(folder, start.step)
         if path is not None:
-            return Checkpoint.load(path).model
+            return path
         known.append(f"{folder.name} ({folder.state()})")
     where = f"the network of cell {start.run[:10]} with seed {config.seed} before update"
     if known:
         raise ValueError(
-            f"start_from needs {where} {start.step}, which {', '.join(known)} has not kept. A run "
-            "that diverged before has none; otherwise delete its folder and train it with "
-            f"checkpoint.keep=[{start.step}]."
+            f"start_from needs {where} {start.step}, which {', '.join(known)} has not kept. Train "
+            "it to its end first. One that diverged before has none; the folder of one that "
+            f"finished without checkpoint.keep=[{start.step}] is deleted and it is trained again."
         )
     raise ValueError(
         f"start_from needs {where} {start.step}; {runs_dir} has no such run. Train it first."
@@ -44,9 +59,12 @@ def starting_state(config: RunConfig, runs_dir: Path) -> dict[str, Any] | None:
 
 
 def kept_checkpoint(folder: RunFolder, step: int) -> Path | None:
-    """Where a run's network before update `step` lies, if it was kept."""
+    """Where a run's network before update `step` lies, if it was kept; a run that diverged before
+    never had it, though its last checkpoint may be there."""
     kept = folder.kept_checkpoint_path(step)
     if kept.exists():
         return kept
-    is_end = folder.checkpoint_path.exists() and folder.state() == "finished"
-    return folder.checkpoint_path if is_end and folder.config()["steps"] == step else None
+    status = folder.status()
+    reached_end = status.get("state") == "finished" and status["outcome"] != "diverged"
+    is_end = reached_end and folder.config()["steps"] == step
+    return folder.checkpoint_path if is_end and folder.checkpoint_path.exists() else None

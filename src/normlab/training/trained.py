@@ -12,7 +12,7 @@ from normlab.records.folder import RunFolder
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype
 from normlab.training.setup import build_model
-from normlab.training.start import kept_checkpoint
+from normlab.training.start import TRAIN_AGAIN, kept_checkpoint
 
 
 class Trained(NamedTuple):
@@ -26,21 +26,23 @@ def load_trained(folder: RunFolder, step: int | None = None) -> Trained:
     """A finished run's network as it was before update `step`; None: as training left it.
 
     Raises:
-        ValueError: the run has not finished, or has not kept that checkpoint.
+        ValueError: the run has not finished, diverged before, or has not kept that checkpoint.
     """
     path = None
     if folder.state() == "finished":
         path = kept_checkpoint(folder, folder.config()["steps"] if step is None else step)
     if path is None:
+        diverged = folder.status().get("outcome") == "diverged"
+        stands = "diverged" if diverged else f"is {folder.state()}"
         kept = sorted(path.name for path in folder.path.glob("checkpoint*.pt"))
         raise ValueError(
             f"the network of {folder.name} needs a finished run that kept its checkpoint; the run "
-            f"is {folder.state()} and has kept {', '.join(kept) or 'none'}. Give "
+            f"{stands} and has kept {', '.join(kept) or 'none'}. Give "
             "checkpoint.keep_final=true, or checkpoint.keep=[STEP], when it is trained; a finished "
             "run's folder is deleted first."
         )
     config = run_config(folder.config())
-    checkpoint = Checkpoint.load(path)
+    checkpoint = Checkpoint.load(path, TRAIN_AGAIN)
     model = build_model(config, Clock(checkpoint.step)).to(parameter_dtype(config.precision))
     model.load_state_dict(checkpoint.model)
     return Trained(config, model.eval())
