@@ -10,14 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+import yaml
 from rich.console import Console
-from support.runs import composer
+from support.runs import carried_out, composer
 from support.studies import write_experiment
 
 from normlab.config.errors import ConfigError
 from normlab.sweeps.drawing import draw_and_judge, verify_all
 from normlab.sweeps.experiment import Experiment
 from normlab.sweeps.launch import launch
+from normlab.sweeps.wandb_sweep import write_sweeps
 
 ARMS = """
       - name: trained
@@ -53,6 +55,18 @@ def wave(*, seed, height, length=3):
 
 def half(*, seed):
     return pd.DataFrame({"metric": ["train/loss"]})
+
+
+def nothing(*, seed):
+    pass
+
+
+def empty(*, seed):
+    return pd.DataFrame({"metric": [], "value": []})
+
+
+def total(*, seed, widths):
+    return pd.DataFrame({"metric": "train/loss", "value": [float(sum(widths))]})
 
 
 def unheard_of(*, seed):
@@ -180,6 +194,14 @@ def test_an_experiment_may_train_nothing(tmp_path, monkeypatch):
         ("{compute: wave}", "missing a required argument: 'height'"),
         ("{compute: wave, set: {height: 1, depth: 2}}", "unexpected keyword argument 'depth'"),
         ("{compute: half}", "it lacks value."),
+        ("{compute: nothing}", "nothing must return a table with rows; got None."),
+        ("{compute: empty}", "empty must return a table with rows; got Empty DataFrame"),
+        ("{compute: wave, set: {height: 1, step: 3}}", "the arm 'wave' sets step, which every"),
+        ("{compute: wave, set: {height: 1, seed: 3}}", "Give the argument of wave another name."),
+        (
+            "{compute: weight_norms, set: {power: 1, start_from: 5}}",
+            "start_from must be text, ARM@STEP; got 5.",
+        ),
         ("{compute: unheard_of}", "no metric is called 'train/lossss'"),
         ("{compute: weight_norms, set: {power: 1}}", "missing a required argument: 'trained'"),
         (
@@ -189,14 +211,56 @@ def test_an_experiment_may_train_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_what_cannot_be_computed_is_refused(tmp_path, monkeypatch, arm, text):
-    experiment = study(tmp_path, monkeypatch, f"      - {arm}\n")
-
     def compute() -> None:
+        experiment = study(tmp_path, monkeypatch, f"      - {arm}\n")
         experiment.plan(composer(), "smoke")
         experiment.computed("smoke")[0].table([])
 
     with pytest.raises(ValueError, match=re.escape(text)):
         compute()
+
+
+def test_settings_may_be_lists(tmp_path, monkeypatch):
+    arms = "      - {compute: total, product: {widths: [[50, 50], [10]]}}\n"
+    experiment = study(tmp_path, monkeypatch, arms, WAVE_CLAIM)
+    tables = [task.table([]) for task in experiment.computed("smoke", seeds=[0])]
+    assert [list(table["widths"]) for table in tables] == [["50,50"], ["10"]]
+    assert [list(table["value"]) for table in tables] == [[100.0], [10.0]]
+
+
+def test_a_network_that_diverged_before_leaves_its_tables_out(tmp_path, monkeypatch):
+    arms = """
+      - {name: wild, set: {norm: none, optimizer.lr: 1.0e+30, checkpoint.keep_final: true}}
+      - {name: norms, compute: weight_norms, product: {start_from: [wild@0, wild@end]},
+         set: {power: 1}}
+"""
+    experiment = study(tmp_path, monkeypatch, arms)
+    results = tmp_path / "results"
+    runs = experiment.plan(composer(), "smoke", extra_words=[f"results_dir={results}"], seeds=[0])
+    assert carried_out(runs[0])[0].text.startswith("diverged")
+    early, late = (task.table(runs) for task in experiment.computed("smoke", seeds=[0]))
+    assert len(early) == 2
+    assert late is None
+
+
+def test_equal_arms_are_one_start(tmp_path, monkeypatch):
+    arms = """
+      - {name: one, set: {norm: none}}
+      - {name: other, set: {norm: none, norm.eps: 0.5}}
+      - {name: norms, compute: weight_norms, set: {power: 1, start_from: other@end}}
+"""
+    experiment = study(tmp_path, monkeypatch, arms)
+    with pytest.raises(ConfigError, match=r"trained once, as one, .* Write start_from=one@6\."):
+        experiment.plan(composer(), "smoke")
+    assert len(experiment.plan(composer(), "smoke", cell="norms")) == 2
+
+
+def test_agents_keep_the_networks_that_tables_are_computed_from(tmp_path, monkeypatch):
+    experiment = study(tmp_path, monkeypatch)
+    written = write_sweeps(experiment, composer(), "smoke", tmp_path)
+    parameters = [yaml.safe_load(path.read_text())["parameters"] for path in written]
+    kept = {p["norm"]["value"]: p.get("checkpoint.keep") for p in parameters}
+    assert kept == {"none": {"value": "[0,6]"}, "batch": None}
 
 
 def test_an_arm_needs_the_file_of_its_function(tmp_path):

@@ -130,3 +130,12 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no checkpoint .*checkpoint\.keep_final=true"):
         measure(bare.folder, ["probe=[ics]"], CONFIG_DIR)
     assert json.loads(run.folder.status_path.read_text())["state"] == "finished"
+
+
+def test_one_evaluation_has_no_step_to_measure(tmp_path: Path) -> None:
+    parent = finished(tmp_path)
+    words = ("norm=batch", "steps=0", f"start_from={parent.name}@end", "checkpoint.keep_final=true")
+    run = planned(*words, results_dir=tmp_path)
+    assert carried_out(run)[0].end == "finished"
+    with pytest.raises(ValueError, match=r"has steps=0.* or train one with steps=1"):
+        measure(run.folder, ["probe=[ics]"], CONFIG_DIR)

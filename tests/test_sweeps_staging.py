@@ -166,6 +166,14 @@ def test_what_cannot_start_is_refused_before_anything_is_written(
     assert sorted(results_dir.rglob("*")) == before
 
 
+def test_a_start_lies_among_the_runs(results_dir: Path) -> None:
+    parent = finished("norm=none", "checkpoint.keep=[4]", results_dir=results_dir / "elsewhere")
+    finished("norm=none", results_dir=results_dir)
+    for run in (parent.folder.path, f"../../elsewhere/runs/{parent.name}", "a" * 300):
+        with pytest.raises(ConfigError, match="has no run of that name"):
+            planned("norm=none", f"start_from={run}@4", results_dir=results_dir)
+
+
 def test_a_norm_does_not_turn_into_another(results_dir: Path) -> None:
     parent = finished("norm=layer", "checkpoint.keep_final=true", results_dir=results_dir)
     start = f"start_from={parent.name}@end"

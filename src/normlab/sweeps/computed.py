@@ -17,14 +17,19 @@ from normlab.config.errors import ConfigError, hint
 from normlab.metrics import describe
 from normlab.records.identity import NUM_NAME_DIGITS
 from normlab.sweeps.plan import PlannedRun
+from normlab.sweeps.results import WORDS, table_value
 from normlab.sweeps.staging import parent_of
 from normlab.training.device import set_exact_arithmetic
+from normlab.training.start import kept_checkpoint
 from normlab.training.trained import load_trained
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OUTCOME = "computed"
+
+RESERVED = (*WORDS, "seed", "step", "value", "state", "outcome", "chance", "trained")
+"""Columns and arguments that are not the arm's to set."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,9 +71,17 @@ class Calculation:
     def check(self) -> None:
         """
         Raises:
-            ConfigError: there is no such function, or it does not take these settings.
+            ConfigError: there is no such function, or it does not take these settings, or one of
+                them has the name of a column.
         """
         function = self._load()
+        for key in self.settings:
+            if key in RESERVED:
+                raise ConfigError(
+                    f"{self._where}: the arm {self.factors['arm']!r} sets {key}, which every table "
+                    f"has as a column or every call is given. Give the argument of {self.function} "
+                    "another name."
+                )
         given = {**self.settings, "seed": self.seed, **({"trained": 0} if self.start_from else {})}
         try:
             inspect.signature(function).bind(**given)
@@ -80,18 +93,22 @@ class Calculation:
 
     def table(self, runs: Sequence[PlannedRun]) -> pd.DataFrame | None:
         """The rows, with the columns of `sweeps.results.results_table`; None while the run that
-        the calculation starts from has not finished.
+        the calculation starts from has not finished, and where it diverged before.
 
         Args:
             runs: the experiment's plan.
 
         Raises:
-            ValueError: a column is missing, or a metric is not registered.
+            ValueError: what the function returned is no table, or an empty one; a column is
+                missing, or a metric is not registered.
         """
         arguments = {**self.settings, "seed": self.seed}
         if self.start_from is not None:
             parent, step = parent_of(self.start_from, self.seed, runs)
             if parent.folder.state() != "finished":
+                return None
+            diverged = parent.folder.status()["outcome"] == "diverged"
+            if diverged and kept_checkpoint(parent.folder, step) is None:
                 return None
             arguments["trained"] = load_trained(parent.folder, step)
         num_threads = torch.get_num_threads()
@@ -104,6 +121,12 @@ class Calculation:
         return self._with_facts(found)
 
     def _with_facts(self, found: pd.DataFrame) -> pd.DataFrame:
+        import pandas as pd
+
+        if not isinstance(found, pd.DataFrame) or found.empty:
+            raise ValueError(
+                f"{self._where}: {self.function} must return a table with rows; got {found!r}."
+            )
         absent = {"metric", "value"} - set(found.columns)
         if absent:
             raise ValueError(
@@ -118,7 +141,7 @@ class Calculation:
             "seed": self.seed,
             "state": "finished",
             "outcome": OUTCOME,
-            **self.factors,
+            **{key: table_value(value) for key, value in self.factors.items()},
         }
         defaults = {"step": 0, "layer": None}
         missing = {key: value for key, value in defaults.items() if key not in found}

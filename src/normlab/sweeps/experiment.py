@@ -291,6 +291,8 @@ def _filled(settings: dict[str, Any], where: str) -> dict[str, Any]:
     start = settings.get("start_from")
     if start is None:
         return settings
+    if not isinstance(start, str):
+        raise ConfigError(f"{where}: start_from must be text, ARM@STEP; got {start!r}.")
     return {**settings, "start_from": re.sub(r"\{([^{}]+)\}", value, start)}
 
 

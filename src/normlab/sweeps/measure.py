@@ -66,12 +66,17 @@ def measure(
 
     Raises:
         ConfigError: words that do not choose probes, or probes that do not fit the network.
-        ValueError: the run has no checkpoint, or its loss there is not finite.
+        ValueError: the run has no checkpoint, or no steps, or its loss there is not finite.
     """
     if not folder.checkpoint_path.exists():
         raise ValueError(
             f"{folder.name} has no checkpoint to measure ({folder.checkpoint_path} does not "
             "exist); a run keeps its last one when trained with checkpoint.keep_final=true."
+        )
+    if folder.config()["steps"] == 0:
+        raise ValueError(
+            f"{folder.name} has steps=0, one evaluation, so no step would follow it. Measure the "
+            "run it starts from, or train one with steps=1 that starts there."
         )
     config = _with_probes(folder, words, config_dir)
     name = name or "+".join(probe.NAME for probe in config.probe)

@@ -108,8 +108,8 @@ def located(config: RunConfig) -> RunConfig:
         return config
     start = Start.parse(config.start_from)
     folder = RunFolder(Path(config.results_dir) / "runs" / start.run)
-    if folder.state() == "missing":
-        names = [known.name for known in run_folders(folder.path.parent)]
+    names = [known.name for known in run_folders(folder.path.parent)]
+    if start.run not in names:
         raise ValueError(
             f"start_from={config.start_from}: {folder.path.parent} has no run of that name."
             + hint(start.run, names, "Runs")

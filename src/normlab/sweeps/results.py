@@ -91,12 +91,12 @@ def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
                 "chance": status.get("summary", {}).get("chance"),
                 **{key: settings[key] for key in ALWAYS if key in settings},
                 "data": run.config.data.label,
-                **{key: _cell(value) for key, value in run.factors.items() if key != "seed"},
+                **{key: table_value(value) for key, value in run.factors.items() if key != "seed"},
             }
         )
     return pd.DataFrame(entries)
 
 
-def _cell(value: Any) -> Any:
-    """A list, such as `model.widths`, as it is written with commas; other values as they are."""
+def table_value(value: Any) -> Any:
+    """A setting as a table has it: a list, such as `model.widths`, written with commas."""
     return ",".join(map(written, value)) if isinstance(value, list) else value

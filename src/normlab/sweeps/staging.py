@@ -27,7 +27,8 @@ def plan_stages(
         starts: (ARM@STEP, seed) that something other than a run needs.
 
     Raises:
-        ConfigError: for a point that cannot be run, or a start that is no arm listed above.
+        ConfigError: for a point that cannot be run, or a start that is no arm listed above, or one
+            of `starts` under a name that equal runs were not planned under.
     """
     planned: dict[str, PlannedRun] = {}
     by_arm: dict[ArmAndSeed, PlannedRun] = {}
@@ -55,7 +56,13 @@ def plan_stages(
         planned.setdefault(run.name, run)
         by_arm.setdefault((point.factors["arm"], run.config.seed), run)
     for text, seed in starts:
-        started(text, seed)
+        parent, start = started(text, seed)
+        arm, equal = text.rpartition("@")[0], planned[parent.name].factors["arm"]
+        if arm != equal:
+            raise ConfigError(
+                f"start_from={text}: {arm} is trained once, as {equal}, whose settings come to the "
+                f"same. Write start_from={equal}@{start.step}."
+            )
     return [_keeping(run, kept[run.name]) for run in planned.values()]
 
 

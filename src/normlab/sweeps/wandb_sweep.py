@@ -45,7 +45,7 @@ def write_sweeps(
     Raises:
         ValueError: for what cannot be run.
     """
-    experiment.plan(composer, scale, seeds=seeds, cell=cell)
+    plan = experiment.plan(composer, scale, seeds=seeds, cell=cell)
     points = experiment.points(composer, scale, seeds=seeds, cell=cell)
     staged = [point.factors["arm"] for point in points if point.start_from is not None]
     if staged:
@@ -56,7 +56,13 @@ def write_sweeps(
     if not points:
         raise ConfigError(f"{experiment.name} has nothing to train at scale {scale}.")
     tracker = {"tracker.project": project} | ({"tracker.entity": entity} if entity else {})
-    settings = [settings_of(point.words) | ALWAYS | tracker for point in points]
+    kept = {(run.factors["arm"], str(run.config.seed)): run.config.checkpoint.keep for run in plan}
+    settings = []
+    for point in points:
+        own = settings_of(point.words)
+        steps = kept.get((point.factors["arm"], own["seed"]))
+        keep = {"checkpoint.keep": f"[{','.join(map(str, steps))}]"} if steps else {}
+        settings.append(own | keep | ALWAYS | tracker)
     found = list(grids(settings))
     paths = []
     for index, grid in enumerate(found, start=1):
