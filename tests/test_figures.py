@@ -14,9 +14,10 @@ from normlab.figures import comparison as comparison_module
 from normlab.figures import manifest as manifest_module
 from normlab.figures.comparison import comparison
 from normlab.figures.curves import plot
-from normlab.figures.manifest import LIMIT_BYTES, compact, save, table_hash
-from normlab.figures.panels import Reference
+from normlab.figures.manifest import LIMIT_BYTES, compact, picture, save, table_hash
 from normlab.figures.points import curve_points, final_points
+from normlab.figures.references import Reference
+from normlab.figures.sheet import Panel, sheet
 from normlab.figures.style import NORM_LOOKS, level_texts, looks, ordered
 
 NORMS = [
@@ -115,7 +116,8 @@ def test_an_exploding_run_does_not_squash_the_panel():
     axis = plot(table, y="train/loss", hue="norm").axes[0]
     assert axis.get_ylim()[1] < 4
     mark = next(line for line in axis.lines if line.get_gid() is not None)
-    assert mark.get_ydata() == pytest.approx([axis.get_ylim()[1]] * 3)
+    # three marks at the same place are one
+    assert mark.get_ydata() == pytest.approx([axis.get_ylim()[1]])
 
 
 def test_a_line_has_a_gap_where_seeds_drop_out():
@@ -167,6 +169,105 @@ def test_references_and_published_values_are_drawn_and_named():
     )
     drawn = [line for line in figure.axes[0].lines if list(line.get_ydata()) == [0.6, 0.8]]
     assert drawn[0].get_markerfacecolor() == "white"
+
+
+def test_published_values_of_later_steps_stand_in_a_strip_of_their_own():
+    published = pd.DataFrame({"x": [100, 15000, 15000], "y": [0.6, 6.0, 0.1], "norm": "batch"})
+    published.loc[2, "norm"] = "none"
+    figure = plot(table_of(), y="train/loss", hue="norm", published=published)
+    axis = figure.axes[0]
+    assert "published (on grey:\nbeyond our steps)" in texts(figure)
+    assert axis.get_xlim()[1] < 300
+    assert [label.get_text() for label in axis.get_xticklabels()][-1] == "15000"
+    inside = [line for line in axis.lines if list(line.get_ydata()) == [0.6]]
+    assert list(inside[0].get_xdata()) == [100]
+    for value in (6.0, 0.1):
+        (mark,) = (line for line in axis.lines if list(line.get_ydata()) == [value])
+        assert 1 - 0.14 < mark.get_xdata()[0] < 1
+        assert axis.get_ylim()[0] < value < axis.get_ylim()[1]
+
+
+def test_published_values_without_a_step_are_named_as_the_panel_says():
+    published = pd.DataFrame({"x": [float("nan")], "y": [0.7], "norm": ["batch"]})
+    panel = Panel(y="test/accuracy", published=published, published_at="peak")
+    axis = sheet(table_of(), [[panel]]).axes[0]
+    assert axis.get_xticklabels()[-1].get_text() == "peak"
+
+
+def test_a_panel_may_be_told_its_scale():
+    axis = sheet(table_of(), [[Panel(y="train/loss", logarithmic=True)]]).axes[0]
+    assert axis.get_yscale() == "log"
+    assert axis.get_ylabel() == "training loss\ngeometric mean\nmean of 2 steps"
+
+
+def label_box(figure, axis, text):
+    """Extent of a label and the panel's own, in pixels, as drawn."""
+    figure.draw_without_rendering()
+    (label,) = (one for one in axis.texts if one.get_text() == text)
+    return label.get_window_extent(), axis.get_window_extent()
+
+
+@pytest.mark.parametrize("end", [0.2, 0.95])
+def test_no_line_crosses_the_label_of_a_reference(end):
+    """The line stays at the level up to `end` of its way, rises, and oscillates from there on."""
+    steps = np.arange(0, 201)
+    values = np.where(steps < 200 * end, 1.0, 1.0 + 0.5 * np.sin(steps))
+    rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
+    table = pd.DataFrame({**rows, "layer": None, "value": values, "norm": "batch"})
+    figure = plot(table, y="train/loss", hue="norm", references=[Reference(value=1, label="one")])
+    axis = figure.axes[0]
+    label, panel = label_box(figure, axis, "one")
+    path = next(line for line in axis.lines if len(line.get_xdata()) > 50).get_path()
+    path = axis.transData.transform_path(path)
+    assert not path.intersects_bbox(label, filled=False)
+    assert panel.x0 < label.x0
+    assert label.x1 < panel.x1
+
+
+def test_labels_are_placed_anew_where_limits_changed_since():
+    figure = plot(table_of(), hue="norm", references=[Reference(value=2, label="beyond")])
+    axis = figure.axes[0]
+    axis.set_ylim(0, 2.5)
+    picture(figure, "png")
+    label, panel = label_box(figure, axis, "beyond")
+    assert panel.x0 < label.x0
+    assert label.x1 < panel.x1
+
+
+def test_a_label_without_room_inside_stands_right_of_the_panel():
+    steps = np.arange(0, 101)
+    values = np.where(steps % 2, 0.0, 2.0)
+    rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
+    table = pd.DataFrame({**rows, "layer": None, "value": values, "norm": "batch"})
+    figure = plot(table, y="train/loss", hue="norm", references=[Reference(value=1, label="one")])
+    label, panel = label_box(figure, figure.axes[0], "one")
+    assert panel.x1 < label.x0 < panel.x1 + 20
+
+
+def test_labels_of_near_references_do_not_overlap():
+    near = [Reference(value=0.5, label="chance"), Reference(value=0.51, label="2/lr")]
+    table = table_of().drop(columns="chance")
+    figure = plot(table, hue="norm", references=near)
+    boxes = [label_box(figure, figure.axes[0], text)[0] for text in ("chance", "2/lr")]
+    assert not boxes[0].overlaps(boxes[1])
+
+
+def test_the_legend_counts_odd_runs_among_all_of_a_hue_and_speaks_in_words():
+    table = table_of(
+        ("none", "batch_noisy"),
+        {"optimizer.lr": [0.1, 0.5]},
+        outcome=lambda norm, seed: "stuck" if norm == "none" else "trained",
+    )
+    legend = texts(plot(table, hue="norm", col="optimizer.lr"))
+    assert "none  n=3\n(6 stuck of 6 runs)" in legend
+    assert "batch noisy  n=3" in legend
+    assert "normalization" in legend
+
+
+def test_n_is_that_of_the_panels_that_show_every_seed():
+    one = Panel(y="train/loss", where={"seed": 0})
+    figure = sheet(table_of(), [[Panel(y="test/accuracy"), one]])
+    assert "batch  n=3" in texts(figure)
 
 
 def test_grids_wrap_and_the_unused_places_are_empty():

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from normlab.figures.sheet import Panel, sheet
 
+NAMES = {"vgg11": "VGG-11", "mlp": "MLP"}
 ARMS = (("vgg11", 0.05), ("vgg11", 0.5), ("mlp", 0.05), ("mlp", 0.5))
 
 
@@ -14,7 +15,7 @@ def draw(table: pd.DataFrame) -> Figure:
             Panel(
                 y=metric,
                 where={"model": model, "optimizer.lr": rate},
-                title=f"{model}, learning rate {rate:g}" if metric == "test/accuracy" else "",
+                title=f"{NAMES[model]}, learning rate {rate:g}",
             )
             for model, rate in ARMS
         ]

@@ -11,15 +11,18 @@ def draw(table: pd.DataFrame) -> Figure:
     shown = [rates[0], 0.2, rates[-1]]
     rows = [
         [
-            Panel(y="test/accuracy", x="dropout"),
-            Panel(y="test/loss", x="dropout"),
-            Panel(y="train/accuracy", x="dropout", y_label="final training accuracy"),
+            Panel(y="test/accuracy", x="dropout", title="at the end"),
+            Panel(y="test/loss", x="dropout", title="at the end"),
+            Panel(y="train/accuracy", x="dropout", title="at the end"),
         ],
         [
             Panel(y="test/loss", where={"dropout": rate}, title=f"dropout {rate:g}")
             for rate in shown
         ],
-        [Panel(y="train/loss", where={"dropout": rate}) for rate in shown],
+        [
+            Panel(y="train/loss", where={"dropout": rate}, title=f"dropout {rate:g}")
+            for rate in shown
+        ],
     ]
     # small differences matter here: with chance and the untrained network in view they do not show
     untrained = (table["metric"] == "test/loss") & (table["step"] == 0)

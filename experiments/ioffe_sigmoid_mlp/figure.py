@@ -7,7 +7,12 @@ from normlab.figures.sheet import Panel, sheet
 
 PERCENTILE = "activations/after_norm/percentile_{}/linear3"
 WITHOUT_AFFINE = "batch, no gamma, beta"
-TITLES = {"none": "without normalization", "batch": "batch", WITHOUT_AFFINE: WITHOUT_AFFINE}
+TITLES = {
+    "none": "without normalization",
+    "batch": "batch normalization",
+    WITHOUT_AFFINE: "batch, no gamma and beta",
+}
+PAPERS_AXIS = (0.7, 1.0)
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -15,11 +20,11 @@ def draw(table: pd.DataFrame) -> Figure:
     table = table.assign(norm=names.mask(~table["norm.affine"].astype(bool), WITHOUT_AFFINE))
     seed = int(table["seed"].min())
     first = [
-        Panel(y="test/accuracy", title="test accuracy"),
+        Panel(y="test/accuracy", title="test accuracy (from 0.7)"),
         Panel(y="train/loss", title="training loss"),
         Panel(
             y="activations/saturated/linear3",
-            y_label="share beyond 0.05 and 0.95",
+            y_label="outputs beyond 0.05, 0.95\n[fraction]",
             title="saturated sigmoids (linear3)",
         ),
     ]
@@ -33,7 +38,9 @@ def draw(table: pd.DataFrame) -> Figure:
         )
         for norm, title in TITLES.items()
     ]
-    figure = sheet(table, [first, second], wide=1.1)
+    # on the paper's axis, which has no room for chance, the networks can be told apart
+    figure = sheet(table.drop(columns="chance"), [first, second], wide=1.1)
+    figure.axes[0].set_ylim(*PAPERS_AXIS)
     drawn = [axis for axis in figure.axes[3:] if axis.lines]
     limits = [axis.get_ylim() for axis in drawn]
     for axis in drawn:

@@ -1,16 +1,31 @@
-"""Test accuracy over steps, a panel a learning rate, and the final accuracy over the rates.
+"""Test accuracy over steps, a panel a learning rate, the final accuracy over the rates, and the
+steps to the plain network's best accuracy beside the paper's figure 3.
 
 The paper's figure 2 has all curves in one panel.
 """
 
-import pandas as pd
-from matplotlib.figure import Figure
+import math
+from pathlib import Path
 
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator, ScalarFormatter
+
+from experiments.ioffe_training_speed.claims import BASE_RATE, _steps_share
+from normlab.analysis.statistics import mean_interval
+from normlab.figures.panels import published_style
+from normlab.figures.references import Reference, draw_reference, settle_references
 from normlab.figures.sheet import Panel, sheet
+from normlab.figures.style import NORM_LOOKS, axis_text, styled
+
+PUBLISHED = Path(__file__).parent / "published.csv"
 
 
 def draw(table: pd.DataFrame) -> Figure:
     rates = sorted(table["optimizer.lr"].unique())
+    published = pd.read_csv(PUBLISHED)
+    published = published.assign(x=published["factor"] * rates[0], y=published["accuracy"])
     rows: list[list[Panel | None]] = []
     for metric in ("test/accuracy", "train/loss"):
         panels = [
@@ -21,6 +36,72 @@ def draw(table: pd.DataFrame) -> Figure:
             )
             for rate in rates
         ]
-        last = Panel(y="test/accuracy", x="optimizer.lr", title="at the end")
+        last = Panel(
+            y="test/accuracy",
+            x="optimizer.lr",
+            title="at the end; published: ImageNet",
+            published=published,
+        )
         rows.append([*panels, last if metric == "test/accuracy" else None])
-    return sheet(table, rows, wide=0.9)
+    figure = sheet(table, rows, wide=0.9)
+    with styled():
+        draw_steps(figure.axes[-1], table, rates, published)
+        settle_references(figure)
+    return figure
+
+
+def draw_steps(
+    axis: Axes, table: pd.DataFrame, rates: list[float], published: pd.DataFrame
+) -> None:
+    """Steps to the plain network's best accuracy at its own rate, over its own: a dot a seed, and
+    mean and interval where every seed gets there."""
+    axis.set_visible(True)
+    axis.set_title("steps to the plain network's best")
+    axis.set_xlabel(axis_text("optimizer.lr"))
+    axis.set_ylabel("share of its own steps\ngeometric mean")
+    look = NORM_LOOKS["batch"]
+    for rate in rates:
+        shares = list(_steps_share(table, factor=rate / BASE_RATE).values())
+        reached = [share for share in shares if math.isfinite(share)]
+        seeds = {"color": look.color, "markersize": 4, "alpha": 0.6}
+        axis.plot([0.85 * rate] * len(reached), reached, ".", **seeds)
+        never = len(shares) - len(reached)
+        if never:
+            axis.annotate(
+                f"{never} of {len(shares)}\nnever",
+                (0.85 * rate, min(reached, default=1.0)),
+                xytext=(0, -5),
+                textcoords="offset points",
+                ha="center",
+                va="top",
+                fontsize=7,
+                color=look.color,
+            )
+        elif len(shares) > 1:
+            found = mean_interval([math.log(share) for share in shares])
+            low, mean, high = (math.exp(one) for one in (found.low, found.value, found.high))
+            axis.errorbar(
+                rate,
+                mean,
+                [[mean - low], [high - mean]],
+                color=look.color,
+                marker=look.marker,
+                markersize=4.5,
+                markeredgecolor="white",
+                capsize=2.5,
+                elinewidth=1.2,
+            )
+    normalized = published[published["norm"] == "batch"]
+    plain = float(published.loc[published["norm"] == "none", "million_steps"].iloc[0])
+    shares_published = normalized["million_steps"] / plain
+    axis.plot(1.15 * normalized["x"], shares_published, **published_style(look.color))
+    draw_reference(axis, Reference(value=1.0, label="plain network"))
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_xticks(rates, [f"{rate:g}" for rate in rates])
+    axis.set_yticks([0.05, 0.1, 0.2, 0.5, 1.0])
+    axis.yaxis.set_major_formatter(ScalarFormatter())
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_minor_locator(NullLocator())
+    axis.set_xlim(rates[0] / 1.6, rates[-1] * 1.6)
+    axis.set_ylim(0.045, 1.8)

@@ -28,17 +28,21 @@ def draw(table: pd.DataFrame) -> Figure:
             y="test/accuracy",
             x="norm",
             where={"batch_size": 2},
-            title="batch 2; batch_channel by running statistics",
+            title="batch 2",
         ),
-        Panel(y="train/loss", where={"norm": NORMS[-1], "batch_size": large}, title=NORMS[-1]),
         None,
     ]
-    second: list[Panel | None] = [
-        Panel(y="train/loss", where={"norm": norm, "batch_size": large}, title=norm)
-        for norm in NORMS[:-1]
+    losses: list[Panel | None] = [
+        Panel(
+            y="train/loss",
+            where={"norm": norm, "batch_size": large},
+            title=f"{norm.replace('_', ' ')} normalization",
+        )
+        for norm in NORMS
     ]
-    figure = sheet(table, [first, second], hue="weights", wide=1.1)
-    low, high = figure.axes[0].get_ylim()
-    for axis in figure.axes[:2]:
-        axis.set_ylim(low, max(high, 0.8))  # room for the published values
+    figure = sheet(table, [first, losses[:3], [*losses[3:], None]], hue="weights", wide=1.1)
+    axes = figure.axes[:2]
+    limits = [axis.get_ylim() for axis in axes]
+    for axis in axes:
+        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     return figure

@@ -5,11 +5,11 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normlab.figures.panels import Reference
+from normlab.figures.references import Reference
 from normlab.figures.sheet import Panel, sheet
 
 TITLES = {"none": "without normalization (the book's)", "batch": "with batch normalization (ours)"}
-CHANCE = Reference(value=math.log(10), label="chance")
+CHANCE = Reference(value=math.log(10), label="chance\n= ln 10")
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -20,6 +20,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 where={"norm": norm},
                 title=title if metric == "train/loss" else "",
                 references=[CHANCE] if metric == "train/loss" else (),
+                logarithmic=False,  # the book's axis
             )
             for norm, title in TITLES.items()
         ]

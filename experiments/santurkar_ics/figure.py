@@ -3,12 +3,15 @@
 The VGG's rows come first, those of the deep linear network below.
 """
 
+from pathlib import Path
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from normlab.figures.sheet import Panel, sheet
+from normlab.figures.style import MODEL_NAMES
 
-VGG = ("vgg11", "vgg16")
+PUBLISHED = Path(__file__).parent / "published.csv"
 LAYERS = {
     "vgg11": ("conv5", "conv8"),
     "vgg16": ("conv5", "conv10"),
@@ -21,12 +24,32 @@ def draw(table: pd.DataFrame) -> Figure:
     rows = []
     for model in models:
         for rate in sorted(table.loc[table["model"] == model, "optimizer.lr"].unique())[::-1]:
-            where = {"model": model, "optimizer.lr": rate}
-            row = [Panel(y="train/loss", where=where, title=f"{model}, learning rate {rate:g}")]
-            for layer in LAYERS[model]:
-                row += [
-                    Panel(y=f"ics/{measure}/{layer}", where=where, title=f"layer {layer}")
-                    for measure in ("l2", "cosine")
+            first, second = LAYERS[model]
+            titles = {
+                "train/loss": f"{MODEL_NAMES[model]}, rate {rate:g}",
+                f"ics/l2/{first}": first,
+                f"ics/cosine/{first}": first,
+                f"ics/l2/{second}": second,
+                f"ics/cosine/{second}": second,
+            }
+            rows.append(
+                [
+                    Panel(
+                        y=metric,
+                        where={"model": model, "optimizer.lr": rate},
+                        title=title,
+                        published=published(metric, model, rate),
+                        logarithmic=None if model != "deep_linear" or "cosine" in metric else True,
+                    )
+                    for metric, title in titles.items()
                 ]
-            rows.append(row)
+            )
     return sheet(table, rows, wide=0.8)
+
+
+def published(metric: str, model: str, rate: float) -> pd.DataFrame | None:
+    """The paper's values."""
+    points = pd.read_csv(PUBLISHED)
+    points = points[(points["metric"] == metric) & (points["model"] == model)]
+    points = points[(points["optimizer.lr"] - rate).abs() < 1e-12]
+    return points.rename(columns={"step": "x", "value": "y"}) if len(points) else None

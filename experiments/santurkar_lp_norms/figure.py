@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from normlab.figures.sheet import Panel, sheet
+from normlab.figures.style import MODEL_NAMES
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 LAYERS = {"vgg11": ("conv2", "conv5", "conv8"), "vgg16": ("conv2", "conv9", "conv13")}
@@ -18,13 +19,14 @@ def draw(table: pd.DataFrame) -> Figure:
     of_vgg, of_linear = {"model": vgg}, {"model": "deep_linear"}
     rows = [
         [
-            Panel(y="train/accuracy", where=of_vgg, title=vgg),
-            Panel(y="test/accuracy", where=of_vgg, title=vgg),
+            Panel(y="train/accuracy", where=of_vgg, title=MODEL_NAMES[vgg]),
+            Panel(y="test/accuracy", where=of_vgg, title=MODEL_NAMES[vgg]),
             Panel(
                 y="train/loss",
                 where=of_linear,
-                title="deep_linear, 25 layers",
-                published=published(table),
+                title="linear network of 25 layers",
+                published=published(),
+                logarithmic=True,
             ),
         ],
         [
@@ -32,7 +34,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 y=f"moment_drift/after_norm/mean/{layer}",
                 y_label="change of a unit's mean",
                 where=of_vgg,
-                title=f"{vgg} {layer}, from step to step",
+                title=f"{layer}, from step to step",
             )
             for layer in LAYERS[vgg]
         ],
@@ -47,9 +49,6 @@ def with_orders(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(norm=table["norm"].astype(object).mask(is_lp, names))
 
 
-def published(table: pd.DataFrame) -> pd.DataFrame | None:
-    """The paper's values that lie within the steps of these runs."""
-    points = pd.read_csv(PUBLISHED)
-    last = table.loc[table["model"] == "deep_linear", "step"].max()
-    points = points[points["step"] <= last]
-    return points.rename(columns={"step": "x", "value": "y"}) if len(points) else None
+def published() -> pd.DataFrame:
+    """The paper's values."""
+    return pd.read_csv(PUBLISHED).rename(columns={"step": "x", "value": "y"})

@@ -17,15 +17,15 @@ def draw(table: pd.DataFrame) -> Figure:
     place = "activations/after_norm"
     rows: list[list[Panel | None]] = [
         [
-            Panel(y="train/accuracy", title="evaluated", published=published(table)),
-            Panel(y="train/batch_accuracy", title="on the step's batch, noise included"),
-            Panel(y="train/loss", title="on the step's batch, noise included"),
+            Panel(y="train/accuracy", title="evaluated", published=published()),
+            Panel(y="train/batch_accuracy", title="on the batch, with its noise"),
+            Panel(y="train/loss", title="on the batch, with its noise"),
         ],
         [
             Panel(
                 y=f"{place}/percentile_50/{layer}",
                 also=[f"{place}/percentile_{share}/{layer}" for share in (15, 85)],
-                y_label="before the ReLU",
+                y_label="values before the ReLU",
                 title=f"{layer}: 15, 50, 85 %",
             )
             for layer in layers
@@ -45,8 +45,6 @@ def draw(table: pd.DataFrame) -> Figure:
     return sheet(table, rows)
 
 
-def published(table: pd.DataFrame) -> pd.DataFrame | None:
-    """The paper's values that lie within the steps of these runs."""
-    points = pd.read_csv(PUBLISHED)
-    points = points[points["step"] <= table["step"].max()]
-    return points.rename(columns={"step": "x", "value": "y"}) if len(points) else None
+def published() -> pd.DataFrame:
+    """The paper's values."""
+    return pd.read_csv(PUBLISHED).rename(columns={"step": "x", "value": "y"})

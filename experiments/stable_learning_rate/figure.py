@@ -7,7 +7,7 @@ from experiments.stable_learning_rate.claims import depths, largest_rates
 from normlab.figures.sheet import Panel, sheet
 
 RATE = "optimizer/lr"
-LARGEST = "the largest learning rate that trains"
+LARGEST = "largest rate that trains"
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -15,9 +15,10 @@ def draw(table: pd.DataFrame) -> Figure:
     table = table[table["metric"] != RATE]
     table = table.assign(depth=depths(table).astype(float))
     found = sorted(table["depth"].unique())
+    # each under the name of one of its runs, so that the legend counts none twice
+    keys = ["norm", "depth", "seed"]
+    largest = largest.merge(table.drop_duplicates(keys)[[*keys, "run", "cell"]], on=keys)
     last = largest.assign(
-        run=[f"{one.norm}-{one.depth}-{one.seed}" for one in largest.itertuples()],
-        cell=[f"{one.norm}-{one.depth}" for one in largest.itertuples()],
         step=0,
         metric=RATE,
         value=largest["rate"],
@@ -35,7 +36,7 @@ def draw(table: pd.DataFrame) -> Figure:
             )
             for depth in found
         ),
-        Panel(y=RATE, x="depth", y_label=LARGEST, title="by depth"),
+        Panel(y=RATE, x="depth", y_label=LARGEST, title="by depth", logarithmic=True),
     ]
     middle = len(row) // 2
     return sheet(table, [row[:middle], row[middle:]] if len(row) == 4 else [row])

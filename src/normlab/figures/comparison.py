@@ -18,15 +18,14 @@ from normlab.figures.panels import (
     LEGEND_INCHES,
     PANEL_INCHES,
     Panels,
-    Reference,
     count_text,
-    draw_reference,
     legend,
     levels_of,
     mark_style,
     where,
 )
 from normlab.figures.points import curve_points, final_points, labelled
+from normlab.figures.references import Reference, draw_reference, settle_references
 from normlab.figures.style import axis_text, level_texts, ordered, styled, table_colors
 
 MOST_DOTS = 40
@@ -124,6 +123,7 @@ class _Comparison:
             last.has_diverged = any(panels.has_diverged for panels in self.drawn)
             last.has_stuck = any(panels.has_stuck for panels in self.drawn)
             legend(figure, last, "bands, bars" if self.metrics else "bars")
+        settle_references(figure)
         return figure
 
     def _final_inches(self) -> float:

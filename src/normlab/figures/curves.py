@@ -12,11 +12,11 @@ from normlab.figures.panels import (
     LEGEND_INCHES,
     PANEL_INCHES,
     Panels,
-    Reference,
     legend,
     levels_of,
 )
 from normlab.figures.points import curve_points, factors_of, final_points, labelled
+from normlab.figures.references import Reference, settle_references
 from normlab.figures.shown import Shown, remember
 from normlab.figures.style import axis_text, level_texts, require, styled
 
@@ -67,6 +67,7 @@ def plot(
         legend(figure, panels, "bands" if x == "step" else "bars", published=published is not None)
         if title:
             figure.suptitle(title, fontsize=10, x=0.02, ha="left")
+        settle_references(figure)
         remember(figure, _shown(panels, col, row))
     return figure
 

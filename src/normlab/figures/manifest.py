@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from normlab.analysis.values import runs_of
+from normlab.figures.references import settle_references
 from normlab.figures.style import styled
 from normlab.records.files import read_json, write_json_whole, write_whole
 
@@ -197,6 +198,7 @@ def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
     width, height = figure.get_size_inches()
     bottom = -NOTE_INCHES if note else 0.0
     with styled():
+        settle_references(figure)  # a figure may have changed its limits since
         line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
         area = Bbox([[0, bottom], [width, height]])
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind], bbox_inches=area)

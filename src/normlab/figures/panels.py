@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from normlab.analysis.values import kind_of
 from normlab.figures.points import Points
+from normlab.figures.references import Reference, draw_reference, panel_shares
 from normlab.figures.style import (
     DIVERGED_MARKER,
     PUBLISHED_COLOR,
-    REFERENCE_COLOR,
+    STRIP_COLOR,
     Look,
     axis_text,
     dashes,
@@ -39,16 +41,22 @@ MOST_TICKS = 8
 MOST_LETTERS = 30
 """Names of categories longer than this together are written at a slant."""
 
+LONGEST_LABEL = 30
+"""Letters of an axis's text that fit beside a panel in one line; the unit of a longer one follows
+below it."""
+
+STRIP = 0.14
+"""Share of a panel's width for published values from beyond our steps."""
+
+ROOM_FOR_A_TICK = 0.2
+"""Share of a panel's width left free beside the strip's text."""
+
+MOST_WORDS = 20
+"""Letters of the legend's count of runs that stand in one line."""
+
 _MARK = "mark of an outcome"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """A labelled line across every panel: chance level, 2/lr."""
-
-    value: float
-    label: str
-    axis: Literal["x", "y"] = "y"
+_APART = 0.05
+"""Marks of one colour nearer than this share of a panel would cover each other."""
 
 
 class Panels:
@@ -78,7 +86,9 @@ class Panels:
             if column not in ("run", "cell", "seed", "outcome")
         ]
         self.axes: list[Axes] = []
-        self.has_diverged = self.has_stuck = False
+        self.has_diverged = self.has_stuck = self.has_strip = False
+        self._published_values: list[float] = []
+        self._strips: list[tuple[Axes, str]] = []
         self.categories: list[Any] | None = None
         if x != "step":
             levels = ordered(x, points.means["x"].unique().tolist())
@@ -91,7 +101,10 @@ class Panels:
         chosen: dict[str, Any],
         references: Sequence[Reference],
         published: pd.DataFrame | None,
+        published_at: str = "",
     ) -> None:
+        """`published_at`: what stands below published values from beyond our steps, where their
+        step alone does not say it."""
         self.axes.append(axis)
         means, marks = where(self.points.means, chosen), where(self.points.marks, chosen)
         for hue_level in self.hues:
@@ -112,7 +125,15 @@ class Panels:
         for reference in references:
             draw_reference(axis, reference)
         if published is not None:
-            self._published(axis, where(published, chosen))
+            values = where(published, chosen)
+            self._published_values += values["y"].astype(float).tolist()
+            if self.x == "step":
+                # later steps would squash ours, so these values have a strip of their own
+                is_later = ~(values["x"] <= means["x"].max() + self.points.window_steps)
+                if is_later.any():
+                    self._strip(axis, values[is_later], published_at)
+                values = values[~is_later]
+            self._published(axis, values)
 
     def _line(self, axis: Axes, line: pd.DataFrame, look: Look, dash: tuple[float, ...]) -> None:
         if self.x == "step":
@@ -168,12 +189,7 @@ class Panels:
             )
 
     def _published(self, axis: Axes, published: pd.DataFrame) -> None:
-        for level in self.hues:
-            own = published
-            color = PUBLISHED_COLOR
-            if self.hue and self.hue in published:
-                own, color = where(published, {self.hue: level}), self.looks[level].color
-            style = _published_style(color)
+        for level, own, style in self._published_by_hue(published):
             if self.categories is None:
                 own = own.sort_values("x")
             else:
@@ -181,6 +197,33 @@ class Panels:
                 own = own.assign(x=own["x"].map(self._position) + self._aside(level))
                 style["linestyle"] = "none"
             axis.plot(own["x"], own["y"], **style, zorder=6)
+
+    def _published_by_hue(
+        self, published: pd.DataFrame
+    ) -> Iterator[tuple[Any, pd.DataFrame, dict[str, Any]]]:
+        if self.hue is None or self.hue not in published:
+            yield self.hues[0], published, published_style(PUBLISHED_COLOR)
+            return
+        for level in self.hues:
+            own = where(published, {self.hue: level})
+            if len(own):
+                yield level, own, published_style(self.looks[level].color)
+
+    def _strip(self, axis: Axes, published: pd.DataFrame, text: str) -> None:
+        """Published values without a place on the axis of steps: right of it, on grey."""
+        self.has_strip = True
+        ground = Rectangle((1 - STRIP, 0), STRIP, 1, color=STRIP_COLOR, linewidth=0, zorder=0.5)
+        ground.set_transform(axis.transAxes)
+        axis.add_patch(ground)
+        found = list(self._published_by_hue(published))
+        for i, (_, own, style) in enumerate(found):
+            x = 1 - STRIP * (1 - (i + 0.5) / len(found))
+            style["linestyle"] = "none"
+            style |= {"transform": axis.get_yaxis_transform(), "clip_on": False}
+            axis.plot([x] * len(own), own["y"], **style, zorder=6)
+        steps = published["x"].dropna().unique()
+        alone = f"{steps[0]:.0f}" if len(steps) == 1 else "later"
+        self._strips.append((axis, text or alone))
 
     def _aside(self, hue_level: Any) -> float:
         """How far beside its category a hue is drawn, so that intervals do not overlap."""
@@ -200,15 +243,12 @@ class Panels:
         if logarithmic:
             axis.set_yscale("log")
         axis.set_ylim(bottom, top)
-        for one in self.axes:
-            for line in one.lines:
-                # a value off the panel is marked at its edge
-                if line.get_gid() == _MARK:
-                    line.set_ydata(np.clip(line.get_ydata(), bottom, top))
         if self.categories is not None:
-            texts = list(level_texts(self.categories).values())
+            texts = list(_words(self.categories).values())
+            if _num_letters(texts) > MOST_LETTERS:
+                texts = [text.replace(" ", "\n") for text in texts]
             axis.set_xticks(range(len(self.categories)), texts)
-            if sum(map(len, texts)) > MOST_LETTERS:
+            if _num_letters(texts) > MOST_LETTERS:
                 for one in self.axes:
                     one.tick_params(axis="x", rotation=25)
             axis.set_xlim(-0.5, len(self.categories) - 0.5)
@@ -221,35 +261,48 @@ class Panels:
                     axis.minorticks_off()
         else:
             axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            limits = [one.get_xlim() for one, _ in self._strips]  # before any is widened
+            for (one, text), (first, last) in zip(self._strips, limits, strict=True):
+                _make_room(one, first, last, text)
+        for one in self.axes:
+            _thin_out(one, bottom, top)
 
     def view(self) -> tuple[float, float, bool]:
         """Limits that show every mean, and as much of the intervals as does not squash them."""
         low, high = self.points.view
         if self.points.logarithmic:
-            return low / 2, high * 2, True
+            values = [value for value in self._published_values if value > 0]
+            low, high = min([low, *values]), max([high, *values])
+            pad = max(2.0, (high / low) ** 0.04)
+            return low / pad, high * pad, True
         means = self.points.means
         known = means.dropna(subset=["low"])
         span = max(high - low, 1e-9 + 0.05 * abs(high))
         bottom = max(min(low, known["low"].min()), low - 0.4 * span) if len(known) else low
         top = min(max(high, known["high"].max()), high + 0.4 * span) if len(known) else high
+        bottom, top = min([bottom, *self._published_values]), max([top, *self._published_values])
         bounds = describe(self.y)[0].bounds
         if bounds is not None:
             bottom, top = max(bottom, bounds[0]), min(top, bounds[1])
+        if self.points.positive:
+            bottom = max(bottom, 0.0)
         if kind_of(self.y) == "accuracy" and "chance" in self.table:
             bottom = float(np.nanmin([bottom, *self.table["chance"].dropna()]))
         pad = 0.05 * max(top - bottom, 1e-9)
         return bottom - pad, top + pad, False
 
-    def y_text(self) -> str:
-        text = axis_text(self.y)
+    def y_text(self, text: str = "") -> str:
+        """`text`, or the metric's own, and which means are drawn."""
+        if not text:
+            text = f"{'final ' if self.x != 'step' else ''}{axis_text(self.y)}"
+        if len(text) > LONGEST_LABEL:
+            text = text.replace(" [", "\n[")
         if self.points.layers_averaged:
             text += f"\nmean of {self.points.layers_averaged} layers"
         if self.points.logarithmic:
             text += "\ngeometric mean"
         if self.points.window_steps > 1:
             text += f"\nmean of {self.points.window_steps} steps"
-        if self.x != "step":
-            text = f"final {text}"
         return text
 
     def count_like(self, other: Panels) -> None:
@@ -260,7 +313,7 @@ class Panels:
     def legend_handles(self, published: bool, intervals: str) -> list[Line2D]:
         handles: list[Line2D] = []
         if self.hue:
-            names = level_texts(self.hues)
+            names = _words(self.hues)
             for level in self.hues:
                 look = self.looks[level]
                 own = where(self.points.members, {self.hue: level})
@@ -306,7 +359,8 @@ class Panels:
         if self.has_stuck:
             handles.append(Line2D([], [], label="stuck", **mark_style(False, "#444444")))
         if published:
-            handles.append(Line2D([], [], label="published", **_published_style(PUBLISHED_COLOR)))
+            text = "published" + " (on grey:\nbeyond our steps)" * self.has_strip
+            handles.append(Line2D([], [], label=text, **published_style(PUBLISHED_COLOR)))
         return handles
 
 
@@ -327,7 +381,10 @@ def count_text(members: pd.DataFrame, groups: Sequence[str]) -> str:
     odd = [f"{count} {word}" for word, count in counts.items() if count]
     if not odd:
         return text
-    return f"{text}{' ' if len(text) < 10 else chr(10)}({', '.join(odd)})"
+    if len(runs) > high:
+        odd[-1] += f" of {len(runs)} runs"
+    words = ", ".join(odd)
+    return f"{text}{' ' if len(text) + len(words) < MOST_WORDS else chr(10)}({words})"
 
 
 def levels_of(frame: pd.DataFrame, factor: str | None) -> list[Any]:
@@ -349,38 +406,40 @@ def spans(values: np.ndarray[Any, Any], ratio: float) -> bool:
     return bool(len(finite) and finite.min() > 0 and finite.max() / finite.min() > ratio)
 
 
-def draw_reference(axis: Axes, reference: Reference) -> None:
-    settings: dict[str, Any] = {
-        "color": REFERENCE_COLOR,
-        "linewidth": 0.9,
-        "linestyle": (0, (1, 1.5)),
-        "zorder": 1,
-    }
-    text: dict[str, Any] = {"color": REFERENCE_COLOR, "fontsize": 7}
-    if reference.axis == "y":
-        axis.axhline(reference.value, **settings)
-        axis.annotate(
-            reference.label,
-            (1, reference.value),
-            xycoords=("axes fraction", "data"),
-            xytext=(-1, 4),
-            textcoords="offset points",
-            ha="right",
-            va="bottom",
-            **text,
-        )
-        return
-    axis.axvline(reference.value, **settings)
-    axis.annotate(
-        reference.label,
-        (reference.value, 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(2, -1),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        **text,
-    )
+def _thin_out(axis: Axes, bottom: float, top: float) -> None:
+    """Put marks off the panel at its edge, and keep one of several that cover each other."""
+    for line in axis.lines:
+        if line.get_gid() != _MARK:
+            continue
+        x, y = (np.asarray(values, dtype=float) for values in line.get_data())
+        y = np.clip(y, bottom, top)
+        kept: list[int] = []
+        places = panel_shares(axis, np.column_stack([x, y]))
+        for i, place in enumerate(places):
+            if all(np.hypot(*(place - places[other])) > _APART for other in kept):
+                kept.append(i)
+        line.set_data(x[kept], y[kept])
+
+
+def _make_room(axis: Axes, first: float, last: float, text: str) -> None:
+    """Widen the axis of steps by the strip, and write `text` below that instead of a step."""
+    width = (last - first) / (1 - STRIP)
+    axis.set_xlim(first, first + width)
+    middle = first + width * (1 - STRIP / 2)
+    steps = MaxNLocator(4, integer=True).tick_values(first, last)
+    ticks = [float(step) for step in steps if 0 <= step <= middle - ROOM_FOR_A_TICK * width]
+    axis.set_xticks([*ticks, middle], [*(f"{tick:.0f}" for tick in ticks), text])
+    axis.xaxis.get_gridlines()[-1].set_visible(False)
+
+
+def _num_letters(texts: Iterable[str]) -> int:
+    """Width of texts side by side, in letters."""
+    return sum(max(map(len, text.split("\n"))) for text in texts)
+
+
+def _words(levels: Sequence[Any]) -> dict[Any, str]:
+    """Levels as words: `batch_channel` is what one types."""
+    return {level: text.replace("_", " ") for level, text in level_texts(levels).items()}
 
 
 def mark_style(diverged: bool, color: str) -> dict[str, Any]:
@@ -391,7 +450,8 @@ def mark_style(diverged: bool, color: str) -> dict[str, Any]:
     return {"linestyle": "none", "markeredgecolor": color, **shape}
 
 
-def _published_style(color: str) -> dict[str, Any]:
+def published_style(color: str) -> dict[str, Any]:
+    """How the paper's values are drawn, told apart from ours."""
     return {
         "linestyle": (0, (1, 1)),
         "linewidth": 1.0,
@@ -422,7 +482,7 @@ def legend(figure: Figure, panels: Panels, intervals: str, *, published: bool = 
     """The figure's one legend, right of all panels."""
     figure.legend(
         handles=panels.legend_handles(published, intervals),
-        title=panels.hue,
+        title=panels.hue and axis_text(panels.hue),
         loc="outside right upper",
         alignment="left",
     )

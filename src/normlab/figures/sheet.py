@@ -14,11 +14,11 @@ from normlab.figures.panels import (
     LEGEND_INCHES,
     PANEL_INCHES,
     Panels,
-    Reference,
     legend,
     levels_of,
 )
 from normlab.figures.points import Points, curve_points, final_points, labelled
+from normlab.figures.references import Reference, settle_references
 from normlab.figures.shown import Shown, remember
 from normlab.figures.style import axis_text, styled
 
@@ -39,7 +39,12 @@ class Panel:
     title: str = ""
     references: Sequence[Reference] = ()
     published: pd.DataFrame | None = None
-    """The paper's points: columns x, y, and the hue."""
+    """The paper's points: columns x, y, and the hue. Over steps, those from later ones than ours,
+    or from none, stand in a strip right of them."""
+    published_at: str = ""
+    """What is written below that strip; default: the step."""
+    logarithmic: bool | None = None
+    """Whether y's axis is, with geometric means; default: where positive values span decades."""
 
 
 def sheet(
@@ -71,6 +76,7 @@ def sheet(
         figure = Figure(figsize=figure_size)
         axes = figure.subplots(len(rows), num_columns, squeeze=False)
         drawn: list[Panels] = []
+        of_one_seed: list[Panels] = []
         for row, own_axes in zip(rows, axes, strict=True):
             for panel, axis in zip(row, own_axes, strict=True):
                 if panel is None:
@@ -85,7 +91,9 @@ def sheet(
                         0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777"
                     )
                     continue
-                drawn.append(_draw(axis, selected, panel, hue, hues))
+                panels = _draw(axis, selected, panel, hue, hues)
+                (of_one_seed if "seed" in panel.where else drawn).append(panels)
+        drawn = drawn or of_one_seed  # n is that of the panels that show every seed
         if same_scale and drawn:
             _share_scale(axes, drawn)
         if drawn:
@@ -96,6 +104,7 @@ def sheet(
             legend(figure, _of_all(drawn), kinds, published=published)
         if title:
             figure.suptitle(title, fontsize=10)
+        settle_references(figure)
         remember(figure, [_shown(row, own) for row, own in zip(rows, axes, strict=True)])
     return figure
 
@@ -131,6 +140,7 @@ def _of_all(drawn: Sequence[Panels]) -> Panels:
     chosen.groups = [*dict.fromkeys(groups), "panel"]
     chosen.has_diverged = any(panels.has_diverged for panels in drawn)
     chosen.has_stuck = any(panels.has_stuck for panels in drawn)
+    chosen.has_strip = any(panels.has_strip for panels in drawn)
     return chosen
 
 
@@ -156,7 +166,7 @@ def _selected(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
 
 def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str, hues: list[Any]) -> Panels:
     metrics = (panel.y, *panel.also)
-    found = [_points_of(table, panel, metric, hue) for metric in metrics]
+    found = [_points_of(table, panel, metric, hue, panel.logarithmic) for metric in metrics]
     if len({points.logarithmic for points in found}) > 1:
         # one axis has one scale, and a logarithmic one has no place for all values
         common = all(points.positive for points in found)
@@ -170,13 +180,15 @@ def _draw(axis: Any, table: pd.DataFrame, panel: Panel, hue: str, hues: list[Any
             {},
             panel.references if is_first else (),
             panel.published if is_first else None,
+            panel.published_at,
         )
-        panels.scale()
         together.append(panels)
+    for panels in reversed(together):  # the first, which has the published values, decides
+        panels.scale()
     if panel.also:
         views = [panels.view() for panels in together]
         axis.set_ylim(min(bottom for bottom, _, _ in views), max(top for _, top, _ in views))
-    axis.set_ylabel(panel.y_label or together[0].y_text())
+    axis.set_ylabel(together[0].y_text(panel.y_label))
     return together[0]
 
 

@@ -75,6 +75,7 @@ _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.
 
 REFERENCE_COLOR = "#777777"
 PUBLISHED_COLOR = "#000000"
+STRIP_COLOR = "#eeeeee"
 DIVERGED_MARKER = "x"
 STUCK_MARKER = "o"
 
@@ -82,6 +83,8 @@ _SETTINGS: dict[str, Any] = {
     "figure.dpi": 150,
     "savefig.dpi": 150,
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.07,
+    "figure.constrained_layout.h_pad": 0.06,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9,
@@ -162,10 +165,21 @@ def ordered(factor: str | None, levels: Sequence[Any]) -> list[Any]:
     return sorted(levels, key=lambda one: [*map(_numeral, re.split(r"(\d+)", str(one)))])
 
 
+MODEL_NAMES: Mapping[str, str] = {
+    "vgg11": "VGG-11",
+    "vgg16": "VGG-16",
+    "deep_linear": "linear network",
+}
+"""Networks as titles call them."""
+
 SETTING_LABELS: Mapping[str, str] = {
+    "model": "network",
+    "norm": "normalization",
+    "init": "initialization",
     "optimizer.lr": "learning rate",
     "batch_size": "batch size [samples]",
     "dropout": "dropout rate",
+    "depth": "depth [weight layers]",
     "init.scale": "scale of the initial weights",
     "norm.groups": "groups of channels",
     "norm.ghost_size": "normalization batch size [samples]",
