@@ -1,6 +1,7 @@
 """experiment.yaml, plans that share runs, and the way from runs to figure and verdicts."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.sweeps.drawing import draw_and_judge, redraw_all, verify_all
 from normlab.sweeps.experiment import Experiment, experiment_names, words_of
+from normlab.sweeps.experiment_command import dispatch
 from normlab.sweeps.launch import launch
 from normlab.sweeps.sharing import reuse, share
 
@@ -117,6 +119,28 @@ def test_plans_share_the_training_of_equal_cells(tmp_path, composer):
     assert [run.name for run in shared["a"]] == [run.name for run in plans["b"]]
     assert shared["a"][0].factors["arm"] == plans["a"][0].factors["arm"]
     assert set(shared["a"][0].experiments) == {"a", "b"}
+
+
+def test_all_experiments_at_a_scale_are_those_that_have_it(tmp_path, capsys):
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    content = with_arms("      - set: {norm: batch}\n        name: one\n")
+    write_files(tmp_path / "experiments" / "first", content)
+    both = f"{content}  small:\n    arms:\n      - set: {{norm: none}}\n        name: one\n"
+    write_files(tmp_path / "experiments" / "second", both)
+
+    def plan(names, scale):
+        options = {"cell": None, "seeds": None, "launcher": "serial", "tracker": "none"}
+        return dispatch(
+            Namespace(action="plan", names=names, scale=scale, words=[], **options), tmp_path
+        )
+
+    assert plan(["all"], "small") == 0
+    printed = capsys.readouterr().out
+    assert "second at scale small" in printed
+    assert "first" not in printed
+    for names, scale in ((["first"], "small"), (["all"], "paper")):
+        with pytest.raises(ConfigError, match=f"first has no scale {scale}"):
+            plan(names, scale)
 
 
 def test_a_finished_run_that_measured_more_is_reused(tmp_path, composer):

@@ -80,7 +80,7 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
         return 0
     if arguments.action == "wandb-sweep":
         return _write_sweeps(project, arguments, console)
-    experiments = project.load(arguments.names)
+    experiments = _at_scale(project.load(arguments.names), arguments.scale)
     plans = _plans(project, experiments, arguments)
     if arguments.action == "plan":
         for experiment in experiments:
@@ -92,6 +92,11 @@ def dispatch(arguments: argparse.Namespace, root: Path) -> int:
     for experiment in experiments:
         _draw(project, experiment, arguments, plans[experiment.name], console)
     return exit_code
+
+
+def _at_scale(experiments: Sequence[Experiment], scale: str) -> Sequence[Experiment]:
+    """Those that have the scale; where none does, all, of which planning refuses the first."""
+    return [one for one in experiments if scale in one.scales] or experiments
 
 
 def _plans(
@@ -113,15 +118,12 @@ def _plans(
             cell=arguments.cell,
         )
         for experiment in experiments
-        if len(experiments) == 1 or arguments.scale in experiment.scales
     }
     runs_dir = project.results / "runs"
     return {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
 
 
 def _computed(experiment: Experiment, arguments: argparse.Namespace) -> list[Calculation]:
-    if arguments.scale not in experiment.scales:
-        return []
     return experiment.computed(arguments.scale, seeds=_seeds(arguments.seeds), cell=arguments.cell)
 
 
