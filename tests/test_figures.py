@@ -1,6 +1,7 @@
 """Figures: what is drawn, in which words and colours; manifests; sizes; the same bytes."""
 
 import hashlib
+import io
 import itertools
 import json
 
@@ -8,13 +9,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from PIL import Image
 
 from normlab.analysis import statistics
 from normlab.figures import comparison as comparison_module
 from normlab.figures import manifest as manifest_module
 from normlab.figures.comparison import comparison
 from normlab.figures.curves import plot
-from normlab.figures.manifest import LIMIT_BYTES, compact, picture, save, table_hash
+from normlab.figures.manifest import (
+    DPI,
+    LIMIT_BYTES,
+    NOTE_INCHES,
+    compact,
+    picture,
+    save,
+    table_hash,
+)
 from normlab.figures.points import curve_points, final_points
 from normlab.figures.references import Reference
 from normlab.figures.sheet import Panel, sheet
@@ -420,6 +431,21 @@ def test_save_writes_five_files_and_a_manifest_that_names_every_run(tmp_path):
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
     stored = pd.read_parquet(tmp_path / "table.parquet")
     assert table_hash(stored) == manifest["table_sha256"] == table_hash(table)
+
+
+def test_the_note_below_a_figure_is_not_under_a_legend_at_its_bottom():
+    figures = [plot(table_of(), hue="norm") for _ in range(2)]
+    for figure, place in zip(figures, ("outside lower left", "outside upper right"), strict=True):
+        figure.legends[0].remove()
+        figure.legend(handles=[Line2D([], [], color="red", linewidth=9)], labels=[""], loc=place)
+    heights = []
+    for figure in figures:
+        drawn = Image.open(io.BytesIO(picture(figure, "png", note="one line"))).convert("RGB")
+        is_red = (np.asarray(drawn) == (255, 0, 0)).all(axis=2)
+        heights.append(drawn.height - 1 - np.flatnonzero(is_red.any(axis=1)))
+    note_pixels = round(NOTE_INCHES * DPI)
+    assert heights[0].min() > note_pixels
+    assert heights[1].max() < 2.7 * DPI + note_pixels
 
 
 def test_the_same_table_gives_the_same_bytes(tmp_path):

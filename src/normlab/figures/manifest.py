@@ -10,7 +10,8 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -201,11 +202,28 @@ def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
         settle_references(figure)  # a figure may have changed its limits since
         line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
         area = Bbox([[0, bottom], [width, height]])
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind], bbox_inches=area)
+        with _laid_out(figure):
+            figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind], bbox_inches=area)
         line.remove()
     if kind == "png":
         return _quantized(buffer)
     return _rounded(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """Everything in its place, legends too: they would move into what a picture is larger by."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+    inside = [legend for legend in figure.legends if legend.get_bbox_to_anchor() is figure.bbox]
+    for legend in inside:
+        legend.set_bbox_to_anchor((0, 0, 1, 1), figure.transFigure)
+    yield
+    for legend in inside:
+        legend.set_bbox_to_anchor(None)
+    figure.set_layout_engine(engine)
 
 
 def _quantized(png: io.BytesIO) -> bytes:
