@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normlab.figures.panels import Reference
+from normlab.figures.references import Reference
 from normlab.figures.sheet import Panel, sheet
 
 PUBLISHED = Path(__file__).with_name("published.csv")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.wu_johnson_precise_bn.claims import milestones, watched
-from normlab.figures.panels import Reference
+from normlab.figures.references import Reference
 from normlab.figures.sheet import Panel, sheet
 
 PUBLISHED = Path(__file__).with_name("published.csv")
@@ -56,9 +56,9 @@ def draw(table: pd.DataFrame) -> Figure:
         by_distance.append(
             Panel(
                 y=DISTANCE,
-                y_label="distance of means",
+                y_label="distance in deviations",
                 where=where,
-                title="from the population's, in deviations",
+                title="from the population's means",
                 references=decays,
             )
         )
