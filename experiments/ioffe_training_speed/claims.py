@@ -10,15 +10,15 @@ BASE_RATE = 0.02
 
 def steps_share_x1(table: pd.DataFrame) -> Mapping[int, float]:
     """Own steps over the plain network's, at its learning rate, by seed; inf: never reached."""
-    return _steps_share(table, factor=1)
+    return steps_share(table, factor=1)
 
 
 def steps_share_x5(table: pd.DataFrame) -> Mapping[int, float]:
     """The same at 5 times that rate."""
-    return _steps_share(table, factor=5)
+    return steps_share(table, factor=5)
 
 
-def _steps_share(table: pd.DataFrame, *, factor: float) -> dict[int, float]:
+def steps_share(table: pd.DataFrame, *, factor: float) -> dict[int, float]:
     plain = _accuracies(table, "none", BASE_RATE)
     normalized = _accuracies(table, "batch", factor * BASE_RATE)
     shares = {}

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from experiments.ioffe_training_speed.claims import BASE_RATE, _steps_share
+from experiments.ioffe_training_speed.claims import BASE_RATE, steps_share
 from normlab.analysis.statistics import mean_interval
 from normlab.figures.panels import published_style
 from normlab.figures.references import Reference, draw_reference, settle_references
@@ -61,7 +61,7 @@ def draw_steps(
     axis.set_ylabel("share of its own steps\ngeometric mean")
     look = NORM_LOOKS["batch"]
     for rate in rates:
-        shares = list(_steps_share(table, factor=rate / BASE_RATE).values())
+        shares = list(steps_share(table, factor=rate / BASE_RATE).values())
         reached = [share for share in shares if math.isfinite(share)]
         seeds = {"color": look.color, "markersize": 4, "alpha": 0.6}
         axis.plot([0.85 * rate] * len(reached), reached, ".", **seeds)

@@ -46,7 +46,13 @@ def draw(table: pd.DataFrame) -> Figure:
             Panel(y="train/loss", where={**main, "batch_size": size}, title=f"batch {size}")
             for size in (sizes[0], 32)
         ),
-        Panel(y="samples_per_second", x="batch_size", where=main, title="training speed"),
+        Panel(
+            y="samples_per_second",
+            x="batch_size",
+            where=main,
+            y_label="samples per second",
+            title="training speed",
+        ),
     ]
     figure = sheet(table, [over_size, beside])
     for axis in (figure.axes[0], figure.axes[2]):
