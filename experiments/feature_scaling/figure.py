@@ -14,12 +14,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from normlab.figures.panels import Reference, draw_reference
 from normlab.figures.points import curve_points, final_points
+from normlab.figures.references import Reference, draw_reference
 from normlab.figures.style import Look, axis_text, looks, styled
 
 SCALINGS = {"raw": "raw", "min_max": "min-max", "standardized": "standardized"}
@@ -29,6 +30,7 @@ LEVELS = np.logspace(-2, 4, 7)
 # without the lightest, which white paper swallows
 LEVEL_COLORS = ListedColormap(mpl.colormaps["viridis_r"](np.linspace(0.15, 1, 256)))
 LOSS_FLOOR = 1e-6
+ROUNDING = 1e-12
 STEPS_TO = "steps_to/descent/excess_loss<=0.01"
 
 Array = NDArray[Any]
@@ -59,7 +61,9 @@ class Surface:
 def draw(table: pd.DataFrame) -> Figure:
     scaling_looks = looks("scaling", list(SCALINGS))
     with styled():
-        figure = Figure(figsize=(9.6, 11.6))
+        # labels beside axes of equal aspect reach further than the layout knows
+        layout = ConstrainedLayoutEngine(rect=(0.015, 0, 0.97, 1))
+        figure = Figure(figsize=(9.6, 11.6), layout=layout)
         axes = figure.subplots(4, 3)
         shared_norm = LogNorm(LEVELS[0], LEVELS[-1])
         for column, scaling in enumerate(SCALINGS):
@@ -87,7 +91,10 @@ def draw(table: pd.DataFrame) -> Figure:
             Line2D([], [], color=look.color, marker=look.marker, label=SCALINGS[scaling])
             for scaling, look in scaling_looks.items()
         ]
-        axes[2, 0].legend(handles=handles, title="features", loc="lower center")
+        key = axes[2, 2].legend(
+            handles=handles, title="features", loc="upper left", bbox_to_anchor=(1.02, 1)
+        )
+        key.set_in_layout(False)  # it has the room below the color bar
         draw_numbers(axes[3, 0], table, "descent/condition_number", scaling_looks)
         draw_numbers(axes[3, 1], table, STEPS_TO, scaling_looks)
         draw_limit(axes[3, 2], table, scaling_looks)
@@ -161,9 +168,9 @@ def draw_losses(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Loo
     for scaling, look in scaling_looks.items():
         own = selected(table, scaling=scaling)
         own = own[(own["metric"] == "descent/excess_loss") & (own["step"] > 0)]
-        # a mean of logarithms is over the same seeds at every step
+        # no further than an iteration's rounding, and every mean over the same seeds
         lowest = own.groupby("step")["value"].transform("min")
-        own = own[lowest > LOSS_FLOOR / 10]
+        own = own[lowest > ROUNDING]
         if own.empty:
             continue
         line = curve_points(own, "descent/excess_loss", [], logarithmic=True).means
