@@ -9,14 +9,14 @@ import torch
 from PIL import Image
 
 from normlab.data import load
-from normlab.data.corruptions import CHUNK_SIZE, MAX_SEVERITY, corrupt_
+from normlab.data.corruptions import CHUNK_SIZE, corrupt_
 from normlab.data.digits import DigitsConfig
 from normlab.data.gaussian import GaussianConfig
 from normlab.data.prepare import channel_moments
 from normlab.randomness import generator
 
 CORRUPTIONS = ("contrast", "gaussian_noise", "jpeg")
-SEVERITIES = range(1, MAX_SEVERITY + 1)
+SEVERITIES = (1, 2, 3, 4, 5)
 
 
 def digits(size=16, dtype=torch.float64, **settings):
@@ -83,7 +83,7 @@ def test_a_worse_jpeg_is_farther_from_the_image():
     images = photographs(8)
     errors = [
         (corrupted(images, "jpeg", severity, "test") - images).square().mean().item()
-        for severity in (1, MAX_SEVERITY)
+        for severity in (1, 5)
     ]
     assert 0 < errors[0] < errors[1]
 

@@ -250,7 +250,9 @@ def test_equal_arms_are_one_start(tmp_path, monkeypatch):
       - {name: norms, compute: weight_norms, set: {power: 1, start_from: other@end}}
 """
     experiment = study(tmp_path, monkeypatch, arms)
-    with pytest.raises(ConfigError, match=r"trained once, as one, .* Write start_from=one@6\."):
+    with pytest.raises(
+        ConfigError, match=r"listed above it \(of equal ones, the first\)\. Did you mean .one"
+    ):
         experiment.plan(composer(), "smoke")
     assert len(experiment.plan(composer(), "smoke", cell="norms")) == 2
 

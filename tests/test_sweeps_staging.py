@@ -152,6 +152,15 @@ def test_norms_are_put_into_a_trained_network(results_dir: Path) -> None:
             ("start_from={parent}@end", "steps=0", "probe=[ics]"),
             "got probe=[ics]. Give steps=1, or probe=[].",
         ),
+        (
+            (
+                "start_from={parent}@end",
+                "norm=batch",
+                "norm.freeze_after=0",
+                "inserted_norms=reset",
+            ),
+            "Give inserted_norms=identity, or norm.freeze_after=1 or more.",
+        ),
         (("checkpoint.keep=[13]",), "at most 12, its length; got 13."),
         (("checkpoint.keep=[-1]",), "checkpoint.keep must be 0 or greater; got -1."),
     ],
@@ -305,9 +314,18 @@ def test_a_chosen_cell_brings_those_it_starts_from(study, results_dir: Path) -> 
     assert arms == ["trunk", "tail norm.freeze_after=null", "last"]
 
 
+def test_what_is_chosen_moves_no_identity(study, results_dir: Path) -> None:
+    whole = study.plan(composer(), "smoke", extra_words=words(results_dir))
+    names = {(run.factors["arm"], run.config.seed): run.name for run in whole}
+    for cell in ("trunk", "tail", "last"):
+        for run in study.plan(composer(), "smoke", extra_words=words(results_dir), cell=cell):
+            assert run.name == names[run.factors["arm"], run.config.seed]
+
+
 def test_sharing_and_reuse_mind_the_kept_networks(study, results_dir: Path) -> None:
     staged = study.plan(composer(), "smoke", extra_words=words(results_dir), seeds=[0])
-    alone = study.plan(composer(), "smoke", extra_words=words(results_dir), seeds=[0], cell="trunk")
+    trunk = write_experiment(study.folder.parent / "trunk", ARMS[: ARMS.index("- name: tail")])
+    alone = trunk.plan(composer(), "smoke", extra_words=words(results_dir), seeds=[0])
     assert alone[0].name != staged[0].name
     shared = share({"a": alone, "b": staged})
     assert shared["a"][0].name == shared["b"][0].name == staged[0].name
@@ -350,11 +368,11 @@ def test_a_start_may_name_the_values_of_its_own_arm(tmp_path: Path, results_dir:
     [
         (
             "trnk@4",
-            "start_from=trnk@4 must name an arm that is listed above it. Did you mean 'trunk'?",
+            "listed above it (of equal ones, the first). Did you mean 'trunk'?",
         ),
         ("trunk", "start_from must be RUN@STEP"),
         ("trunk@7", "trunk has 6 steps. Name one of them, or trunk@end."),
-        ("late@1", "must name an arm that is listed above it."),
+        ("late@1", "must name an arm that is listed above it (of equal ones, the first)."),
     ],
 )
 def test_a_start_that_is_no_arm_above_is_refused(tmp_path: Path, start: str, text: str) -> None:

@@ -13,8 +13,6 @@ from normlab.randomness import generator
 
 Corruption = Literal["none", "contrast", "gaussian_noise", "jpeg"]
 
-MAX_SEVERITY = 5
-
 CONTRAST_FACTORS = (0.75, 0.5, 0.4, 0.3, 0.15)
 NOISE_DEVIATIONS = (0.04, 0.06, 0.08, 0.09, 0.10)
 JPEG_QUALITIES = (80, 65, 58, 50, 40)

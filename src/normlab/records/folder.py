@@ -11,7 +11,7 @@
       metrics.jsonl    rows while running; metrics.parquet once finished
       arrays/          histograms and curves
       checkpoint.pt    where an interrupted run goes on from
-  checkpoint-STEP.pt   the network before update STEP, for runs that start there
+      checkpoint-STEP.pt   the network before update STEP, for runs that start there
       traceback.txt    why a failed run failed
 """
 

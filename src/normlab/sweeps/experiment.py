@@ -19,7 +19,7 @@ from normlab.config.errors import ConfigError, hint
 from normlab.sweeps.computed import Calculation
 from normlab.sweeps.grid import Point
 from normlab.sweeps.plan import PlannedRun
-from normlab.sweeps.staging import plan_stages
+from normlab.sweeps.staging import parent_of, plan_stages
 
 SCALES = ("smoke", "small", "paper")
 _EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "metrics", "stand_in", "set", "scales")
@@ -106,6 +106,9 @@ class Experiment:
     ) -> list[PlannedRun]:
         """Every run of a scale, composed and checked, in the order of arms and seeds.
 
+        A run keeps its network for all of the scale that starts from it, chosen or not, so that
+        what is chosen moves no identity.
+
         Args:
             extra_words: put on every run, after its own; how it is launched and recorded.
             seeds: instead of the scale's own.
@@ -118,10 +121,26 @@ class Experiment:
         load_claims(self.claims_path)  # what cannot be judged is not run
         points = self.points(composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell)
         computed = self.computed(scale_name, seeds=seeds, cell=cell)
-        starts = [(task.start_from, task.seed) for task in computed if task.start_from]
+        runs = plan_stages(composer, points, self._starts(scale_name, points, seeds))
+        for task in computed:
+            if task.start_from is not None:
+                parent_of(task.start_from, task.seed, runs)
         experiments = {self.name: claims_hash(self.claims_path)}
+        return [replace(run, experiments=experiments) for run in runs]
+
+    def _starts(
+        self, scale_name: str, points: Sequence[Point], seeds: Sequence[int] | None
+    ) -> list[tuple[str, int]]:
+        """(ARM@STEP, seed) of all in a scale that starts from one of the points."""
+        scale = self.scale(scale_name)
+        arms = {point.factors["arm"] for point in points}
+        starts = [cell.start_from for cell in scale.cells]
+        starts += [task.start_from for task in scale.computed]
         return [
-            replace(run, experiments=experiments) for run in plan_stages(composer, points, starts)
+            (start, seed)
+            for start in starts
+            if start is not None and start.rpartition("@")[0] in arms
+            for seed in (scale.seeds if seeds is None else seeds)
         ]
 
     def computed(

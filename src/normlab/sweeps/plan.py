@@ -144,6 +144,13 @@ def refuse_misfit(config: RunConfig, parent: RunConfig) -> None:
             f"a run with norm={other.NAME} cannot start from one with norm={one.NAME}: their "
             "parameters mean different things. Start from norm=none, or from the same norm."
         )
+    is_reset = config.inserted_norms == "reset" and one.NAME == "none"
+    if is_reset and getattr(other, "freeze_after", None) == 0:
+        raise ValueError(
+            "norm.freeze_after=0 trains by the running statistics it starts from, which "
+            "inserted_norms=reset has taken of nothing. Give inserted_norms=identity, or "
+            "norm.freeze_after=1 or more."
+        )
     with torch.device("meta"):
         child, trained = build_model(config, Clock()), build_model(parent, Clock())
         batch = torch.empty(config.batch_size, *config.sample_shape())

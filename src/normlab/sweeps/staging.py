@@ -24,11 +24,10 @@ def plan_stages(
 
     Args:
         points: with seeds, in the order of the arms.
-        starts: (ARM@STEP, seed) that something other than a run needs.
+        starts: (ARM@STEP, seed) that something other than these runs needs.
 
     Raises:
-        ConfigError: for a point that cannot be run, or a start that is no arm listed above, or one
-            of `starts` under a name that equal runs were not planned under.
+        ConfigError: for a point that cannot be run, or a start that is no arm listed above.
     """
     planned: dict[str, PlannedRun] = {}
     by_arm: dict[ArmAndSeed, PlannedRun] = {}
@@ -56,13 +55,7 @@ def plan_stages(
         planned.setdefault(run.name, run)
         by_arm.setdefault((point.factors["arm"], run.config.seed), run)
     for text, seed in starts:
-        parent, start = started(text, seed)
-        arm, equal = text.rpartition("@")[0], planned[parent.name].factors["arm"]
-        if arm != equal:
-            raise ConfigError(
-                f"start_from={text}: {arm} is trained once, as {equal}, whose settings come to the "
-                f"same. Write start_from={equal}@{start.step}."
-            )
+        started(text, seed)
     return [_keeping(run, kept[run.name]) for run in planned.values()]
 
 
@@ -84,7 +77,11 @@ def generations(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
 
 
 def parent_of(start_from: str, seed: int, runs: Sequence[PlannedRun]) -> tuple[PlannedRun, int]:
-    """The run of a plan that ARM@STEP names for a seed, and the step as a number."""
+    """The run of a plan that ARM@STEP names for a seed, and the step as a number.
+
+    Raises:
+        ConfigError: there is none; equal runs have been planned under the first arm's name alone.
+    """
     return _parent(start_from, seed, {(run.factors["arm"], run.config.seed): run for run in runs})
 
 
@@ -99,8 +96,8 @@ def _parent(
     if run is None:
         arms = list(dict.fromkeys(arm for arm, _ in by_arm))
         raise ConfigError(
-            f"start_from={text} must name an arm that is listed above it."
-            + hint(start.run, arms, "Arms")
+            f"start_from={text} must name an arm that is listed above it (of equal ones, the "
+            "first)." + hint(start.run, arms, "Arms")
         )
     steps = run.config.steps
     assert steps is not None
