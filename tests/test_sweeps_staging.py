@@ -16,13 +16,18 @@ from normlab.config.errors import ConfigError
 from normlab.config.start import Start
 from normlab.records.provenance import Provenance
 from normlab.records.rows import lines_of, read_rows
+from normlab.sweeps import pool
 from normlab.sweeps.again import rerun, verdict
+from normlab.sweeps.display import Display
 from normlab.sweeps.execute import execute
 from normlab.sweeps.experiment import Experiment
 from normlab.sweeps.launch import launch
+from normlab.sweeps.launchers import PoolConfig
 from normlab.sweeps.plan import PlannedRun
 from normlab.sweeps.sharing import reuse, share
 from normlab.sweeps.staging import generations
+from normlab.sweeps.stopping import Stop
+from normlab.tracking import start_mirror
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.trained import load_trained
 
@@ -387,3 +392,19 @@ def test_a_start_that_is_no_arm_above_is_refused(tmp_path: Path, start: str, tex
     study = write_experiment(tmp_path / "study", arms)
     with pytest.raises(ConfigError, match=re.escape(text)):
         study.plan(composer(), "smoke")
+
+
+def test_after_a_stop_no_worker_is_started_for_the_runs_that_waited(
+    study: Experiment, results_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(device: str | None) -> None:
+        raise AssertionError("a worker takes seconds to start")
+
+    monkeypatch.setattr(pool, "_start_worker", start)
+    runs = study.plan(composer(), "smoke", extra_words=words(results_dir))
+    stop, console = Stop(), Console(quiet=True)
+    stop.request()
+    mirror = start_mirror(runs[0].config.tracker, results_dir, ())
+    with Display(console, len(runs), "runs") as display:
+        results = pool.run_in_pool(runs, PoolConfig(num_workers=2), stop, display, mirror)
+    assert [result.text for result in results] == ["not started"] * len(runs)

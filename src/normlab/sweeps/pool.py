@@ -74,7 +74,7 @@ class _Pool:
         ]
 
     def run(self) -> list[Result]:
-        workers = [_start_worker(device) for device in self._devices]
+        workers = [_start_worker(device) for device in self._devices if self._has_work()]
         try:
             while any(worker.run for worker in workers) or self._has_work():
                 self._pass_on_stop(workers)
