@@ -4,6 +4,7 @@ kind of statistics, the frozen tail, and what population statistics cost over th
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -45,6 +46,9 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_ylim(min(low, values.min() - 0.01), max(high, values.max() + 0.01))
         elif panel.y_label == "error" and axis.get_yscale() == "linear":
             axis.set_ylim(low, min(high, MOST_ERROR))
+        for line in axis.lines:
+            if not line.get_clip_on():  # a mark of an outcome: off the panel, it stands at its edge
+                line.set_ydata(np.clip(line.get_ydata(), *axis.get_ylim()))
     return figure
 
 
