@@ -16,6 +16,7 @@ from normlab.analysis.ledger import (
     write_ledger,
     write_verdicts,
 )
+from normlab.analysis.values import divergence_steps
 from normlab.analysis.verdicts import judge
 
 BASE = {
@@ -412,3 +413,11 @@ def test_empty_and_damaged_ledgers(tmp_path):
 def test_pooled_without_measurements():
     missing = Calibration(rate=None, num_false=0, num_comparisons=0, reason="x")
     assert pool([missing]).rate is None
+
+
+def test_a_diverged_run_among_many_without_its_losses():
+    """With more than 127 runs the categories' codes are of a wider type."""
+    names = [f"run{index:03}" for index in range(200)]
+    table = pd.DataFrame({"run": pd.Categorical(names), "step": 7, "metric": "test/accuracy"})
+    table = table.assign(value=0.1, outcome=["diverged", *["trained"] * 199])
+    assert divergence_steps(table) == {"run000": 8.0}

@@ -63,6 +63,7 @@ def test_a_run_keeps_its_network_at_the_steps_asked_for(results_dir: Path) -> No
     kept = {path.name for path in run.folder.path.glob("*.pt")}
     assert kept == {"checkpoint-0.pt", "checkpoint-5.pt", "checkpoint-12.pt"}
     final = Checkpoint.load(whole.folder.checkpoint_path)
+    assert Checkpoint.load(run.folder.kept_checkpoint_path(12)).optimizer == {}
     assert_same_bits(Checkpoint.load(run.folder.kept_checkpoint_path(12)).model, final.model)
     assert rows(run) == rows(whole)
     early, late = (load_trained(run.folder, step).model for step in (5, None))
@@ -151,7 +152,7 @@ def test_norms_are_put_into_a_trained_network(results_dir: Path) -> None:
         ),
         (
             ("start_from={parent}@end", "model.widths=[8]"),
-            "the parent's linear1.weight has (16, 64)",
+            "got model.widths=(8,), and the parent has (16, 16).",
         ),
         (
             ("start_from={parent}@end", "steps=0", "probe=[ics]"),
@@ -196,6 +197,41 @@ def test_a_norm_does_not_turn_into_another(results_dir: Path) -> None:
     ghosts = finished("norm=batch_ghost", "checkpoint.keep_final=true", results_dir=results_dir)
     start = f"start_from={ghosts.name}@end"
     assert planned("norm=batch", "steps=0", start, results_dir=results_dir).config.steps == 0
+
+
+def test_what_a_start_makes_void_is_not_another_cell(results_dir: Path) -> None:
+    parent = finished(
+        "norm=batch", "init=he", "checkpoint.keep_final=true", results_dir=results_dir
+    )
+    start = f"start_from={parent.name}@end"
+    plain, *others = (
+        planned("norm=batch", start, *words, results_dir=results_dir)
+        for words in ((), ("init=xavier",), ("init.scale=3",), ("inserted_norms=reset",))
+    )
+    assert {other.name for other in others} == {plain.name}
+    assert plain.config.init == parent.config.init
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("model.activation=tanh", "got model.activation=tanh, and the parent has relu. Give"),
+        (
+            "norm.weight_standardization=true",
+            "got norm.weight_standardization=true, and the parent",
+        ),
+        ("norm.position=after", "got norm.position=after, and the parent has before. Give"),
+        ("norm=lp", "norm=lp cannot start from one with norm=batch"),
+        ("model=book_cnn", "the parent has model=mlp. Give model=mlp."),
+    ],
+)
+def test_a_network_does_not_turn_into_another(results_dir: Path, words: str, text: str) -> None:
+    parent = finished("norm=batch", "checkpoint.keep_final=true", results_dir=results_dir)
+    start = f"start_from={parent.name}@end"
+    with pytest.raises(ConfigError, match=re.escape(text)):
+        planned("norm=batch", start, words, results_dir=results_dir)
+    free = ("norm.population=precise", "norm.momentum=0.3", "norm.freeze_after=0", "dropout=0.1")
+    assert planned("norm=batch", start, *free, results_dir=results_dir)
 
 
 def test_a_start_that_has_gone_is_a_failure_that_says_so(results_dir: Path) -> None:

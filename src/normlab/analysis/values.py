@@ -153,6 +153,7 @@ def divergence_steps(table: pd.DataFrame) -> dict[str, float]:
     if "outcome" not in table or not (diverged := table["outcome"] == "diverged").any():
         return {}
     rows = table[diverged]
+    rows = rows.assign(run=rows["run"].astype(str))  # update() mixes up categories of many runs
     steps = rows.groupby("run", observed=True)["step"].max().astype(float) + 1
     losses = rows[rows["metric"].isin([f"{split}/loss" for split in _SPLITS])]
     broken = losses[~np.isfinite(losses["value"].astype(float))]

@@ -116,6 +116,9 @@ class Calculation:
         set_exact_arithmetic()
         try:
             found = self._load()(**arguments)
+        except Exception as error:
+            error.add_note(f"while computing {self.factors['arm']!r} with seed {self.seed}")
+            raise
         finally:
             torch.set_num_threads(num_threads)
         return self._with_facts(found)

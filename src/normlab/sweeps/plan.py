@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from normlab.config import DataConfig, RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
-from normlab.config.errors import ConfigError, hint
+from normlab.config.errors import ConfigError
 from normlab.config.resolve import resolve
-from normlab.config.start import Start
-from normlab.models.inherit import inherit
-from normlab.norms.population import PopulationConfig
-from normlab.randomness import Clock
 from normlab.records.flatten import written
-from normlab.records.folder import RunFolder, State, run_folders
+from normlab.records.folder import RunFolder, State
 from normlab.records.identity import Identity, identify
 from normlab.sweeps.grid import Point
 from normlab.sweeps.preflight import check_run
-from normlab.training.setup import build_model
-from normlab.training.start import kept_checkpoint
+from normlab.sweeps.starts import located
 
 
 @dataclass(frozen=True)
@@ -49,6 +41,11 @@ class PlannedRun:
     @property
     def name(self) -> str:
         return self.identity.run_name
+
+    def with_config(self, config: RunConfig) -> PlannedRun:
+        """The run that this one becomes with another resolved configuration of the same data."""
+        identity = identify(config, self.identity.science["data_checksum"])
+        return dataclasses.replace(self, config=config, identity=identity)
 
     @property
     def folder(self) -> RunFolder:
@@ -96,68 +93,6 @@ def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return PlannedRun(resolved, identify(resolved, _checksum(resolved.data)), factors)
-
-
-def located(config: RunConfig) -> RunConfig:
-    """The configuration with its `start_from` naming the cell of the run it named.
-
-    Raises:
-        ValueError: no such run, one of another seed, or one that did not keep its network there.
-    """
-    if config.start_from is None or _CELL_AT_STEP.fullmatch(config.start_from):
-        return config
-    start = Start.parse(config.start_from)
-    folder = RunFolder(Path(config.results_dir) / "runs" / start.run)
-    names = [known.name for known in run_folders(folder.path.parent)]
-    if start.run not in names:
-        raise ValueError(
-            f"start_from={config.start_from}: {folder.path.parent} has no run of that name."
-            + hint(start.run, names, "Runs")
-        )
-    identity = folder.identity()
-    if identity.seed != config.seed:
-        raise ValueError(
-            "a run starts from a run of its own seed, so that pairs stay pairs; "
-            f"{start.run} has seed={identity.seed}, this one seed={config.seed}. "
-            f"Give seed={identity.seed}."
-        )
-    step = folder.config()["steps"] if start.step is None else start.step
-    if kept_checkpoint(folder, step) is None:
-        raise ValueError(
-            f"start_from={config.start_from}: the run (it is {folder.state()}) has not kept its "
-            f"network before update {step}. Delete its folder and train it with "
-            f"checkpoint.keep=[{step}], or take another step."
-        )
-    refuse_misfit(config, run_config(folder.config()))
-    return dataclasses.replace(config, start_from=str(Start(identity.cell, step)))
-
-
-def refuse_misfit(config: RunConfig, parent: RunConfig) -> None:
-    """
-    Raises:
-        ValueError: a network of the one configuration cannot start from one of the other.
-    """
-    one, other = parent.norm, config.norm
-    of_batches = isinstance(one, PopulationConfig) and isinstance(other, PopulationConfig)
-    if one.NAME not in ("none", other.NAME) and not of_batches:
-        raise ValueError(
-            f"a run with norm={other.NAME} cannot start from one with norm={one.NAME}: their "
-            "parameters mean different things. Start from norm=none, or from the same norm."
-        )
-    is_reset = config.inserted_norms == "reset" and one.NAME == "none"
-    if is_reset and getattr(other, "freeze_after", None) == 0:
-        raise ValueError(
-            "norm.freeze_after=0 trains by the running statistics it starts from, which "
-            "inserted_norms=reset has taken of nothing. Give inserted_norms=identity, or "
-            "norm.freeze_after=1 or more."
-        )
-    with torch.device("meta"):
-        child, trained = build_model(config, Clock()), build_model(parent, Clock())
-        batch = torch.empty(config.batch_size, *config.sample_shape())
-        inherit(child, trained.state_dict(), [batch], inserted=config.inserted_norms)
-
-
-_CELL_AT_STEP = re.compile(r"[0-9a-f]{64}@\d+")
 
 
 @cache

@@ -11,7 +11,6 @@ from normlab.config import ProbeConfig
 from normlab.config.convert import run_config
 from normlab.config.run import EvalConfig
 from normlab.records import run_folders
-from normlab.records.identity import identify
 from normlab.sweeps.plan import PlannedRun
 from normlab.training.start import kept_checkpoint
 
@@ -85,14 +84,18 @@ def _merged(runs: Sequence[PlannedRun]) -> Iterable[tuple[list[PlannedRun], Plan
         first = group[0]
         probes = {probe.NAME: probe for run in group for probe in run.config.probe}
         kept = sorted({step for run in group for step in run.config.checkpoint.keep})
+        checkpoint = dataclasses.replace(
+            first.config.checkpoint,
+            keep=tuple(kept),
+            keep_final=any(run.config.checkpoint.keep_final for run in group),
+        )
         config = dataclasses.replace(
             first.config,
             probe=tuple(probes[name] for name in sorted(probes)),
-            checkpoint=dataclasses.replace(first.config.checkpoint, keep=tuple(kept)),
+            checkpoint=checkpoint,
         )
-        identity = identify(config, first.identity.science["data_checksum"])
         experiments = {name: hash_ for run in group for name, hash_ in run.experiments.items()}
-        yield group, PlannedRun(config, identity, first.factors, experiments)
+        yield group, dataclasses.replace(first.with_config(config), experiments=experiments)
 
 
 def _compatible(runs: Sequence[PlannedRun]) -> bool:

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError, hint
 from normlab.config.start import Start
-from normlab.records.identity import identify
 from normlab.sweeps.grid import Point
-from normlab.sweeps.plan import PlannedRun, plan_point, refuse_misfit
+from normlab.sweeps.plan import PlannedRun, plan_point
+from normlab.sweeps.starts import begun
 
 ArmAndSeed = tuple[str, int]
 
@@ -45,10 +45,9 @@ def plan_stages(
         words = (*point.words, f"start_from={start}")
         run = plan_point(composer, dataclasses.replace(point, words=words))
         try:
-            refuse_misfit(run.config, parent.config)
+            return run.with_config(begun(run.config, parent.config))
         except ValueError as error:
             raise ConfigError(f"{error} (at {point.factors['arm']})") from None
-        return run
 
     for point in points:
         run = plan(point)
@@ -115,9 +114,7 @@ def _keeping(run: PlannedRun, steps: set[int]) -> PlannedRun:
         return run
     kept = tuple(sorted({*run.config.checkpoint.keep, *steps}))
     checkpoint = dataclasses.replace(run.config.checkpoint, keep=kept)
-    config = dataclasses.replace(run.config, checkpoint=checkpoint)
-    identity = identify(config, run.identity.science["data_checksum"])
-    return dataclasses.replace(run, config=config, identity=identity)
+    return run.with_config(dataclasses.replace(run.config, checkpoint=checkpoint))
 
 
 def _seed(words: Sequence[str]) -> int:

@@ -29,6 +29,7 @@ class Checkpoint:
     step: int
     model: dict[str, Any]
     optimizer: dict[str, Any]
+    """Empty in a network kept for runs that start from it."""
     probes: dict[str, Any] = field(default_factory=dict)
     """What probes keep of earlier steps, by name."""
     thinnings: dict[str, int] = field(default_factory=dict)

@@ -292,8 +292,7 @@ class Loop:
 
     def _keep_network(self, step: int) -> None:
         if step in self._kept_steps:
-            setup = self._setup
-            self._observer.keep(Checkpoint.of(step, setup.model, setup.optimizer))
+            self._observer.keep(Checkpoint(step, self._setup.model.state_dict(), optimizer={}))
 
     def _begin(
         self, probe: Probe, step: int, batch: Batch, learning_rate: float

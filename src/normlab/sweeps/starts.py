@@ -1,0 +1,139 @@
+"""What a staged run starts from, and whether it can."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import torch
+
+from normlab.config import NormConfig, RunConfig
+from normlab.config.component import Component
+from normlab.config.convert import run_config
+from normlab.config.errors import hint
+from normlab.config.start import Start
+from normlab.models.inherit import inherit
+from normlab.randomness import Clock
+from normlab.records.flatten import written
+from normlab.records.folder import RunFolder, run_folders
+from normlab.training.setup import build_model
+from normlab.training.start import kept_checkpoint
+
+_CELL_AT_STEP = re.compile(r"[0-9a-f]{64}@\d+")
+
+ONE_FUNCTION = ("batch", "batch_ghost", "batch_renorm", "batch_noisy")
+"""Normalizations that are one map in evaluation: by running mean and variance, gamma and beta."""
+
+MAY_CHANGE = (
+    *("momentum", "population", "freeze_after", "ghost_size"),
+    *("mean_range", "scale_range", "mean_jitter", "scale_jitter", "scale_jitter_is"),
+    *("r_max", "d_max", "warmup_steps", "r_ramp_end", "d_ramp_end"),
+)
+"""Settings of a norm on how it trains and what it evaluates by, not on what its parameters mean."""
+
+
+def located(config: RunConfig) -> RunConfig:
+    """The configuration with its `start_from` naming the cell of the run it named.
+
+    Raises:
+        ValueError: no such run, one of another seed, or one that did not keep its network there.
+    """
+    if config.start_from is None or _CELL_AT_STEP.fullmatch(config.start_from):
+        return config
+    start = Start.parse(config.start_from)
+    folder = RunFolder(Path(config.results_dir) / "runs" / start.run)
+    names = [known.name for known in run_folders(folder.path.parent)]
+    if start.run not in names:
+        raise ValueError(
+            f"start_from={config.start_from}: {folder.path.parent} has no run of that name."
+            + hint(start.run, names, "Runs")
+        )
+    identity = folder.identity()
+    if identity.seed != config.seed:
+        raise ValueError(
+            "a run starts from a run of its own seed, so that pairs stay pairs; "
+            f"{start.run} has seed={identity.seed}, this one seed={config.seed}. "
+            f"Give seed={identity.seed}."
+        )
+    step = folder.config()["steps"] if start.step is None else start.step
+    if kept_checkpoint(folder, step) is None:
+        raise ValueError(
+            f"start_from={config.start_from}: the run (it is {folder.state()}) has not kept its "
+            f"network before update {step}. Delete its folder and train it with "
+            f"checkpoint.keep=[{step}], or take another step."
+        )
+    config = dataclasses.replace(config, start_from=str(Start(identity.cell, step)))
+    return begun(config, run_config(folder.config()))
+
+
+def begun(config: RunConfig, parent: RunConfig) -> RunConfig:
+    """The configuration of a run that starts from one of another configuration, with what such a
+    start makes void put back: initialization is the parent's, and nothing is inserted where the
+    parent has norms.
+
+    Raises:
+        ValueError: a network of the one cannot start from one of the other.
+    """
+    _refuse_other_model(config, parent)
+    _refuse_other_norm(config, parent)
+    with torch.device("meta"):
+        child, trained = build_model(config, Clock()), build_model(parent, Clock())
+        batch = torch.empty(config.batch_size, *config.sample_shape())
+        inherit(child, trained.state_dict(), [batch], inserted=config.inserted_norms)
+    inserting = parent.norm.NAME == "none" != config.norm.NAME
+    return dataclasses.replace(
+        config,
+        init=parent.init,
+        inserted_norms=config.inserted_norms if inserting else "identity",
+    )
+
+
+def _refuse_other_model(config: RunConfig, parent: RunConfig) -> None:
+    one, other = parent.model.canonical(), config.model.canonical()
+    if one.NAME != other.NAME:
+        raise ValueError(
+            f"a run starts from one with the same model; got model={other.NAME}, and the parent "
+            f"has model={one.NAME}. Give model={one.NAME}."
+        )
+    _refuse_differences(one, other, ())
+
+
+def _refuse_other_norm(config: RunConfig, parent: RunConfig) -> None:
+    one, other = _effective_norm(parent), _effective_norm(config)
+    are_one_function = one.NAME in ONE_FUNCTION and other.NAME in ONE_FUNCTION
+    if one.NAME not in ("none", other.NAME) and not are_one_function:
+        raise ValueError(
+            f"a run with norm={other.NAME} cannot start from one with norm={one.NAME}: their "
+            "parameters mean different things. Start from norm=none, or from the same norm."
+        )
+    if one.NAME == "none":
+        only_here = {field.name for field in dataclasses.fields(other)}
+        _refuse_differences(one, other, only_here - {"weight_standardization"})
+    else:
+        _refuse_differences(one, other, MAY_CHANGE)
+    is_reset = config.inserted_norms == "reset" and one.NAME == "none"
+    if is_reset and getattr(other, "freeze_after", None) == 0:
+        raise ValueError(
+            "norm.freeze_after=0 trains by the running statistics it starts from, which "
+            "inserted_norms=reset has taken of nothing. Give inserted_norms=identity, or "
+            "norm.freeze_after=1 or more."
+        )
+
+
+def _effective_norm(config: RunConfig) -> NormConfig:
+    return config.model.effective_norm(config.norm.canonical())
+
+
+def _refuse_differences(one: Component, other: Component, free: Collection[str]) -> None:
+    for field in dataclasses.fields(other):
+        if field.name in free or not hasattr(one, field.name):
+            continue
+        before, now = getattr(one, field.name), getattr(other, field.name)
+        if before != now:
+            key = f"{other.GROUP}.{field.name}"
+            raise ValueError(
+                f"a run starts from one whose network computes the same; got {key}={written(now)}, "
+                f"and the parent has {written(before)}. Give {key}={written(before)}."
+            )
