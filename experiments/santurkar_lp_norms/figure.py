@@ -3,43 +3,63 @@
 from pathlib import Path
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
+from normlab.data.gaussian import GaussianConfig
+from normlab.figures.panels import Reference
 from normlab.figures.sheet import Panel, sheet
 from normlab.figures.style import MODEL_NAMES
 
 PUBLISHED = Path(__file__).parent / "published.csv"
+RANKS = (4, 5, 6)
+"""Of linear maps whose least loss is drawn."""
 LAYERS = {"vgg11": ("conv2", "conv5", "conv8"), "vgg16": ("conv2", "conv9", "conv13")}
 
 
 def draw(table: pd.DataFrame) -> Figure:
     table = with_orders(table)
-    models = [model for model in LAYERS if model in set(table["model"])]
-    (vgg,) = models or ["vgg11"]
-    of_vgg, of_linear = {"model": vgg}, {"model": "deep_linear"}
-    rows = [
-        [
-            Panel(y="train/accuracy", where=of_vgg, title=MODEL_NAMES[vgg]),
-            Panel(y="test/accuracy", where=of_vgg, title=MODEL_NAMES[vgg]),
-            Panel(
-                y="train/loss",
-                where=of_linear,
-                title="linear network of 25 layers",
-                published=published(),
-                logarithmic=True,
-            ),
+    of_linear = Panel(
+        y="train/loss",
+        where={"model": "deep_linear"},
+        title="linear network of 25 layers",
+        published=published(),
+        references=[
+            Reference(value=loss, label=f"rank {rank}")
+            for rank, loss in least_losses().items()
+            if rank in RANKS
         ],
-        [
-            Panel(
-                y=f"moment_drift/after_norm/mean/{layer}",
-                y_label="change of a unit's mean",
-                where=of_vgg,
-                title=f"{layer}, from step to step",
-            )
-            for layer in LAYERS[vgg]
-        ],
+        logarithmic=True,
+    )
+    vgg = next((model for model in LAYERS if model in set(table["model"])), None)
+    if vgg is None:
+        return sheet(table, [[of_linear]], wide=1.6)
+    of_vgg = {"model": vgg}
+    drifts = [
+        Panel(
+            y=f"moment_drift/after_norm/mean/{layer}",
+            y_label="change of a unit's mean",
+            where=of_vgg,
+            title=f"{layer}, from step to step",
+        )
+        for layer in LAYERS[vgg]
     ]
-    return sheet(table, rows)
+    accuracies = [
+        Panel(y=f"{split}/accuracy", where=of_vgg, title=MODEL_NAMES[vgg])
+        for split in ("train", "test")
+    ]
+    return sheet(table, [[*accuracies, of_linear], drifts])
+
+
+def least_losses() -> dict[int, float]:
+    """The least summed squared loss of a linear map of each rank on the linear network's samples.
+
+    Targets are linear in the inputs, so it is what the targets' singular values beyond the rank
+    come to, squared and summed (Eckart & Young 1936).
+    """
+    dataset = GaussianConfig().load(None, torch.float64, torch.device("cpu"))
+    squares = torch.linalg.svdvals(dataset.train_targets).square()
+    return {rank: squares[rank:].sum().item() for rank in range(len(squares) + 1)}
 
 
 def with_orders(table: pd.DataFrame) -> pd.DataFrame:
