@@ -13,6 +13,7 @@ from normlab.analysis.ledger import (
     collect,
     judge_experiment,
     markdown,
+    summary,
     write_ledger,
     write_verdicts,
 )
@@ -393,12 +394,22 @@ def test_ledger_end_to_end(tmp_path, claim_of):
     assert text == markdown(ledger)
     assert "5 claims: 2 supported, 1 contradicted, 2 undecided." in text
     assert "0.4 [0.375, 0.425], n = 3" in text
-    assert "| scale | experiment | supported | contradicted | undecided |" in text
+    assert "| scale | experiment | supported | contradicted | undecided | no runs |" in text
     assert "| smoke | [demo](../experiments/demo) | " in text
     assert "a \\| b &lt;script>" in text
     assert "not measured (an arm needs 4 seeds)" in text
     header = next(line for line in text.splitlines() if line.startswith("| claim"))
     assert header.count("|") == 10
+
+
+def test_claims_without_runs_are_told_from_undecided_ones():
+    def claim(verdict, n, *, refused=False):
+        return {"verdict": verdict, "n": n, "refused": refused}
+
+    claims = [claim("supported", 5), claim("undecided", 0), claim("undecided", 5, refused=True)]
+    text = "3 claims: 1 supported, 0 contradicted, 2 undecided"
+    assert summary(claims[:1]) == "1 claim: 1 supported, 0 contradicted, 0 undecided."
+    assert summary(claims) == f"{text} (1 of them refused, 1 without runs)."
 
 
 def test_empty_and_damaged_ledgers(tmp_path):

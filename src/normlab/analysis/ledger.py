@@ -114,6 +114,8 @@ def write_ledger(results: Path) -> dict[str, Any]:
 
 
 VERDICTS = ("supported", "contradicted", "undecided")
+NO_RUNS = "no runs"
+"""Undecided, since a side of the comparison has not been run."""
 COLUMNS = (
     "claim",
     "source",
@@ -153,10 +155,11 @@ def _overview(claims: Sequence[Mapping[str, Any]]) -> list[str]:
     counts: dict[tuple[str, str], Counter[str]] = {}
     for claim in claims:
         place = str(claim["scale"]), str(claim["experiment"])
-        counts.setdefault(place, Counter())[claim["verdict"]] += 1
-    lines = [f"| scale | experiment | {' | '.join(VERDICTS)} |", "|" + " --- |" * 5]
+        counts.setdefault(place, Counter())[claim["verdict"] if claim["n"] else NO_RUNS] += 1
+    headings = (*VERDICTS, NO_RUNS)
+    lines = [f"| scale | experiment | {' | '.join(headings)} |", "|" + " --- |" * 6]
     for (scale, experiment), found in counts.items():
-        numbers = " | ".join(str(found[verdict]) for verdict in VERDICTS)
+        numbers = " | ".join(str(found[heading]) for heading in headings)
         lines.append(f"| {scale} | [{experiment}](../experiments/{experiment}) | {numbers} |")
     return lines
 
@@ -191,13 +194,17 @@ def ours(claim: Mapping[str, Any]) -> str:
 
 
 def summary(claims: Iterable[Mapping[str, Any]]) -> str:
-    """ "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused)."""
+    """ "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused, 1 without runs)."""
     entries = list(claims)
     counts = {word: sum(claim["verdict"] == word for claim in entries) for word in VERDICTS}
     refused = sum(bool(claim["refused"]) for claim in entries)
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
     noun = "claim" if len(entries) == 1 else "claims"
-    return f"{len(entries)} {noun}: {text}" + (f" ({refused} of them refused)." if refused else ".")
+    without = sum(not claim["n"] for claim in entries)
+    reasons = [f"{refused} of them refused"] * bool(refused) + [f"{without} without runs"] * bool(
+        without
+    )
+    return f"{len(entries)} {noun}: {text}" + (f" ({', '.join(reasons)})." if reasons else ".")
 
 
 def _stated(claim: Claim) -> dict[str, Any]:
