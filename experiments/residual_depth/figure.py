@@ -60,7 +60,7 @@ def draw(table: pd.DataFrame) -> Figure:
     for axis in figure.axes:
         if axis.get_ylabel().startswith("training loss") and axis.get_yscale() == "linear":
             axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
-        if axis.get_xlabel() == "depth":
+        if axis.get_xlabel().startswith("depth"):
             axis.set_xlabel("layers")
             axis.set_xticks(sorted(trained["depth"].unique()))
             axis.set_ylim(0, 1)
