@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from normlab.figures.panels import Reference
 from normlab.figures.sheet import Panel, sheet
-from normlab.figures.style import REFERENCE_COLOR
 
 FRESH = "batch, fresh"
 BOUND = Reference(value=1e-5, label="bound of the claim")
@@ -63,9 +62,6 @@ def draw(table: pd.DataFrame) -> Figure:
     axes = {axis.get_title(): axis for axis in figure.axes}
     for row in (accuracies, losses):
         share_scale([axes[panel.title] for panel in row])
-    for panel in (*accuracies, ends[0]):
-        for line in before:
-            name_below(axes[panel.title], line.value, "before")
     for panel in ends[1:]:
         values = table.loc[table["metric"] == panel.y, "value"]
         highest = max([*values, *(line.value for line in panel.references)], default=1.0)
@@ -74,25 +70,10 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def last_test_accuracy(parents: pd.DataFrame) -> list[Reference]:
-    """A line at the mean over the trained networks; its name is written by `name_below`."""
+    """A line at the mean over the trained networks."""
     rows = parents[parents["metric"] == "test/accuracy"].sort_values("step")
     last = rows.groupby("seed")["value"].last()
-    return [Reference(value=float(last.mean()), label="")] if len(last) else []
-
-
-def name_below(axis: Axes, value: float, text: str) -> None:
-    """Name a line at its left end, under it: curves that rise from it leave that place free."""
-    axis.annotate(
-        text,
-        (0, value),
-        xycoords=("axes fraction", "data"),
-        xytext=(2, -2),
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        color=REFERENCE_COLOR,
-        fontsize=7,
-    )
+    return [Reference(value=float(last.mean()), label="before")] if len(last) else []
 
 
 def share_scale(axes: Sequence[Axes]) -> None:
