@@ -427,6 +427,7 @@ def test_save_writes_five_files_and_a_manifest_that_names_every_run(tmp_path):
     }
     assert (manifest["commits"], manifest["data_checksums"]) == (["abc"], ["d1"])
     assert (manifest["missing"], manifest["made_smaller"]) == (["1 of 7 runs failed"], [])
+    assert list(manifest["files"]) == ["figure.png", "table.parquet"]
     for name, entry in manifest["files"].items():
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
     stored = pd.read_parquet(tmp_path / "table.parquet")
@@ -455,7 +456,10 @@ def test_the_same_table_gives_the_same_bytes(tmp_path):
     assert first == second
     other = save(plot(table, hue="norm"), tmp_path / "c", table, name="other", primary=False)
     assert (tmp_path / "c" / "other.json").exists()
-    assert other["files"]["other.svg"] == {**first["files"]["figure.svg"]}
+    assert other["files"]["other.png"] == first["files"]["figure.png"]
+    for kind in ("svg", "pdf"):
+        places = [tmp_path / name for name in ("a/figure", "b/figure", "c/other")]
+        assert len({place.with_suffix(f".{kind}").read_bytes() for place in places}) == 1
 
 
 def test_a_large_table_is_thinned_and_stays_below_the_limit(tmp_path):
@@ -497,6 +501,9 @@ def test_large_pictures_are_made_smaller_and_say_so(tmp_path, monkeypatch):
     assert large["made_smaller"][1] == "and these at 80 dots an inch"
     redrawn = save(plot(table, hue="norm", col="init"), tmp_path / "again", table, name="figure")
     assert redrawn["files"] == large["files"]
+    for kind in ("svg", "pdf"):
+        first, second = (tmp_path / place / f"figure.{kind}" for place in ("large", "again"))
+        assert first.read_bytes() == second.read_bytes()
 
 
 def test_table_hash_ignores_order_and_sees_values():

@@ -1,7 +1,9 @@
 """A figure with its data: figure.png, .svg, .pdf, table.parquet and manifest.json in one folder.
 
-The five files together stay below 1 MB, so that they can be committed; where they would not, the
-table is thinned and lines are rasterized, and the manifest says so.
+PNG, table and manifest are the record, to be committed. The SVG and the PDF follow from the table:
+they are written beside it for whoever needs them, and neither the manifest nor git knows them. The
+five files together stay below 1 MB; where they would not, the table is thinned and lines are
+rasterized, and the manifest says so.
 """
 
 from __future__ import annotations
@@ -82,7 +84,7 @@ def save(
         "table_sha256": table_hash(stored),
         "num_rows": len(stored),
         "made_smaller": [*thinned, *notes],
-        "files": {file: _entry(data) for file, data in content.items()},
+        "files": {file: _entry(content[file]) for file in (f"{name}.png", table_name)},
     }
     for file, data in content.items():
         write_whole(folder / file, data)
@@ -101,9 +103,11 @@ def redraw(draw: Callable[[pd.DataFrame], Figure], folder: Path) -> None:
     note = "; ".join(manifest["missing"])
     pictures, notes = _pictures(draw(table), FIGURE_BYTES - size, note)
     for kind, data in pictures.items():
-        name = f"figure.{kind}"
-        write_whole(folder / name, data)
-        manifest["files"][name] = _entry(data)
+        write_whole(folder / f"figure.{kind}", data)
+    manifest["files"] = {
+        "figure.png": _entry(pictures["png"]),
+        "table.parquet": manifest["files"]["table.parquet"],
+    }
     of_table = [note for note in manifest["made_smaller"] if note.startswith("table")]
     write_json_whole(folder / "manifest.json", {**manifest, "made_smaller": [*of_table, *notes]})
 
