@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.timing import in_turn, ratio, seconds_of
-from normlab.config.component import NormConfig
+from normlab.config import NormConfig
 from normlab.measures import weight_gradients
 from normlab.models.chain import weight_layers
 from normlab.models.kit import Kit

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bench.timing import Spread, in_turn, ratio, seconds_of
-from normlab.config.component import ModelConfig
+from normlab.config import ModelConfig
 from normlab.init.gaussian import HeConfig
 from normlab.models.kit import Kit
 from normlab.models.resnet import ResNet18Config, ResNet50Config

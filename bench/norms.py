@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from normlab.config.component import NormConfig, choices
+from normlab.config import NormConfig, choices
 from normlab.norms.base import connect
 from normlab.norms.batch_channel import BatchChannelConfig
 from normlab.norms.ghost import GhostConfig

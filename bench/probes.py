@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.timing import Spread, in_turn, ratio, seconds_of
-from normlab.config.component import ModelConfig, ProbeConfig
+from normlab.config import ModelConfig, ProbeConfig
 from normlab.data.batches import Batches
 from normlab.data.dataset import Dataset
 from normlab.models.chain import weight_layers

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 
-import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.resolve import resolve

@@ -22,7 +22,6 @@ from rich.console import Console
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-import normlab.components  # noqa: F401
 from bench.timing import Spread
 from normlab.config.compose import Composer
 from normlab.sweeps.grid import expand

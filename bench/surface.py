@@ -21,7 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from bench.probes import NETWORKS, Training
 from bench.timing import in_turn, ratio, seconds_of
-from normlab.config.component import ModelConfig, ProbeConfig
+from normlab.config import ModelConfig, ProbeConfig
 from normlab.measures.surface import Surface, flat
 from normlab.models.chain import weight_layers
 from normlab.probes.curvature import CurvatureConfig

@@ -31,7 +31,6 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-import normlab.components  # noqa: F401
 from bench.timing import Spread, ratio, seconds_of
 from normlab.config import RunConfig
 from normlab.config.compose import Composer

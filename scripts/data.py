@@ -10,7 +10,7 @@ import argparse
 import logging
 import sys
 
-from normlab.config.component import choices
+from normlab.config import choices
 from normlab.data.downloadable import DownloadableConfig
 from normlab.data.image_folder import ImageFolderConfig
 from normlab.data.images import ImageDataConfig

@@ -1,4 +1,4 @@
-"""What every test may rely on: all components known, and no trace of the tests before it."""
+"""What every test may rely on: no trace of the tests before it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from support.wandb_stub import Behaviour, WandbStub
-
-import normlab.components  # noqa: F401
 
 os.environ.pop("WANDB_API_KEY", None)  # no test speaks for the user
 

@@ -10,7 +10,7 @@ import yaml
 from support.data_files import write_image_folder
 
 import normlab.data
-from normlab.config.component import choices
+from normlab.config import choices
 
 REPOSITORY = Path(normlab.data.__file__).parents[3]
 

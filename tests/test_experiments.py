@@ -10,7 +10,6 @@ from PIL import Image
 from rich.console import Console
 from support.studies import CLAIMS, with_arms, write_files
 
-import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.sweeps.drawing import draw_and_judge, redraw_all, verify_all

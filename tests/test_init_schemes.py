@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import InitConfig, choices
+from normlab.config import InitConfig, choices
 from normlab.init.base import fan_in, fan_out
 from normlab.init.default import DefaultConfig
 from normlab.init.gaussian import HeConfig, Normal001Config, Normal1Config, XavierConfig

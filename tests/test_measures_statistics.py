@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import choices
+from normlab.config import choices
 from normlab.measures import measure_statistics, population_statistics
 from normlab.measures.moments import UnitMoments
 from normlab.measures.statistics import (

@@ -16,13 +16,15 @@ import torch
 from support.runs import Quiet, Rows, tiny
 from torch import nn
 
-from normlab.config import NoiseConfig, RegularizerConfig, RunConfig
-from normlab.config.component import (
+from normlab.config import (
     DataConfig,
     InitConfig,
     ModelConfig,
+    NoiseConfig,
     NormConfig,
     OptimizerConfig,
+    RegularizerConfig,
+    RunConfig,
     choices,
 )
 from normlab.config.resolve import resolve

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-import normlab.init
-import normlab.models
-import normlab.norms  # noqa: F401 (the imports register every choice)
-from normlab.config.component import Component, choices
+from normlab.config import Component, choices
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 GROUPS = ("model", "norm", "init")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from normlab.config.component import ModelConfig, NormConfig
+from normlab.config import ModelConfig, NormConfig
 from normlab.init.gaussian import HeConfig
 from normlab.models.chain import Chain
 from normlab.models.inherit import inherit

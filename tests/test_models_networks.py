@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.config.component import ModelConfig, NormConfig, choices
+from normlab.config import ModelConfig, NormConfig, choices
 from normlab.init.gaussian import HeConfig
 from normlab.models.book_cnn import BookCNNConfig
 from normlab.models.chain import Chain, weight_layers

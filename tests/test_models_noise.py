@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.runs import prepared, trained
 
-from normlab.config.component import ModelConfig, NormConfig
+from normlab.config import ModelConfig, NormConfig
 from normlab.models.book_cnn import BookCNNConfig
 from normlab.models.chain import Chain
 from normlab.models.kit import Kit

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from normlab.config.component import NormConfig
+from normlab.config import NormConfig
 from normlab.models.weight_standardization import standardize
 from normlab.norms.base import connect
 from normlab.norms.batch import BatchConfig

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import NormConfig, choices
+from normlab.config import NormConfig, choices
 from normlab.norms.base import connect
 from normlab.norms.batch import BatchConfig
 from normlab.norms.batch_channel import BatchChannelConfig

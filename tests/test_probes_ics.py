@@ -16,7 +16,7 @@ from support.ics_twin import naive_ics
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from normlab.config.component import ModelConfig, NormConfig, choices
+from normlab.config import ModelConfig, NormConfig, choices
 from normlab.measures import measure_ics
 from normlab.measures.replay import Replay
 from normlab.models.chain import Chain, weight_layers

@@ -24,7 +24,7 @@ from support.runs import (
 )
 from torch import Tensor, nn
 
-from normlab.config.component import choices
+from normlab.config import choices
 from normlab.data import evaluation_batches
 from normlab.measures.activations import fixed_units
 from normlab.metrics import describe

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from normlab.config.component import ModelConfig, choices
+from normlab.config import ModelConfig, choices
 from normlab.measures.capture import Point
 from normlab.models.chain import Chain, weight_layers
 from normlab.models.deep_linear import DeepLinearConfig

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 import pytest
 
-from normlab.config.component import (
+from normlab.config import (
     DataConfig,
     InitConfig,
     LauncherConfig,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from normlab import zoo
-from normlab.config.component import choices
+from normlab.config import choices
 from normlab.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import normlab.init  # noqa: F401 (registers what `init` may be)
-from normlab.config.component import choices
+from normlab.config import choices
 from normlab.measures.activations import activation_statistics
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig

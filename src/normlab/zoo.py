@@ -17,8 +17,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-import normlab.components  # noqa: F401
-from normlab.config.component import choices
+from normlab.config import choices
 from normlab.config.run import RunConfig
 from normlab.records.flatten import written
 

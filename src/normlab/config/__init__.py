@@ -12,10 +12,9 @@ from normlab.config.component import (
     ProbeConfig,
     ScheduleConfig,
     TrackerConfig,
-    choices,
     neutral,
-    register,
 )
+from normlab.config.registry import choices, register
 from normlab.config.run import (
     CheckpointConfig,
     EvalConfig,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from normlab.config import check
 
@@ -41,38 +41,6 @@ class Component(ABC):
     def canonical(self) -> Self:
         """The same science with every setting that has no effect put back to its default."""
         return self
-
-
-Registered = TypeVar("Registered", bound=type[Component])
-
-_CHOICES: dict[str, dict[str, type[Component]]] = {}
-
-
-def register(name: str) -> Callable[[Registered], Registered]:
-    """Class decorator: makes a component selectable as `GROUP=name`."""
-
-    def decorate(cls: Registered) -> Registered:
-        group = _CHOICES.setdefault(cls.GROUP, {})
-        assert name not in group, f"{cls.GROUP}={name} is registered twice"
-        cls.NAME = name
-        group[name] = cls
-        return cls
-
-    return decorate
-
-
-def choices(group: str) -> dict[str, type[Component]]:
-    """Every registered component of a group, by name, in order of registration."""
-    return dict(_CHOICES.get(group, {}))
-
-
-def owners(group: str, setting: str) -> list[str]:
-    """The choices of a group that have a setting, such as `norm=group` for `groups`."""
-    return [
-        f"{group}={name}"
-        for name, cls in choices(group).items()
-        if setting in {field.name for field in dataclasses.fields(cls)}
-    ]
 
 
 def neutral(value: Any) -> Any:

@@ -15,8 +15,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from normlab.config.component import owners
 from normlab.config.errors import ConfigError, nearest, no_such_setting, unknown
+from normlab.config.registry import owners
 
 CONFIG_NAME = "train"
 HYDRA_LAUNCHING = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")

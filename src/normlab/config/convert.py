@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type
 
 from pydantic import TypeAdapter, ValidationError
 
-from normlab.config.component import Component, choices, owners
+from normlab.config.component import Component
 from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
+from normlab.config.registry import choices, owners
 from normlab.config.run import RunConfig
 
 COMPONENT_GROUPS = (

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from normlab.config.component import DataConfig
+from normlab.config import DataConfig
 from normlab.data.dataset import Dataset
 
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.data.images import ImageDataConfig
 from normlab.data.source import Source
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.data.decoded import decoded, stamp
 from normlab.data.images import ImageDataConfig
 from normlab.data.source import Source

@@ -10,8 +10,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from normlab.config import check
-from normlab.config.component import DataConfig, register
+from normlab.config import DataConfig, check, register
 from normlab.data.dataset import Dataset
 from normlab.data.prepare import prepare
 from normlab.data.source import Source

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from normlab.config.component import DataConfig
+from normlab.config import DataConfig
 from normlab.data.dataset import Dataset
 from normlab.data.prepare import prepare
 from normlab.data.source import Source

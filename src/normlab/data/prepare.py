@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from normlab.config.component import DataConfig
+from normlab.config import DataConfig
 from normlab.data.corruptions import corrupt_
 from normlab.data.dataset import Dataset
 from normlab.data.source import Source

@@ -1,11 +1,5 @@
 """Initializations, one file a family.
 
-Every module of this package is imported, so that a new initialization is one file here and one
-YAML file in `configs/init/`.
+The registry imports every module of this package when it is asked what there is, so that a new
+initialization is one file here and one YAML file in `configs/init/`.
 """
-
-import importlib
-import pkgutil
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")

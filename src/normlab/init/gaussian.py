@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import InitConfig, register
+from normlab.config import InitConfig, register
 from normlab.init.base import fan_in, fill
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import InitConfig, register
+from normlab.config import InitConfig, register
 from normlab.init.base import fan_in, fill
 
 

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import InitConfig, register
+from normlab.config import InitConfig, register
 from normlab.init.base import fill
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from normlab.config.component import ModelConfig, register
+from normlab.config import ModelConfig, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit, refuse_small_image, require_image
 from normlab.models.layers import MaxPool2d

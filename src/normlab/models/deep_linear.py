@@ -6,8 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from normlab.config import check
-from normlab.config.component import ModelConfig, NormConfig, neutral, register
+from normlab.config import ModelConfig, NormConfig, check, neutral, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from normlab.config import check
-from normlab.config.component import NormConfig
+from normlab.config import NormConfig, check
 from normlab.models.chain import Stage
 from normlab.models.dropout import Dropout
 from normlab.models.layers import ACTIVATIONS, Activation, Conv2d, Linear, WeightLayer

@@ -9,8 +9,7 @@ from typing import ClassVar, Literal, Self
 
 from torch import nn
 
-from normlab.config import check
-from normlab.config.component import ModelConfig, register
+from normlab.config import ModelConfig, check, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from normlab.config.component import ModelConfig
+from normlab.config import ModelConfig
 from normlab.models.chain import Chain
 from normlab.models.dropout import Dropout
 from normlab.models.kit import Kit

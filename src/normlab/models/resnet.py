@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from normlab.config.component import InitConfig, ModelConfig, neutral, register
+from normlab.config import InitConfig, ModelConfig, neutral, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit, require_image
 from normlab.models.layers import GlobalAveragePool, Shift

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from normlab.config import check
-from normlab.config.component import ModelConfig, neutral, register
+from normlab.config import ModelConfig, check, neutral, register
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit, refuse_small_image, require_image
 from normlab.models.layers import MaxPool2d

@@ -1,11 +1,5 @@
 """Normalization layers, one file a family.
 
-Every module of this package is imported, so that a new normalization is one file here and one
-YAML file in `configs/norm/`.
+The registry imports every module of this package when it is asked what there is, so that a new
+normalization is one file here and one YAML file in `configs/norm/`.
 """
-
-import importlib
-import pkgutil
-
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
 

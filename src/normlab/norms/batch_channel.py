@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import neutral, register
+from normlab.config import check, neutral, register
 from normlab.norms.base import Normalization, over_batch, refuse_single_value, statistics_dtype
 from normlab.norms.batch import BatchNorm
 from normlab.norms.group import num_groups

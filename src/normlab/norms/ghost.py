@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.norms.base import refuse_single_value
 from normlab.norms.population import PopulationConfig, PopulationNorm
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import NormConfig, register
+from normlab.config import NormConfig, check, register
 from normlab.norms.base import Normalization, refuse_single_value
 
 DEFAULT_GROUPS = 32

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.norms.base import over_batch, statistics_dtype
 from normlab.norms.population import PopulationConfig, PopulationNorm
 

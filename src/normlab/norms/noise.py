@@ -11,8 +11,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import NormConfig, register
+from normlab.config import NormConfig, check, register
 from normlab.norms.base import StepDependent, per_feature
 from normlab.norms.batch import BatchNorm
 from normlab.norms.population import PopulationConfig

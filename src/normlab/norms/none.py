@@ -7,7 +7,7 @@ from typing import Self
 
 from torch import nn
 
-from normlab.config.component import NormConfig, register
+from normlab.config import NormConfig, register
 
 
 @register("none")

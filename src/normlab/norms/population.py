@@ -11,8 +11,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import NormConfig, neutral
+from normlab.config import NormConfig, check, neutral
 from normlab.norms.base import (
     Normalization,
     StepDependent,

@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.norms.base import over_batch, statistics_dtype
 from normlab.norms.population import PopulationConfig, PopulationNorm
 

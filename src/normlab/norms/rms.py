@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import NormConfig, register
+from normlab.config import NormConfig, register
 from normlab.norms.base import Normalization, per_feature, statistics_dtype
 
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.measures.activations import (
     PERCENTILES,
     ActivationStatistics,

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.measures.curvature import Curvature, curvature
 from normlab.measures.surface import Batch, Surface
 from normlab.probes.base import Measurement, Probe, StepView, defined, spread

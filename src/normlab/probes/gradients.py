@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.measures.gradients import Replicates, cosine, gradients_of, norm
 from normlab.measures.ics import weight_gradients
 from normlab.measures.shadow import Shadow

@@ -8,8 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from normlab.config import check
-from normlab.config.component import neutral, register
+from normlab.config import check, neutral, register
 from normlab.measures.ics import (
     CovariateShift,
     covariate_shift,

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.measures.landscape import Landscape, landscape, random_direction
 from normlab.measures.surface import Surface
 from normlab.probes.base import Measurement, Probe, StepView, defined, gradients_of_step

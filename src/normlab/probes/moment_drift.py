@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.measures.capture import Captured, watching
 from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.probes.activations import check_places, chosen_units, place_points

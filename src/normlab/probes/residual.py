@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.measures.capture import Captured, Point, watching
 from normlab.measures.residual import BlockVariance, mean_variance
 from normlab.probes.base import Measurement, Probe, StepView, defined

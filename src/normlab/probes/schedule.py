@@ -8,8 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
-from normlab.config import check
-from normlab.config.component import ProbeConfig, neutral
+from normlab.config import ProbeConfig, check, neutral
 
 NUM_MEASUREMENTS = 20
 """How many evenly spread measurements a run has when nothing is said, at most."""

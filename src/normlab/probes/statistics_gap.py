@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from normlab.config import check
-from normlab.config.component import register
+from normlab.config import check, register
 from normlab.measures.shadow import Shadow
 from normlab.measures.statistics import (
     StatisticsGap,

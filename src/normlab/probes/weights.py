@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normlab.config.component import register
+from normlab.config import register
 from normlab.measures.weights import measure_weights
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, Probe, StepView, defined

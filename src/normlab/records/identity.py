@@ -19,7 +19,7 @@ import types
 from functools import cache
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
-from normlab.config.component import Component
+from normlab.config import Component
 from normlab.config.resolve import MEASUREMENT, NOT_SCIENCE
 from normlab.config.run import RunConfig
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import normlab.components  # noqa: F401
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.console import make_console, plural

@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-import normlab.components  # noqa: F401
 from normlab.config import ProbeConfig, RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import plain, run_config

@@ -207,8 +207,6 @@ def _work(pipe: Connection, device: str | None) -> None:
 
 def _serve(pipe: Connection, device: str | None) -> None:
     """A worker's life: a run at a time from the pipe, until it is closed."""
-    import normlab.components  # noqa: F401
-
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop, "requested", True))

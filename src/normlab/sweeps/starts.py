@@ -9,8 +9,7 @@ from pathlib import Path
 
 import torch
 
-from normlab.config import NormConfig, RunConfig
-from normlab.config.component import Component
+from normlab.config import Component, NormConfig, RunConfig
 from normlab.config.convert import run_config
 from normlab.config.errors import hint
 from normlab.config.start import Start

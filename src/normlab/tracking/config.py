@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from normlab.config.component import TrackerConfig, register
+from normlab.config import TrackerConfig, register
 from normlab.tracking.settings import MirrorSettings
 
 

@@ -10,7 +10,6 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-import normlab.components  # noqa: F401
 from normlab.config.errors import ConfigError, hint
 from normlab.console import make_console
 from normlab.sweeps.experiment import experiment_names

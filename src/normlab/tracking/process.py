@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from normlab.config.component import TrackerConfig
+from normlab.config import TrackerConfig
 from normlab.tracking.config import WandbConfig
 from normlab.tracking.settings import MirrorSettings
 

@@ -15,7 +15,6 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-import normlab.components  # noqa: F401
 from normlab.config.convert import plain, run_config
 from normlab.config.run import RunConfig
 from normlab.metrics import describe

@@ -1,0 +1,82 @@
+"""Which components there are: each registers itself, and its module is found when it is asked for.
+
+Nothing is imported before the first question about a group, so whoever composes a run needs no
+import for its side effect, and a process pays only for the groups it asks about.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pkgutil
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from normlab.config.component import Component
+
+PLACES = {
+    "model": "normlab.models",
+    "norm": "normlab.norms",
+    "init": "normlab.init",
+    "data": "normlab.data",
+    "optimizer": "normlab.training.optimizers",
+    "schedule": "normlab.training.schedules",
+    "probe": "normlab.probes",
+    "tracker": "normlab.tracking.config",
+    "launcher": "normlab.sweeps.launchers",
+}
+"""The module, or the package of modules, that the components of each group stand in."""
+
+Registered = TypeVar("Registered", bound="type[Component]")
+
+_CHOICES: dict[str, dict[str, type[Component]]] = {}
+
+
+def register(name: str) -> Callable[[Registered], Registered]:
+    """Class decorator: makes a component selectable as `GROUP=name`.
+
+    A class that is defined once more, as when a notebook's cell is run again, takes its own place.
+    """
+
+    def decorate(cls: Registered) -> Registered:
+        group = _CHOICES.setdefault(cls.GROUP, {})
+        other = group.get(name, cls)
+        if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(
+                f"{cls.GROUP}={name} is registered twice: as {other.__module__}."
+                f"{other.__qualname__} and as {cls.__module__}.{cls.__qualname__}. Rename one."
+            )
+        cls.NAME = name
+        group[name] = cls
+        return cls
+
+    return decorate
+
+
+def choices(group: str) -> dict[str, type[Component]]:
+    """Every component of a group, by name, in order of modules and of definition in each."""
+    _import_all(PLACES[group])
+    return dict(sorted(_CHOICES[group].items(), key=lambda item: item[1].__module__))
+
+
+def owners(group: str, setting: str) -> list[str]:
+    """The choices of a group that have a setting, such as `norm=group` for `groups`; those with
+    the fewest settings first."""
+    if group not in PLACES:
+        return []
+    settings = {
+        f"{group}={name}": {field.name for field in dataclasses.fields(cls)}
+        for name, cls in choices(group).items()
+    }
+    having = [choice for choice, names in settings.items() if setting in names]
+    return sorted(having, key=lambda choice: len(settings[choice]))
+
+
+@cache
+def _import_all(place: str) -> None:
+    """Import a module, and every module below it if it is a package."""
+    module = import_module(place)
+    for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
+        import_module(f"{place}.{inner.name}")
