@@ -13,7 +13,7 @@ SCOPE = --scale $(SCALE) --launcher $(LAUNCHER) --tracker $(TRACKER) \
 	$(if $(CELL),--cell '$(CELL)') $(if $(SEEDS),--seeds $(SEEDS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench figures claims report dashboard leet verify-figures clean $(EXPERIMENTS)
+.PHONY: help setup demo test coverage lint bench figures claims report dashboard leet verify-figures clean $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'usage: make TARGET [SCALE=smoke|small|paper] [DRY=1] [CELL=TEXT] [SEEDS=0,1] [LAUNCHER=serial|pool] [TRACKER=offline|online|none]'
@@ -45,7 +45,10 @@ demo: $(READY) ## a sweep, figures, verdicts and a report on embedded data: a fi
 	@echo '  make help                       published figures to reproduce'
 
 test: $(READY) ## the test suite
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -q
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 -q $(if $(COVERAGE),--cov --cov-report=term --cov-report=html)
+
+coverage: COVERAGE = 1
+coverage: test ## the test suite, and which lines it reached; pages in .coverage_html
 
 lint: $(READY) ## ruff (format and rules) and mypy --strict
 	$(RUN) -m ruff format --check .
@@ -78,4 +81,4 @@ verify-figures: $(READY) ## redraw committed figures from their tables and compa
 	@$(RUN) scripts/experiment.py verify
 
 clean: ## remove what lint and test runs left behind (never results)
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .coverage_html
