@@ -89,12 +89,11 @@ class Nobody:
 
 
 def train(composer: Composer, *words: str) -> Rows:
-    config = run_config(composer.compose([*RUN, *words]))
-    config = resolve(config, config.data.num_train_samples)
-    assert config.data.resize != "auto"
+    asked = run_config(composer.compose([*RUN, *words]))
+    config = resolve(asked, asked.data.num_train_samples)
     device = torch.device("cpu")
     dtype = parameter_dtype(config.precision)
-    dataset = load(config.data, size=config.data.resize, dtype=dtype, device=device)
+    dataset = load(config.data, size=config.image_size(), dtype=dtype, device=device)
     rows = Rows()
     Loop(config, dataset, build(config, dataset, device), rows, Nobody()).run()
     return rows

@@ -32,7 +32,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bench.timing import Spread, ratio, seconds_of
-from normlab.config import RunConfig
+from normlab.config import ResolvedRun
 from normlab.config.compose import Composer
 from normlab.config.convert import plain, run_config
 from normlab.config.resolve import resolve
@@ -198,7 +198,7 @@ class Turns:
 class BareLoop:
     """The step as one writes it by hand, from the same initial weights."""
 
-    def __init__(self, config: RunConfig, setup: Setup) -> None:
+    def __init__(self, config: ResolvedRun, setup: Setup) -> None:
         model = BARE_MODELS[config.model.NAME](is_normalized=config.norm.NAME == "batch")
         self._model = model.to(memory_format=memory_format(torch.device("cpu")))
         with torch.no_grad():
@@ -252,7 +252,7 @@ def bare_mlp(*, is_normalized: bool) -> nn.Module:
 BARE_MODELS = {"vgg11": bare_vgg11, "mlp": bare_mlp}
 
 
-def compose(words: tuple[str, ...], *, steps: int) -> RunConfig:
+def compose(words: tuple[str, ...], *, steps: int) -> ResolvedRun:
     """A configuration that evaluates before its first step and after its last, and briefly."""
     fixed = (
         f"steps={steps}",
@@ -264,7 +264,7 @@ def compose(words: tuple[str, ...], *, steps: int) -> RunConfig:
     return resolve(config, config.data.num_train_samples)
 
 
-def synthetic(config: RunConfig, num_samples: int) -> Dataset:
+def synthetic(config: ResolvedRun, num_samples: int) -> Dataset:
     """Noise in the shape of the configured data."""
     generator = torch.Generator().manual_seed(0)
     shape, num_classes = config.sample_shape(), config.data.num_outputs
@@ -279,7 +279,7 @@ def synthetic(config: RunConfig, num_samples: int) -> Dataset:
 
 
 @contextmanager
-def followed(config: RunConfig, results_dir: Path) -> Iterator[Path]:
+def followed(config: ResolvedRun, results_dir: Path) -> Iterator[Path]:
     """A claimed run folder that the W&B mirror, up and running, follows."""
     identity = identify(config, "synthetic")
     folder = RunFolder(results_dir / "runs" / identity.run_name)

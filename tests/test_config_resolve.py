@@ -7,12 +7,13 @@ import dataclasses
 import pytest
 from support.runs import tiny
 
-from normlab.config import RunConfig
-from normlab.config.convert import plain, run_config
+from normlab.config import ResolvedRun
+from normlab.config.convert import plain, resolved_run, run_config
+from normlab.config.errors import ConfigError
 from normlab.config.resolve import resolve
 
 
-def resolved(*words: str) -> RunConfig:
+def resolved(*words: str) -> ResolvedRun:
     config = tiny("data.limit=null", "eval.every=null", "eval.record_every=null", *words)
     return resolve(config, config.data.num_train_samples)
 
@@ -158,8 +159,23 @@ def test_resolving_again_changes_nothing_nor_does_a_way_through_plain_values(
     config = resolved(*words)
     num_samples = config.data.num_train_samples
     assert resolve(config, num_samples) == config
-    assert run_config(plain(config)) == config
+    assert resolved_run(plain(config)) == config
+    assert plain(run_config(plain(config))) == plain(config)
     assert resolve(run_config(plain(config)), num_samples) == config
+
+
+def test_a_stored_run_has_nothing_open() -> None:
+    stored = plain(resolved("steps=20"))
+    for changes, text in [
+        ({"steps": None, "epochs": 1.0}, "steps must be worked out in a recorded run; got null."),
+        (
+            {"eval": {"every": None, "record_every": 3}},
+            "eval.every must be worked out in a recorded run; got null.",
+        ),
+    ]:
+        with pytest.raises(ConfigError) as refusal:
+            resolved_run({**stored, **changes})
+        assert str(refusal.value) == text
 
 
 def test_where_and_how_a_run_is_carried_out_is_kept_as_given() -> None:

@@ -321,9 +321,7 @@ class _Task:
 
     def __init__(self, trained: Trained, num_samples: int) -> None:
         config = trained.config
-        assert config.steps is not None
-        assert config.data.resize != "auto"
-        dataset = load(config.data, size=config.data.resize, dtype=torch.float32, device="cpu")
+        dataset = load(config.data, size=config.image_size(), dtype=torch.float32, device="cpu")
         batch = training_batches(config, dataset, config.seed).at(config.steps)
         self.inputs = batch.inputs[:num_samples].double()
         self.targets = batch.targets[:num_samples]

@@ -36,10 +36,9 @@ def insertion(
     The statistics are of training images, the network is as trained, in its own precision.
     """
     config, model = trained
-    assert isinstance(config.data.resize, int | None)
     dataset = load(
         config.data,
-        size=config.data.resize,
+        size=config.image_size(),
         dtype=parameter_dtype(config.precision),
         device="cpu",
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from normlab.config import RunConfig
+from normlab.config import ResolvedRun, RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.resolve import resolve
@@ -101,7 +101,7 @@ class Quiet:
 class Trained:
     """A run trained in memory."""
 
-    config: RunConfig
+    config: ResolvedRun
     dataset: Dataset
     setup: Setup
     rows: Rows
@@ -112,14 +112,13 @@ class Trained:
         return dict(self.setup.model.named_parameters())
 
 
-def prepared(*words: str, device: str = "cpu") -> tuple[RunConfig, Dataset, Setup]:
+def prepared(*words: str, device: str = "cpu") -> tuple[ResolvedRun, Dataset, Setup]:
     """Everything a loop needs, at step 0."""
-    config = tiny(*words)
-    config = resolve(config, config.data.num_train_samples)
-    assert config.data.resize != "auto"
+    asked = tiny(*words)
+    config = resolve(asked, asked.data.num_train_samples)
     dataset = load(
         config.data,
-        size=config.data.resize,
+        size=config.image_size(),
         dtype=parameter_dtype(config.precision),
         device=device,
     )

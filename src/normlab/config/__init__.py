@@ -20,6 +20,7 @@ from normlab.config.run import (
     EvalConfig,
     NoiseConfig,
     RegularizerConfig,
+    ResolvedRun,
     RunConfig,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "OptimizerConfig",
     "ProbeConfig",
     "RegularizerConfig",
+    "ResolvedRun",
     "RunConfig",
     "ScheduleConfig",
     "TrackerConfig",

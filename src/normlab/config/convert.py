@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from normlab.config.component import Component
 from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
 from normlab.config.registry import choices, owners
-from normlab.config.run import RunConfig
+from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
 
 COMPONENT_GROUPS = (
     "model",
@@ -66,6 +66,27 @@ def run_config(plain: Mapping[str, Any]) -> RunConfig:
         raise
     except (ValueError, TypeError) as error:
         raise ConfigError(str(error)) from None
+
+
+def resolved_run(plain: Mapping[str, Any]) -> ResolvedRun:
+    """The configuration that was stored with a run.
+
+    Raises:
+        ConfigError: it is none, or leaves open what a stored one has worked out.
+    """
+    config = run_config(plain)
+    missing = [
+        key
+        for key, value in (
+            ("steps", config.steps),
+            ("eval.every", config.eval.every),
+            ("eval.record_every", config.eval.record_every),
+        )
+        if value is None
+    ]
+    if missing:
+        raise ConfigError(f"{missing[0]} must be worked out in a recorded run; got null.")
+    return ResolvedRun(**vars(config) | {"eval": ResolvedEvalConfig(**vars(config.eval))})
 
 
 def component(group: str, values: Any, key: str | None = None) -> Component:

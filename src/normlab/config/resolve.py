@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from normlab.config.run import RunConfig
+from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
 
 NUM_EVALUATIONS = 20
 NUM_RECORDED_LOSSES = 500
@@ -25,7 +25,7 @@ MEASUREMENT = ("probe", "probe_budget", "eval", "checkpoint")
 """Settings that say what is observed of a training that is the same without them."""
 
 
-def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
+def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
     """The same run with defaults worked out and settings without effect at their defaults.
 
     `steps` is a number and `epochs` None; `data.resize` is the side in pixels or None; `eval` and
@@ -45,19 +45,20 @@ def resolve(config: RunConfig, num_train_samples: int) -> RunConfig:
             f"{keep[-1]}."
         )
     probes = sorted(config.probe, key=lambda probe: probe.NAME)
-    return dataclasses.replace(
-        config,
-        model=config.model.canonical(),
-        norm=config.model.effective_norm(norm),
-        init=config.init.canonical(),
-        data=dataclasses.replace(data, limit=limit, resize=config.image_size()),
-        optimizer=config.optimizer.canonical(),
-        schedule=config.schedule.canonical(),
-        regularizer=config.regularizer.canonical(),
-        probe=tuple(p.canonical().resolved(num_steps) for p in probes),
-        eval=dataclasses.replace(config.eval, every=every, record_every=record_every),
-        checkpoint=dataclasses.replace(config.checkpoint, keep=keep),
-        inserted_norms=config.inserted_norms if config.start_from else "identity",
-        steps=num_steps,
-        epochs=None,
-    )
+    own = vars(config.eval) | {"every": every, "record_every": record_every}
+    settings = vars(config) | {
+        "model": config.model.canonical(),
+        "norm": config.model.effective_norm(norm),
+        "init": config.init.canonical(),
+        "data": dataclasses.replace(data, limit=limit, resize=config.image_size()),
+        "optimizer": config.optimizer.canonical(),
+        "schedule": config.schedule.canonical(),
+        "regularizer": config.regularizer.canonical(),
+        "probe": tuple(p.canonical().resolved(num_steps) for p in probes),
+        "eval": ResolvedEvalConfig(**own),
+        "checkpoint": dataclasses.replace(config.checkpoint, keep=keep),
+        "inserted_norms": config.inserted_norms if config.start_from else "identity",
+        "steps": num_steps,
+        "epochs": None,
+    }
+    return ResolvedRun(**settings)

@@ -215,3 +215,24 @@ class RunConfig:
         native = self.data.native_shape
         size = self.image_size()
         return native if size is None else (native[0], size, size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedEvalConfig(EvalConfig):
+    """Both intervals worked out."""
+
+    every: int = field()
+    record_every: int = field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedRun(RunConfig):
+    """A run with nothing left open: what is carried out, stored and identified.
+
+    `normlab.config.resolve.resolve` makes it of a configuration, and
+    `normlab.config.convert.resolved_run` of what was stored with a run.
+    """
+
+    eval: ResolvedEvalConfig
+    steps: int = field()
+    epochs: None = None

@@ -21,7 +21,7 @@ from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 from normlab.config import Component
 from normlab.config.resolve import MEASUREMENT, NOT_SCIENCE
-from normlab.config.run import RunConfig
+from normlab.config.run import ResolvedRun
 
 SCHEMA = 1
 """Raised when the rules below change; older results then keep their own identity."""
@@ -51,10 +51,8 @@ class Identity:
         return cls(**{key: value for key, value in plain.items() if key != "schema"})
 
 
-def identify(config: RunConfig, data_checksum: str) -> Identity:
-    """The identity of a resolved configuration (`normlab.config.resolve.resolve`) on its data."""
-    assert config.steps is not None, "identity is taken of a resolved configuration"
-    assert config.epochs is None, "identity is taken of a resolved configuration"
+def identify(config: ResolvedRun, data_checksum: str) -> Identity:
+    """The identity of a run on its data."""
     counted = _fields(config, prefix="")
     seed = counted.pop("seed")
     measurement = {key: counted.pop(key) for key in MEASUREMENT if key in counted}

@@ -138,12 +138,10 @@ def _carry_out(
     run: PlannedRun, folder: RunFolder, watcher: Watcher, device: torch.device
 ) -> Result:
     config = run.config
-    assert config.steps is not None
-    assert config.data.resize != "auto"
     set_exact_arithmetic()
     dataset = load(
         config.data,
-        size=config.data.resize,
+        size=config.image_size(),
         dtype=parameter_dtype(config.precision),
         device=device,
     )

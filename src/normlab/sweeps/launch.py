@@ -139,7 +139,6 @@ class _Watcher:
         return self._stop.requested
 
     def started(self, run: PlannedRun, first_step: int) -> None:
-        assert run.config.steps is not None
         self._followed = True
         self._mirror.follow(run.folder.path)
         self._display.started(run.name, first_step, run.config.steps)

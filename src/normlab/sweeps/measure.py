@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from normlab.config import ProbeConfig, RunConfig
+from normlab.config import ProbeConfig, ResolvedRun
 from normlab.config.compose import Composer
-from normlab.config.convert import plain, run_config
+from normlab.config.convert import plain, resolved_run
 from normlab.config.errors import ConfigError
 from normlab.data import load
 from normlab.probes.base import Probe, RememberingProbe
@@ -92,7 +92,7 @@ def measure(
     return dataclasses.replace(measured, path=target)
 
 
-def _with_probes(folder: RunFolder, words: Sequence[str], config_dir: Path) -> RunConfig:
+def _with_probes(folder: RunFolder, words: Sequence[str], config_dir: Path) -> ResolvedRun:
     """The run's configuration with the probes that the words choose instead of its own."""
     for word in words:
         if not word.startswith(("probe=", "probe.")):
@@ -101,7 +101,7 @@ def _with_probes(folder: RunFolder, words: Sequence[str], config_dir: Path) -> R
                 f"{word}. Give 'probe=[NAME]' and probe.NAME.SETTING=VALUE."
             )
     probes = Composer(config_dir).compose(words)["probe"]
-    config = run_config({**folder.config(), "probe": probes})
+    config = resolved_run({**folder.config(), "probe": probes})
     if not config.probe:
         raise ConfigError("choose what to measure, such as 'probe=[landscape]'.")
     for probe in config.probe:
@@ -117,7 +117,7 @@ def _with_probes(folder: RunFolder, words: Sequence[str], config_dir: Path) -> R
     return dataclasses.replace(config, probe_budget=None)
 
 
-def _measured(config: RunConfig, checkpoint: Checkpoint, path: Path) -> Measured:
+def _measured(config: ResolvedRun, checkpoint: Checkpoint, path: Path) -> Measured:
     setup, loop, recorder = _prepared(config, checkpoint, path)
     last = checkpoint.step + any(isinstance(probe, RememberingProbe) for probe in setup.probes)
     with recorder:
@@ -142,15 +142,14 @@ def _measured(config: RunConfig, checkpoint: Checkpoint, path: Path) -> Measured
 
 
 def _prepared(
-    config: RunConfig, checkpoint: Checkpoint, path: Path
+    config: ResolvedRun, checkpoint: Checkpoint, path: Path
 ) -> tuple[Setup, Loop, FolderRecorder]:
-    assert config.data.resize != "auto"
     device = resolve_device(config.device)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     set_exact_arithmetic()
     dtype = parameter_dtype(config.precision)
-    dataset = load(config.data, size=config.data.resize, dtype=dtype, device=device)
+    dataset = load(config.data, size=config.image_size(), dtype=dtype, device=device)
     setup = build(dataclasses.replace(config, probe=()), dataset, device)
     checkpoint.restore(setup.model, setup.optimizer)
     try:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from normlab.config import DataConfig, RunConfig
+from normlab.config import DataConfig, ResolvedRun, RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
@@ -25,12 +25,12 @@ from normlab.sweeps.starts import located
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run to be carried out, under its name; `config` is resolved.
+    """A run to be carried out, under its name.
 
     `factors` is what tells it from the other runs of its sweep, as written on the command line.
     """
 
-    config: RunConfig
+    config: ResolvedRun
     identity: Identity
     factors: Mapping[str, Any]
     experiments: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -42,8 +42,8 @@ class PlannedRun:
     def name(self) -> str:
         return self.identity.run_name
 
-    def with_config(self, config: RunConfig) -> PlannedRun:
-        """The run that this one becomes with another resolved configuration of the same data."""
+    def with_config(self, config: ResolvedRun) -> PlannedRun:
+        """The run that this one becomes with another configuration of the same data."""
         identity = identify(config, self.identity.science["data_checksum"])
         return dataclasses.replace(self, config=config, identity=identity)
 

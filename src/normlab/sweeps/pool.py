@@ -141,7 +141,6 @@ class _Pool:
         run = worker.run
         assert run is not None
         if kind == "started":
-            assert run.config.steps is not None
             worker.followed = True
             self._mirror.follow(run.folder.path)
             self._display.started(run.name, content, run.config.steps)

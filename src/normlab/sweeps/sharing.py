@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from normlab.config import ProbeConfig
-from normlab.config.convert import run_config
+from normlab.config.convert import resolved_run
 from normlab.config.run import EvalConfig
 from normlab.records import run_folders
 from normlab.sweeps.plan import PlannedRun
@@ -50,7 +50,7 @@ def reuse(runs: Sequence[PlannedRun], runs_dir: Path) -> list[PlannedRun]:
         identity = folder.identity()
         training = (identity.cell, identity.seed)
         if training in needed and folder.state() == "finished":
-            stored = run_config(folder.config())
+            stored = resolved_run(folder.config())
             stored = dataclasses.replace(stored, results_dir=str(runs_dir.parent))
             finished[training].append(PlannedRun(stored, identity, {}))
     return [_finished_or(run, finished[_training(run)]) for run in runs]

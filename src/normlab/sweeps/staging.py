@@ -99,7 +99,6 @@ def _parent(
             "first)." + hint(start.run, arms, "Arms")
         )
     steps = run.config.steps
-    assert steps is not None
     step = steps if start.step is None else start.step
     if step > steps:
         raise ConfigError(

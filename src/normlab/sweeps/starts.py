@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -67,7 +68,10 @@ def located(config: RunConfig) -> RunConfig:
     return begun(config, run_config(folder.config()))
 
 
-def begun(config: RunConfig, parent: RunConfig) -> RunConfig:
+AnyRun = TypeVar("AnyRun", bound=RunConfig)
+
+
+def begun(config: AnyRun, parent: RunConfig) -> AnyRun:
     """The configuration of a run that starts from one of another configuration, with what such a
     start makes void put back: initialization is the parent's, and nothing is inserted where the
     parent has norms.

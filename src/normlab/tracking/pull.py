@@ -15,8 +15,8 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from normlab.config.convert import plain, run_config
-from normlab.config.run import RunConfig
+from normlab.config.convert import plain, resolved_run
+from normlab.config.run import ResolvedRun, RunConfig
 from normlab.metrics import describe
 from normlab.records import FolderRecorder, Identity, Outcome, Provenance, RunFolder, identify
 from normlab.records.flatten import flatten, parse_filters
@@ -101,7 +101,7 @@ def _number_or(value: Any) -> Any:
 
 
 def _pull(run: Any, stored: dict[str, Any], results_dir: Path) -> Pulled:
-    config = run_config({**stored, "results_dir": str(results_dir)})
+    config = resolved_run({**stored, "results_dir": str(results_dir)})
     identity = _checked_identity(config, run)
     folder = RunFolder(results_dir / "runs" / identity.run_name)
     state = folder.state()
@@ -124,7 +124,7 @@ def _pull(run: Any, stored: dict[str, Any], results_dir: Path) -> Pulled:
     return Pulled(identity.run_name, "finished")
 
 
-def _checked_identity(config: RunConfig, run: Any) -> Identity:
+def _checked_identity(config: ResolvedRun, run: Any) -> Identity:
     """The identity of what the configuration says, if it is that of the W&B run.
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from normlab.config import RunConfig
+from normlab.config import ResolvedRun
 from normlab.data import Batch, evaluation_batches
 from normlab.data.dataset import Dataset, Split
 from normlab.measures.sparsity import sparsity, zeros
@@ -74,23 +74,16 @@ class Timing:
 
 
 class Loop:
-    """Trains one run from a step to its end.
-
-    Args:
-        config: resolved (`normlab.config.resolve`): steps and intervals are numbers.
-    """
+    """Trains one run from a step to its end."""
 
     def __init__(
         self,
-        config: RunConfig,
+        config: ResolvedRun,
         dataset: Dataset,
         setup: Setup,
         recorder: Recorder,
         observer: Observer,
     ) -> None:
-        assert config.steps is not None
-        assert config.eval.every is not None
-        assert config.eval.record_every is not None
         self._config = config
         self._dataset = dataset
         self._setup = setup

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from normlab.config import RunConfig
+from normlab.config import ResolvedRun, RunConfig
 from normlab.data.batches import Batches
 from normlab.data.dataset import Dataset
 from normlab.models.chain import Chain, weight_layers
@@ -51,7 +51,7 @@ def build_model(config: RunConfig, clock: Clock) -> Chain:
 
 
 def build(
-    config: RunConfig,
+    config: ResolvedRun,
     dataset: Dataset,
     device: torch.device,
     start: Mapping[str, Tensor] | None = None,
@@ -63,7 +63,6 @@ def build(
     Args:
         start: parameters and buffers of the network that `config.start_from` names.
     """
-    assert config.steps is not None
     clock = Clock()
     batches = training_batches(config, dataset, config.seed)
     model = build_model(config, clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from normlab.config import RunConfig
+from normlab.config import ResolvedRun
 from normlab.config.start import Start
 from normlab.records.folder import RunFolder, run_folders
 from normlab.training.checkpoint import Checkpoint
@@ -16,7 +16,7 @@ TRAIN_AGAIN = (
 )
 
 
-def starting_state(config: RunConfig, runs_dir: Path) -> dict[str, Any] | None:
+def starting_state(config: ResolvedRun, runs_dir: Path) -> dict[str, Any] | None:
     """Parameters and buffers by name that a resolved configuration starts from; None: a fresh
     network.
 
@@ -27,7 +27,7 @@ def starting_state(config: RunConfig, runs_dir: Path) -> dict[str, Any] | None:
     return None if path is None else Checkpoint.load(path, TRAIN_AGAIN).model
 
 
-def starting_checkpoint(config: RunConfig, runs_dir: Path) -> Path | None:
+def starting_checkpoint(config: ResolvedRun, runs_dir: Path) -> Path | None:
     """Where the network lies that a resolved configuration starts from; None: a fresh network.
 
     Raises:

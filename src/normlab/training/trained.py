@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from normlab.config import RunConfig
-from normlab.config.convert import run_config
+from normlab.config import ResolvedRun
+from normlab.config.convert import resolved_run
 from normlab.models.chain import Chain
 from normlab.randomness import Clock
 from normlab.records.folder import RunFolder
@@ -18,7 +18,7 @@ from normlab.training.start import TRAIN_AGAIN, kept_checkpoint
 class Trained(NamedTuple):
     """A run's configuration, and its network on the CPU, in evaluation mode."""
 
-    config: RunConfig
+    config: ResolvedRun
     model: Chain
 
 
@@ -41,7 +41,7 @@ def load_trained(folder: RunFolder, step: int | None = None) -> Trained:
             "checkpoint.keep_final=true, or checkpoint.keep=[STEP], when it is trained; a finished "
             "run's folder is deleted first."
         )
-    config = run_config(folder.config())
+    config = resolved_run(folder.config())
     checkpoint = Checkpoint.load(path, TRAIN_AGAIN)
     model = build_model(config, Clock(checkpoint.step)).to(parameter_dtype(config.precision))
     model.load_state_dict(checkpoint.model)
