@@ -11,16 +11,26 @@ import pytest
 import torch
 from support.wandb_stub import Behaviour, WandbStub
 
+from normlab.config.registry import choices
+from normlab.metrics import METRICS, describe
+
+choices("probe")  # and with them all metrics
 os.environ.pop("WANDB_API_KEY", None)  # no test speaks for the user
 
 
 @pytest.fixture(autouse=True)
 def _as_found() -> Iterator[None]:
-    """Runs set threads and kernels for their process; the next test starts from the same."""
+    """Runs set threads and kernels for their process, and experiments bring metrics of their own;
+    the next test starts from the same."""
     threads = torch.get_num_threads()
     matmul = torch.get_float32_matmul_precision()
     folder = Path.cwd()
+    known = dict(METRICS)
     yield
+    if known != METRICS:
+        METRICS.clear()
+        METRICS.update(known)
+        describe.cache_clear()
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(matmul)
     assert torch.get_default_dtype() == torch.float32, "a test changed torch's default dtype"

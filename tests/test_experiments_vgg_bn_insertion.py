@@ -1,5 +1,7 @@
 """The experiment `vgg_bn_insertion`: its computed table, its claims' function, its figure."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -7,6 +9,7 @@ from support.runs import prepared
 
 from experiments.vgg_bn_insertion import claims, figure
 from experiments.vgg_bn_insertion.compute import inserted, insertion, stages
+from normlab.metrics.declared import load_metrics
 from normlab.norms.batch import BatchNorm
 from normlab.training.trained import Trained
 
@@ -71,6 +74,7 @@ def test_the_farthest_test_loss_of_a_seed_counts():
 
 
 def test_the_figure():
+    load_metrics(Path(figure.__file__).parent)
     losses = made_table()
     accuracies = losses.assign(metric="test/accuracy", value=losses["value"] / 10)
     differences = pd.DataFrame(

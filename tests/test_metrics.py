@@ -2,8 +2,16 @@
 
 import pytest
 
-from normlab import metrics
-from normlab.metrics import METRICS, Metric, axis_text, describe, register
+from normlab.metrics import (
+    METRICS,
+    Metric,
+    axis_text,
+    describe,
+    full_name,
+    kind_of,
+    register,
+    split_name,
+)
 
 NAMES = [
     "train/loss",
@@ -28,13 +36,6 @@ PER_LAYER = [
 ]
 
 
-@pytest.fixture
-def restored(monkeypatch):
-    monkeypatch.setattr(metrics, "METRICS", dict(METRICS))
-    yield
-    describe.cache_clear()
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_number_of_the_whole_network_has_no_layer(name):
     metric, layer = describe(name)
@@ -52,6 +53,59 @@ def test_every_metric_says_what_it_is():
     for metric in METRICS.values():
         assert metric.label, metric.name
         assert metric.doc.endswith("."), metric.name
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("test/accuracy", "accuracy"),
+        ("train/batch_accuracy", "accuracy"),
+        ("best/val/accuracy", "accuracy"),
+        ("val/loss", "loss"),
+        ("best/train/loss", "loss"),
+        ("steps_to/test/accuracy>=0.9", "steps"),
+        ("train/penalty", "cost"),
+        ("optimizer/lr", "cost"),
+        ("samples_per_second", "cost"),
+        ("training_seconds", "cost"),
+        ("probe/seconds/ics", "cost"),
+        ("ics/l2/conv5", "measurement"),
+        ("best/ics/cosine/conv5", "measurement"),
+        ("weights/sparsity", "measurement"),
+        ("landscape/loss_min", "measurement"),
+        ("statistics_gap/error_ema", "measurement"),
+    ],
+)
+def test_kind(name, kind):
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("metric", "layer", "name"),
+    [
+        ("train/loss", None, "train/loss"),
+        ("ics/l2", "conv5", "ics/l2/conv5"),
+        ("activations/after_norm/mean", "block1.conv2", "activations/after_norm/mean/block1.conv2"),
+        ("ics/l2", "odd/name", "ics/l2/odd/name"),
+        ("best/ics/l2", "conv5", "best/ics/l2/conv5"),
+        ("steps_to/ics/l2/conv5<=1", None, "steps_to/ics/l2/conv5<=1"),
+        ("probe/seconds/ics", None, "probe/seconds/ics"),
+        ("ics/of_older_days/conv5", None, "ics/of_older_days/conv5"),
+    ],
+)
+def test_a_metric_and_its_layer_are_one_word_and_come_apart_again(metric, layer, name):
+    assert full_name(metric, layer) == name
+    assert split_name(name) == (metric, layer)
+
+
+def test_no_metric_reads_as_a_layer_of_another():
+    for metric in METRICS.values():
+        layer = "conv5" if metric.per_layer else None
+        assert split_name(full_name(metric.name, layer)) == (metric.name, layer)
+    with pytest.raises(ValueError, match="'ics/l2/mine' reads as 'ics/l2' of the layer 'mine'"):
+        register(Metric(name="ics/l2/mine", label="mine", doc="Mine."))
+    with pytest.raises(ValueError, match=r"'ics/l2' reads as 'ics' .* another name for 'ics'"):
+        register(Metric(name="ics", label="mine", doc="Mine.", per_layer=True))
 
 
 @pytest.mark.parametrize(
@@ -76,6 +130,8 @@ def test_steps_to_a_level():
     assert (metric.unit, metric.direction, layer) == ("steps", "lower", None)
     falling, _ = describe("steps_to/train/loss<=0.01")
     assert falling.label == "steps to training loss of at most 0.01"
+    of_layer, _ = describe("steps_to/ics/l2/conv5<=1")
+    assert of_layer.label == "steps to ICS, L2 (conv5) of at most 1"
 
 
 def test_seconds_of_a_probe():
@@ -95,6 +151,8 @@ def test_best_value_goes_by_direction():
         "fraction",
         "higher",
     )
+    metric, layer = describe("best/ics/cosine/conv5")
+    assert (metric.name, metric.label, layer) == ("best/ics/cosine", "best ICS, cosine", "conv5")
     with pytest.raises(ValueError, match="'best/optimizer/lr' is not defined: optimizer/lr has no"):
         describe("best/optimizer/lr")
 
@@ -140,7 +198,6 @@ def test_a_level_must_be_a_number_of_a_known_metric():
         describe("steps_to/test/speed>=1")
 
 
-@pytest.mark.usefixtures("restored")
 def test_one_may_register_a_metric_of_ones_own():
     with pytest.raises(ValueError, match="no metric"):
         describe("mine/sharpness/conv1")

@@ -50,8 +50,7 @@ def test_a_line_for_a_row_already_given_is_an_error(tmp_path):
         list(rows.whole())
 
 
-def test_histograms_come_with_their_row_or_make_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics, "METRICS", dict(metrics.METRICS))
+def test_histograms_come_with_their_row_or_make_one(tmp_path):
     histogram = metrics.Metric(
         name="activation/counts", label="activations", doc="", per_layer=True, histogram=True
     )

@@ -58,6 +58,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from normlab.metrics import describe
+from normlab.metrics.declared import load_metrics
+
 SCALES = ("smoke", "small", "paper")
 COMPARISONS = ("greater", "less", "equal")
 EFFECTS = ("difference", "ratio")
@@ -133,10 +136,13 @@ class Claim:
 def load_claims(path: str | Path) -> tuple[Claim, ...]:
     """Read and validate a claims file.
 
+    A metric may be one of the experiment's own, in the metrics.yaml beside the file.
+
     Raises:
         ValueError: naming the file, the claim and what to write instead.
     """
     content = _read(Path(path))
+    load_metrics(Path(path).parent)
     unknown = set(content) - {"claims"}
     if unknown:
         raise ValueError(f"{path}: unknown key {min(unknown)!r} at the top; the only key is claims")
@@ -310,8 +316,6 @@ def _parse(path: str | Path, position: int, entry: Any) -> Claim:
 
 
 def _metric(read: _Reader, hook: str | None) -> str | None:
-    from normlab.metrics import describe
-
     metric = read.optional_text("metric")
     if metric is None:
         if hook is None:

@@ -14,31 +14,16 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from normlab.analysis.claims import Claim, Factor, Reduction, Selection
+from normlab.metrics import kind_of, split_name
 
-Kind = Literal["accuracy", "loss", "steps", "cost", "measurement"]
-
-_SPLITS = ("train", "test", "val")
-
-
-def kind_of(metric: str) -> Kind:
-    """How a metric is treated when runs diverge or get stuck; measurements are what probes take."""
-    if metric.startswith("steps_to/"):
-        return "steps"
-    split, _, name = metric.removeprefix("best/").partition("/")
-    if split in _SPLITS and name in ("accuracy", "batch_accuracy"):
-        return "accuracy"
-    if split in _SPLITS and name == "loss":
-        return "loss"
-    if split in (*_SPLITS, "optimizer", "samples_per_second", "probe"):
-        return "cost"
-    return "measurement"
+LOSSES = ("train/loss", "test/loss", "val/loss")
+"""What a run's divergence is dated by, where the table does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +140,7 @@ def divergence_steps(table: pd.DataFrame) -> dict[str, float]:
     rows = table[diverged]
     rows = rows.assign(run=rows["run"].astype(str))  # update() mixes up categories of many runs
     steps = rows.groupby("run", observed=True)["step"].max().astype(float) + 1
-    losses = rows[rows["metric"].isin([f"{split}/loss" for split in _SPLITS])]
+    losses = rows[rows["metric"].isin(LOSSES)]
     broken = losses[~np.isfinite(losses["value"].astype(float))]
     steps.update(broken.groupby("run", observed=True)["step"].min().astype(float))
     if "outcome_step" in rows:
@@ -204,12 +189,10 @@ def _strict_mean(values: pd.Series) -> float:
 
 
 def is_metric(table: pd.DataFrame, metric: str) -> NDArray[np.bool_]:
-    """Rows of a metric; `ics/l2/conv5` also finds metric `ics/l2` in layer `conv5`."""
-    own = np.asarray(table["metric"] == metric, dtype=bool)
-    if not own.any() and "/" in metric:
-        name, layer = metric.rsplit("/", 1)
-        own = np.asarray((table["metric"] == name) & (table["layer"] == layer), dtype=bool)
-    return own
+    """Rows of a metric; `ics/l2/conv5` is metric `ics/l2` in layer `conv5`."""
+    name, layer = split_name(metric)
+    own = np.asarray(table["metric"] == name, dtype=bool)
+    return own if layer is None else own & np.asarray(table["layer"] == layer, dtype=bool)
 
 
 def _run_value(

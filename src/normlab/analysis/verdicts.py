@@ -29,7 +29,8 @@ import pandas as pd
 from normlab.analysis import statistics
 from normlab.analysis.claims import Claim, Factor, Selection
 from normlab.analysis.statistics import Estimate
-from normlab.analysis.values import Side, kind_of, runs_of, select, side_values
+from normlab.analysis.values import Side, runs_of, select, side_values
+from normlab.metrics import kind_of
 
 Word = Literal["supported", "contradicted", "undecided"]
 Hook = Callable[[pd.DataFrame], Mapping[int, float]]

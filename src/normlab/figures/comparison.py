@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normlab import metrics
-from normlab.analysis.values import kind_of, runs_of
+from normlab.analysis.values import runs_of
 from normlab.figures.curves import WRAP
 from normlab.figures.panels import (
     LEGEND_INCHES,
@@ -211,7 +211,7 @@ class _Comparison:
         axis.grid(visible=False, axis="y")
         for place in range(1, len(self.shown)):
             axis.axhline(place - 0.5, color="#e4e4e4", linewidth=0.6)
-        if kind_of(self.goal) == "accuracy" and "chance" in self.table:
+        if metrics.kind_of(self.goal) == "accuracy" and "chance" in self.table:
             for level in sorted(self.table["chance"].dropna().unique()):
                 draw_reference(axis, Reference(value=float(level), label="chance", axis="x"))
         axis.set_xlabel(panels.y_text())

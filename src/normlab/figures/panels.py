@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from normlab.analysis.values import kind_of
 from normlab.figures.points import Points
 from normlab.figures.references import Reference, draw_reference, panel_shares
 from normlab.figures.style import (
@@ -28,7 +27,7 @@ from normlab.figures.style import (
     looks,
     ordered,
 )
-from normlab.metrics import describe
+from normlab.metrics import describe, kind_of
 
 PANEL_INCHES = (3.1, 2.35)
 LEGEND_INCHES = 1.7

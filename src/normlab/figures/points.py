@@ -15,8 +15,9 @@ import pandas as pd
 from scipy import special
 
 from normlab.analysis.statistics import CONFIDENCE, NO_SPREAD
-from normlab.analysis.values import divergence_steps, is_metric, kind_of, runs_of
+from normlab.analysis.values import divergence_steps, is_metric, runs_of
 from normlab.figures.style import require
+from normlab.metrics import kind_of
 
 MOST_STEPS = 150
 """Curves with more steps than this are averaged over windows of equal length."""

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from normlab.analysis.values import matches
+from normlab.analysis.values import is_metric, matches
 from normlab.figures.panels import (
     LEGEND_INCHES,
     PANEL_INCHES,
@@ -152,10 +152,7 @@ def _share_scale(axes: Any, drawn: Sequence[Panels]) -> None:
 
 
 def _selected(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    metric, _, layer = panel.y.rpartition("/")
-    of_metric = (table["metric"] == panel.y) | (
-        (table["metric"] == metric) & (table["layer"] == layer)
-    )
+    of_metric = pd.Series(is_metric(table, panel.y), index=table.index)
     for factor, value in panel.where.items():
         wanted = tuple(value) if isinstance(value, list | tuple) else (value,)
         if factor not in table:

@@ -22,9 +22,10 @@ import pandas as pd
 
 from normlab.analysis import ledger
 from normlab.analysis.calibration import Calibration
-from normlab.analysis.values import kind_of, runs_of
+from normlab.analysis.values import runs_of
 from normlab.figures.points import final_points
 from normlab.figures.style import NORM_COLORS, axis_text, level_texts, ordered
+from normlab.metrics import kind_of
 from normlab.records.files import write_whole
 from normlab.report.curves import curves
 from normlab.report.pictures import data_url, fitted

@@ -16,6 +16,7 @@ from normlab.analysis.claims import claims_hash, load_claims
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
+from normlab.metrics.declared import load_metrics
 from normlab.sweeps.computed import Calculation
 from normlab.sweeps.grid import Point
 from normlab.sweeps.plan import PlannedRun
@@ -55,7 +56,7 @@ class Experiment:
 
     @staticmethod
     def load(folder: Path) -> Experiment:
-        """Read and check a folder's experiment.yaml.
+        """Read and check a folder's experiment.yaml, and make its own metrics known.
 
         Raises:
             ConfigError: naming the file, the key and the way out.
@@ -66,6 +67,7 @@ class Experiment:
         content = yaml.safe_load(path.read_text())
         where = f"{folder.parent.name}/{folder.name}/{path.name}"
         _check_keys(content, _EXPERIMENT_KEYS, where)
+        load_metrics(folder)
         shared = content.get("set", {})
         scales = {}
         for name, scale in content["scales"].items():

@@ -1,0 +1,73 @@
+"""How well a network does: losses and accuracies."""
+
+from normlab.metrics.metric import Metric
+
+SCORES = (
+    Metric(
+        name="test/loss",
+        label="test loss",
+        direction="lower",
+        kind="loss",
+        doc="Data term of the loss, over the official held-out split in evaluation mode.",
+    ),
+    Metric(
+        name="test/accuracy",
+        label="test accuracy",
+        unit="fraction",
+        direction="higher",
+        kind="accuracy",
+        doc="Share of samples classified correctly, over the official held-out split in evaluation "
+        "mode.",
+        bounds=(0.0, 1.0),
+    ),
+    Metric(
+        name="val/loss",
+        label="validation loss",
+        direction="lower",
+        kind="loss",
+        doc="Data term of the loss, over data.validation_fraction of the training set, held out.",
+    ),
+    Metric(
+        name="val/accuracy",
+        label="validation accuracy",
+        unit="fraction",
+        direction="higher",
+        kind="accuracy",
+        doc="Share of samples classified correctly, over data.validation_fraction of the training "
+        "set, held out.",
+        bounds=(0.0, 1.0),
+    ),
+    Metric(
+        name="train/loss",
+        label="training loss",
+        direction="lower",
+        kind="loss",
+        doc="Data term of the loss on the step's batch, in training mode, before its update.",
+    ),
+    Metric(
+        name="train/penalty",
+        label="weight penalty",
+        direction="lower",
+        kind="cost",
+        doc="1/2 lambda sum w^2 + alpha sum |w| over what is penalized; not part of train/loss.",
+    ),
+    Metric(
+        name="train/batch_accuracy",
+        label="batch accuracy",
+        unit="fraction",
+        direction="higher",
+        kind="accuracy",
+        doc="Share of the step's batch classified correctly, in training mode.",
+        bounds=(0.0, 1.0),
+    ),
+    Metric(
+        name="train/accuracy",
+        label="training accuracy",
+        unit="fraction",
+        direction="higher",
+        kind="accuracy",
+        doc="Evaluation mode, over a fixed seeded subset of the training set "
+        "as large as the test set.",
+        bounds=(0.0, 1.0),
+    ),
+)

@@ -1,0 +1,121 @@
+"""The one registry: metrics by name, and the one spelling of a metric with its layer."""
+
+from __future__ import annotations
+
+import difflib
+from functools import cache
+
+from normlab.config.registry import choices
+from normlab.metrics.derived import derived
+from normlab.metrics.families import FAMILIES
+from normlab.metrics.metric import Kind, Metric
+
+METRICS: dict[str, Metric] = {}
+"""Registered metrics by name, in the order of registration."""
+
+
+def register(metric: Metric) -> Metric:
+    """Make a metric known; a name has one meaning.
+
+    Raises:
+        ValueError: the name has another meaning already, or with a layer would be another's.
+    """
+    if metric.name in METRICS and METRICS[metric.name] != metric:
+        raise ValueError(
+            f"the metric {metric.name!r} is already registered with another meaning "
+            f"({METRICS[metric.name].label!r}); choose another name."
+        )
+    for other in METRICS.values():
+        for whole, longer in ((other, metric), (metric, other)):
+            if whole.per_layer and longer.name.startswith(f"{whole.name}/"):
+                raise ValueError(
+                    f"{longer.name!r} reads as {whole.name!r} of the layer "
+                    f"{longer.name[len(whole.name) + 1 :]!r}; choose another name for "
+                    f"{metric.name!r}."
+                )
+    METRICS[metric.name] = metric
+    describe.cache_clear()
+    return metric
+
+
+@cache
+def describe(name: str) -> tuple[Metric, str | None]:
+    """The metric behind a recorded name, and its layer: "ics/l2/conv5" -> (ics/l2, "conv5").
+
+    Raises:
+        ValueError: no metric has this name; the nearest that exists is named.
+    """
+    found = _registered(name) or derived(name, describe)
+    if found is None and "/" in name:
+        choices("probe")  # a probe of one's own registers what it records
+        found = _registered(name)
+    if found is None:
+        raise ValueError(
+            f"no metric is called {name!r}.{_nearest(name)} normlab.metrics lists them all; "
+            "metrics.register adds one."
+        )
+    return found
+
+
+def _registered(name: str) -> tuple[Metric, str | None] | None:
+    if name in METRICS:
+        return METRICS[name], None
+    for place, letter in enumerate(name[:-1]):
+        metric = METRICS.get(name[:place]) if letter == "/" else None
+        if metric is not None and metric.per_layer:
+            return metric, name[place + 1 :]
+    return None
+
+
+def _nearest(name: str) -> str:
+    layer = name.rpartition("/")[2]
+    known = [
+        full_name(metric.name, layer if metric.per_layer else None) for metric in METRICS.values()
+    ]
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
+    return f" Nearest: {matches[0]!r}." if matches else ""
+
+
+def full_name(metric: str, layer: str | None) -> str:
+    """A metric and its layer as one word: a column on disk, a key in W&B, what a user types.
+
+    >>> full_name("ics/l2", "conv5"), full_name("train/loss", None)
+    ('ics/l2/conv5', 'train/loss')
+    """
+    return metric if layer is None else f"{metric}/{layer}"
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """The inverse of `full_name`; a name this version does not know stays whole.
+
+    >>> split_name("ics/l2/conv5"), split_name("train/loss"), split_name("of/older/days")
+    (('ics/l2', 'conv5'), ('train/loss', None), ('of/older/days', None))
+    """
+    try:
+        metric, layer = describe(name)
+    except ValueError:
+        return name, None
+    return metric.name, layer
+
+
+def kind_of(name: str) -> Kind:
+    """What becomes of a metric where runs diverge or get stuck.
+
+    Raises:
+        ValueError: no metric has this name.
+    """
+    return describe(name)[0].kind
+
+
+def axis_text(name: str) -> str:
+    """The text at an axis: "label (layer) [unit]"; "step" is the axis of steps."""
+    if name == "step":
+        return "step"
+    metric, layer = describe(name)
+    text = metric.label if layer is None else f"{metric.label} ({layer})"
+    return f"{text} [{metric.unit}]" if metric.unit else text
+
+
+for _family in FAMILIES:
+    for _metric in _family:
+        register(_metric)
