@@ -4,6 +4,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from normlab.analysis import statistics
+from normlab.config import choices
 from normlab.figures import comparison as comparison_module
 from normlab.figures import manifest as manifest_module
 from normlab.figures.comparison import comparison
@@ -29,7 +31,16 @@ from normlab.figures.manifest import (
 from normlab.figures.points import curve_points, final_points
 from normlab.figures.references import Reference
 from normlab.figures.sheet import Panel, sheet
-from normlab.figures.style import NORM_LOOKS, level_texts, looks, ordered
+from normlab.figures.style import (
+    SPARE_LOOKS,
+    STAND_IN_LOOKS,
+    UNSET_LOOK,
+    level_texts,
+    looks,
+    norm_looks,
+    ordered,
+)
+from normlab.norms.batch import BatchConfig
 
 NORMS = [
     "none",
@@ -362,10 +373,55 @@ def test_comparison_without_swept_factors_or_rows():
 
 
 def test_every_norm_has_its_own_look():
-    assert list(NORM_LOOKS) == NORMS
-    assert len({look.color for look in NORM_LOOKS.values()}) == 12
-    assert len({(look.marker) for look in NORM_LOOKS.values()}) == 12
-    assert looks("norm", ["batch", "none"])["batch"].color == NORM_LOOKS["batch"].color
+    assert list(norm_looks()) == NORMS
+    assert len({look.color for look in norm_looks().values()}) == 12
+    assert len({(look.marker) for look in norm_looks().values()}) == 12
+    assert looks("norm", ["batch", "none"])["batch"].color == norm_looks()["batch"].color
+
+
+def test_a_norm_that_nobody_knows_recolours_no_other() -> None:
+    known = looks("norm", ["none", "batch", "layer"])
+    found = looks("norm", ["none", "squash", "batch", "layer, sorted", "layer"])
+    assert {norm: found[norm] for norm in known} == known
+    assert found["squash"] in SPARE_LOOKS
+    assert looks("norm", ["squash"]) == {"squash": found["squash"]}
+    others = looks("norm", ["squash", *(f"other {i}" for i in range(len(SPARE_LOOKS) - 1))])
+    assert len({look.color for look in others.values()}) == len(SPARE_LOOKS)
+    assert set(looks("norm", [f"other {i}" for i in range(20)]).values()) == {*SPARE_LOOKS}
+
+
+def test_spare_looks_are_nobodys_own() -> None:
+    variants = [look for norm in choices("norm").values() for look in norm.VARIANT_LOOKS.values()]
+    taken = [*norm_looks().values(), *variants, *STAND_IN_LOOKS.values()]
+    colors = [look.color for look in (*taken, *SPARE_LOOKS, UNSET_LOOK)]
+    assert len({*colors}) == len(colors)
+
+
+@pytest.mark.parametrize("unset", [None, math.nan])
+@pytest.mark.parametrize(
+    ("factor", "levels"),
+    [
+        ("norm", ["none", "batch"]),
+        ("optimizer.lr", [0.1, 0.5, 1.0]),
+        ("init", ["he", "xavier"]),
+    ],
+)
+def test_an_unset_level_recolours_no_other(
+    factor: str, levels: list[object], unset: object
+) -> None:
+    found = looks(factor, [unset, *levels])
+    assert found.pop(unset) == UNSET_LOOK
+    assert found == looks(factor, levels)
+    assert list(found) == levels
+    assert ordered(factor, [unset, *levels]) == [*levels, unset]
+
+
+def test_a_norm_made_from_another_has_not_its_look() -> None:
+    class Own(BatchConfig):
+        pass
+
+    assert BatchConfig.LOOK is not None
+    assert Own.LOOK is None
 
 
 def test_the_most_compared_norms_differ_in_lightness_or_hue_for_the_colour_blind():
@@ -388,7 +444,7 @@ def test_the_most_compared_norms_differ_in_lightness_or_hue_for_the_colour_blind
         simulate = np.linalg.inv(to_lms) @ vision @ to_lms
         seen = []
         for norm in ("none", "batch", "layer", "group"):
-            srgb = np.array(to_rgb(NORM_LOOKS[norm].color))
+            srgb = np.array(to_rgb(norm_looks()[norm].color))
             linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
             seen.append(lab(simulate @ linear))
         distances = [np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)]

@@ -8,7 +8,7 @@ import pytest
 from experiments.santurkar_landscape import claims as landscape
 from experiments.stable_learning_rate import claims as stable
 from normlab.figures.sheet import Panel, sheet
-from normlab.figures.style import VARIANT_LOOKS, looks, ordered
+from normlab.figures.style import looks, ordered
 
 RATES = (0.1, 0.2, 0.4)
 
@@ -164,7 +164,7 @@ def test_positive_metrics_on_one_axis_are_logarithmic_where_one_of_them_is():
 
 def test_orders_of_lp_have_looks_of_their_own():
     levels = ["lp p=inf", "batch", "lp p=1", "none", "lp p=2"]
-    assert ordered("norm", levels) == ["none", "batch", *VARIANT_LOOKS]
+    assert ordered("norm", levels) == ["none", "batch", "lp p=1", "lp p=2", "lp p=inf"]
     found = looks("norm", levels)
     assert len({look.color for look in found.values()}) == 5
     assert len({look.marker for look in found.values()}) == 5

@@ -9,7 +9,7 @@ from support.command_line import run_script
 from support.runs import carried_out, composer, planned
 from support.wandb_stub import WandbStub
 
-from normlab.figures.style import NORM_COLORS
+from normlab.figures.style import norm_color
 from normlab.sweeps.drawing import draw_and_judge
 from normlab.sweeps.experiment import Experiment
 from normlab.sweeps.sweep import sweep_folder, write_sweep
@@ -84,7 +84,7 @@ def test_a_view_follows_the_figure_before_and_after_there_are_runs(experiment, r
         ] * 2
         assert {cell.name for cell in made.cells} == {run.identity.cell_name for run in runs}
         colors = {cell.settings["norm"]: cell.color for cell in made.cells}
-        assert colors == {norm: NORM_COLORS[norm] for norm in ("none", "batch")}
+        assert colors == {norm: norm_color(norm) for norm in ("none", "batch")}
         assert {len(cell.runs) for cell in made.cells} == {2}
         cells = made.cells_where(made.rows[0][0].where)
         assert {cell.settings["optimizer.lr"] for cell in cells} == {0.1}

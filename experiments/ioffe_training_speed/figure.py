@@ -17,7 +17,7 @@ from normlab.analysis.statistics import mean_interval
 from normlab.figures.panels import published_style
 from normlab.figures.references import Reference, draw_reference, settle_references
 from normlab.figures.sheet import Panel, sheet
-from normlab.figures.style import NORM_LOOKS, axis_text, styled
+from normlab.figures.style import axis_text, norm_looks, styled
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 
@@ -59,7 +59,7 @@ def draw_steps(
     axis.set_title("steps to the plain network's best")
     axis.set_xlabel(axis_text("optimizer.lr"))
     axis.set_ylabel("share of its own steps\ngeometric mean")
-    look = NORM_LOOKS["batch"]
+    look = norm_looks()["batch"]
     for rate in rates:
         shares = list(steps_share(table, factor=rate / BASE_RATE).values())
         reached = [share for share in shares if math.isfinite(share)]

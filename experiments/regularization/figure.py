@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from experiments.regularization.compute import MINIMUM, closed_form
 from normlab.figures.points import curve_points, final_points
-from normlab.figures.style import NORM_COLORS, PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, styled
+from normlab.figures.style import PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, norm_color, styled
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 REGULARIZED = "#7b3294"
@@ -54,7 +54,7 @@ def _one_weight(axis: Axes, toy: pd.DataFrame, penalty: str) -> None:
     if own.empty:
         return _none_yet(axis)
     looks = {
-        "loss": (NORM_COLORS["none"], "-", "loss"),
+        "loss": (norm_color("none"), "-", "loss"),
         "penalty": (PENALTY, (0, (4, 1.5)), "penalty"),
         "sum": (REGULARIZED, "-", "sum"),
     }
@@ -64,7 +64,7 @@ def _one_weight(axis: Axes, toy: pd.DataFrame, penalty: str) -> None:
     minimum = closed_form(penalty, SHOWN_STRENGTH)
     least = _sum_at(own, minimum)
     for weight, height, color in (
-        (MINIMUM, 0.0, NORM_COLORS["none"]),
+        (MINIMUM, 0.0, norm_color("none")),
         (minimum, least, REGULARIZED),
     ):
         axis.plot([weight], [height], "o", color=color, markeredgecolor="white", zorder=4)
@@ -157,7 +157,7 @@ def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
         return _none_yet(axis)
     handles = []
     for member, color, text in (
-        ("book none", NORM_COLORS["none"], "none"),
+        ("book none", norm_color("none"), "none"),
         (arm, REGULARIZED, name),
     ):
         rows = own[own["arm"] == member]
@@ -221,7 +221,7 @@ def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str
         return
     heights = {arm: -place for place, arm in enumerate(arms)}
     norms = own.drop_duplicates("arm").set_index("arm")["norm"]
-    colors = [NORM_COLORS[norms[arm]] for arm in arms]
+    colors = [norm_color(norms[arm]) for arm in arms]
 
     test, train = (_points(own, f"{split}/accuracy").reindex(arms) for split in ("test", "train"))
     y = np.array([heights[arm] for arm in arms], dtype=float)
@@ -274,14 +274,14 @@ def _legend(accuracy: Axes, small: Axes, norms: pd.Series, n: int) -> None:
             label=label,
         )
 
-    grey = NORM_COLORS["none"]
+    grey = norm_color("none")
     handles = [
         dot(grey, "training", face="white"),
         dot(grey, f"test, bars: 95 % interval, n={n}"),
         Line2D([], [], color=REFERENCE_COLOR, linestyle=":", label="none"),
     ]
     if (norms == "batch").any():
-        handles.append(dot(NORM_COLORS["batch"], "with batch normalization", shape="s"))
+        handles.append(dot(norm_color("batch"), "with batch normalization", shape="s"))
     accuracy.figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -316,7 +316,7 @@ def _bars(
         axis.plot(
             [row["mean"]],
             [height],
-            marker="s" if color == NORM_COLORS["batch"] else "o",
+            marker="s" if color == norm_color("batch") else "o",
             markersize=4.5,
             color=color,
             markerfacecolor=color if filled else "white",

@@ -14,6 +14,7 @@ from normlab.config.component import (
     TrackerConfig,
     neutral,
 )
+from normlab.config.look import Look
 from normlab.config.registry import choices, register
 from normlab.config.run import (
     CheckpointConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "EvalConfig",
     "InitConfig",
     "LauncherConfig",
+    "Look",
     "ModelConfig",
     "NoiseConfig",
     "NormConfig",

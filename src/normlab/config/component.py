@@ -10,11 +10,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from normlab.config import check
+from normlab.config.look import Look
 
 if TYPE_CHECKING:
     import torch
@@ -75,9 +76,17 @@ class ModelConfig(Component):
 
 @dataclass(frozen=True, kw_only=True)
 class NormConfig(Component):
-    """Fields every normalization shares, `none` too, so that a sweep may set them over all."""
+    """Fields every normalization shares, `none` too, so that a sweep may set them over all.
+
+    The facts in capitals are all that is known of a norm outside its own file.
+    """
 
     GROUP: ClassVar[str] = "norm"
+    LOOK: ClassVar[Look | None] = None
+    """In figures; None: one of the spare looks."""
+    VARIANT_LOOKS: ClassVar[Mapping[str, Look]] = {}
+    """Of settings that a figure sets side by side, by the words behind the name: "p=1" for the
+    level "lp p=1" of a figure's `norm` column."""
 
     eps: float = 1e-5
     """Added to the variance inside the root."""
@@ -87,6 +96,11 @@ class NormConfig(Component):
     """Place relative to the activation: before or after."""
     weight_standardization: bool | Literal["scaled"] = neutral(False)
     """true: standardize weights of hidden layers; scaled: also divide by the root of the fan."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "LOOK" not in vars(cls):  # a look is one norm's own, never that of a norm made from it
+            cls.LOOK, cls.VARIANT_LOOKS = None, {}
 
     def __post_init__(self) -> None:
         check.positive("norm.eps", self.eps)

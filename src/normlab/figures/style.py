@@ -1,8 +1,9 @@
 """How every figure looks: one colour, marker and dash for each normalization, the same everywhere.
 
-Twelve colours cannot all be told apart by everyone, so marker and dash differ too, and the four
-most compared (none, batch, layer, group) have the four colours farthest apart under every common
-colour blindness (from Okabe & Ito 2008; none is dark grey).
+A normalization's look stands on its configuration (`NormConfig.LOOK`), so that adding one
+recolours no other. Twelve colours cannot all be told apart by everyone, so marker and dash differ
+too, and the four most compared (none, batch, layer, group) have the four colours farthest apart
+under every common colour blindness (from Okabe & Ito 2008; none is dark grey).
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -20,54 +22,27 @@ import matplotlib.colors
 import seaborn as sns
 
 from normlab import metrics
+from normlab.config import Look as Look
+from normlab.config import NormConfig, choices
 
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """How one level of a factor is drawn."""
-
-    color: str
-    marker: str = "o"
-    dash: tuple[float, ...] = ()
-    """Lengths of ink and gap in points; empty: a solid line."""
-
-    @property
-    def linestyle(self) -> Any:
-        return (0, self.dash) if self.dash else "-"
-
-
-NORM_LOOKS: dict[str, Look] = {
-    "none": Look(color="#4d4d4d", marker="o"),
-    "batch": Look(color="#0072b2", marker="s"),
-    "batch_noisy": Look(color="#56b4e9", marker="X", dash=(4, 1.5)),
-    "noise": Look(color="#a6a6a6", marker="x", dash=(1, 1.5)),
-    "batch_ghost": Look(color="#332288", marker="P", dash=(6, 1.5, 1, 1.5)),
-    "batch_renorm": Look(color="#44aabb", marker="p", dash=(2.5, 1)),
-    "layer": Look(color="#d55e00", marker="^"),
-    "instance": Look(color="#cc79a7", marker="v", dash=(4, 1.5)),
-    "group": Look(color="#009e73", marker="D"),
-    "rms": Look(color="#e69f00", marker="<", dash=(5, 1)),
-    "lp": Look(color="#882255", marker="*", dash=(3, 1, 1, 1)),
-    "batch_channel": Look(color="#999933", marker=">", dash=(6, 2)),
+STAND_IN_LOOKS: Mapping[str, Look] = {
+    "SkipInit": Look(color="#a6761d", marker="^", dash=(4, 1.5), place=90),
+    "Fixup": Look(color="#e7298a", marker="D", dash=(1.5, 1), place=91),
 }
+"""What stands in for a normalization, where a figure's `norm` column names it."""
 
-VARIANT_LOOKS: dict[str, Look] = {
-    "lp p=1": Look(color="#e08bb0", marker="^", dash=(3, 1, 1, 1)),
-    "lp p=2": Look(color="#b0357a", marker="*", dash=(4, 1.5)),
-    "lp p=inf": Look(color="#5e0f38", marker="v", dash=(1.5, 1)),
-}
-"""Variants of one norm, shades of its colour, where a figure sets them side by side; the figure's
-`norm` column then names them."""
+SPARE_LOOKS: Sequence[Look] = (
+    Look(color="#7e57c2", marker="h", dash=(3, 1.5)),
+    Look(color="#b22222", marker="d", dash=(1.5, 1.5)),
+    Look(color="#7cb342", marker="8", dash=(5, 1.5)),
+    Look(color="#6d4c41", marker="H", dash=(2, 1, 4, 1)),
+    Look(color="#ff8a65", marker="d", dash=(3, 1.5)),
+    Look(color="#607d8b", marker="8", dash=(1.5, 1.5)),
+)
+"""For normalizations that say nothing of their look; nothing above or in `norms/` has these."""
 
-STAND_IN_LOOKS: dict[str, Look] = {
-    "SkipInit": Look(color="#a6761d", marker="^", dash=(4, 1.5)),
-    "Fixup": Look(color="#e7298a", marker="D", dash=(1.5, 1)),
-}
-"""What stands in for a normalization, named in the figure's `norm` column in the same way."""
-
-_NAMED_LOOKS = NORM_LOOKS | VARIANT_LOOKS | STAND_IN_LOOKS
-
-NORM_COLORS: dict[str, str] = {norm: look.color for norm, look in NORM_LOOKS.items()}
+UNSET_LOOK = Look(color="#bdbdbd", marker=".", dash=(1, 2))
+"""Of the level of runs that have no value of a factor, whatever the factor."""
 
 _OTHERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4d4d4d", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
@@ -118,30 +93,32 @@ def styled() -> Iterator[None]:
 
 
 def looks(factor: str | None, levels: Sequence[Any]) -> dict[Any, Look]:
-    """A look for each level: norms have their own, numbers a ramp from light to dark.
+    """A look for each level: norms have their own, numbers a ramp from light to dark, and what is
+    unset one that leaves the others' as they are.
 
     A variant of a norm is written after a comma ("group, standardized weights") and has the norm's
-    color, lighter and dotted.
+    color, lighter and dotted. "lp p=1" is a setting that the norm gives a look of its own.
     """
-    if factor == "norm" and all(_norm_of(level) in _NAMED_LOOKS for level in levels):
-        return {level: _norm_look(level) for level in levels}
-    if len(levels) > 1 and all(_is_number(level) for level in levels):
-        ramp = [
-            mpl.colors.to_hex(mpl.colormaps["viridis"](0.85 - 0.8 * i / (len(levels) - 1)))
-            for i in range(len(levels))
-        ]
-        return {
-            level: Look(color=ramp[i], marker=_MARKERS[i % len(_MARKERS)])
-            for i, level in enumerate(levels)
-        }
-    return {
-        level: Look(
-            color=_OTHERS[i % len(_OTHERS)],
-            marker=_MARKERS[i % len(_MARKERS)],
-            dash=_DASHES[i // len(_OTHERS) % len(_DASHES)],
-        )
-        for i, level in enumerate(levels)
-    }
+    known = [level for level in levels if not _is_unset(level)]
+    if factor == "norm":
+        found = _looks_of_norms(known)
+    elif len(known) > 1 and all(_is_number(level) for level in known):
+        found = _ramp(known)
+    else:
+        found = _palette(known)
+    return {level: UNSET_LOOK if _is_unset(level) else found[level] for level in levels}
+
+
+def norm_looks() -> dict[str, Look]:
+    """The look of every normalization there is, in the order in which they are shown."""
+    names = list(choices("norm"))
+    found = _looks_of_norms(names)
+    return {name: found[name] for name in sorted(names, key=lambda one: (found[one].place, one))}
+
+
+def norm_color(norm: str) -> str:
+    """What a normalization is drawn in everywhere."""
+    return norm_looks()[norm].color
 
 
 def dashes(levels: Sequence[Any]) -> dict[Any, tuple[float, ...]]:
@@ -155,14 +132,17 @@ def table_colors() -> Any:
 
 
 def ordered(factor: str | None, levels: Sequence[Any]) -> list[Any]:
-    """Levels in the order they are shown: norms as in the registry above, numbers by size."""
+    """Levels in the order they are shown: norms as their looks say, numbers by size, and last what
+    is unset."""
+    known = [level for level in levels if not _is_unset(level)]
+    unset = [level for level in levels if _is_unset(level)]
     if factor == "norm":
-        places = {norm: place for place, norm in enumerate(_NAMED_LOOKS)}
-        return sorted(levels, key=lambda one: (places.get(_norm_of(one), 99), str(one)))
-    if all(_is_number(level) for level in levels):
-        return sorted(levels)
+        found = _looks_of_norms(known)
+        return sorted(known, key=lambda one: (found[one].place, str(one))) + unset
+    if all(_is_number(level) for level in known):
+        return sorted(known) + unset
     # conv10 comes after conv2
-    return sorted(levels, key=lambda one: [*map(_numeral, re.split(r"(\d+)", str(one)))])
+    return sorted(known, key=lambda one: [*map(_numeral, re.split(r"(\d+)", str(one)))]) + unset
 
 
 MODEL_NAMES: Mapping[str, str] = {
@@ -203,7 +183,7 @@ def level_text(level: Any, digits: int = 3) -> str:
     """A level as a reader wants it: 0.000185, not 0.00018478; `unset` for what is missing."""
     if _is_number(level):
         return f"{level:.{max(digits, len(str(level))) if level == int(level) else digits}g}"
-    if level is None or (isinstance(level, float) and math.isnan(level)):
+    if _is_unset(level):
         return "unset"
     return str(level)
 
@@ -232,20 +212,69 @@ def require(name: str, known: Sequence[str], what: str) -> None:
     )
 
 
-def _norm_of(level: Any) -> str:
-    return str(level).partition(",")[0]
+def _ramp(levels: Sequence[Any]) -> dict[Any, Look]:
+    """Light to dark, in the order of the levels."""
+    shades = [0.85 - 0.8 * i / (len(levels) - 1) for i in range(len(levels))]
+    viridis = mpl.colormaps["viridis"]
+    return {
+        level: Look(color=mpl.colors.to_hex(viridis(shade)), marker=_MARKERS[i % len(_MARKERS)])
+        for i, (level, shade) in enumerate(zip(levels, shades, strict=True))
+    }
 
 
-def _norm_look(level: Any) -> Look:
-    look = _NAMED_LOOKS[_norm_of(level)]
-    if level in _NAMED_LOOKS:
+def _palette(levels: Sequence[Any]) -> dict[Any, Look]:
+    return {
+        level: Look(
+            color=_OTHERS[i % len(_OTHERS)],
+            marker=_MARKERS[i % len(_MARKERS)],
+            dash=_DASHES[i // len(_OTHERS) % len(_DASHES)],
+        )
+        for i, level in enumerate(levels)
+    }
+
+
+def _looks_of_norms(levels: Sequence[Any]) -> dict[Any, Look]:
+    """Of levels of a figure's `norm` column: norms, their variants, and what stands in for one."""
+    declared: dict[str, Look] = dict(STAND_IN_LOOKS)
+    silent: list[str] = []
+    for name, norm in choices("norm").items():
+        assert issubclass(norm, NormConfig)
+        declared |= {f"{name} {variant}": look for variant, look in norm.VARIANT_LOOKS.items()}
+        if norm.LOOK is None:
+            silent.append(name)
+        else:
+            declared[name] = norm.LOOK
+    unknown = {str(level).partition(",")[0] for level in levels} - declared.keys() - {*silent}
+    declared |= _spare_looks([*sorted(silent), *sorted(unknown)])
+    return {level: _look_of_variant(str(level), declared) for level in levels}
+
+
+def _look_of_variant(level: str, declared: Mapping[str, Look]) -> Look:
+    name, comma, _ = level.partition(",")
+    look = declared[name]
+    if not comma:
         return look
     lighter = mpl.colors.to_hex(sns.blend_palette([look.color, "white"], 5)[2])
-    return Look(color=lighter, marker=look.marker, dash=(1.5, 1))
+    return replace(look, color=lighter, dash=(1.5, 1), on_dark=None)
+
+
+def _spare_looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each name, which depends on the name alone where no other name has taken it."""
+    found: dict[str, Look] = {}
+    for name in names:
+        start = zlib.crc32(name.encode()) % len(SPARE_LOOKS)
+        turn = [*SPARE_LOOKS[start:], *SPARE_LOOKS[:start]]
+        unused = [look for look in turn if look not in found.values()]
+        found[name] = (unused or turn)[0]
+    return found
 
 
 def _numeral(part: str) -> tuple[int, str]:
     return (int(part), "") if part.isdigit() else (-1, part)
+
+
+def _is_unset(level: Any) -> bool:
+    return level is None or (isinstance(level, float) and math.isnan(level))
 
 
 def _is_number(value: Any) -> bool:

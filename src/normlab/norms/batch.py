@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import register
+from normlab.config import Look, register
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
 
 @register("batch")
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig(PopulationConfig):
+    LOOK: ClassVar[Look] = Look(color="#0072b2", marker="s", place=10)
+
     def build(self, num_features: int) -> nn.Module:
         return BatchNorm(num_features, self)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check, neutral, register
+from normlab.config import Look, check, neutral, register
 from normlab.norms.base import Normalization, over_batch, refuse_single_value, statistics_dtype
 from normlab.norms.batch import BatchNorm
 from normlab.norms.group import num_groups
@@ -24,6 +25,8 @@ class BatchChannelConfig(PopulationConfig):
     Micro-batches: `estimate=true` normalizes by running statistics in training too, whose update
     rate is `momentum` (the paper's code leaves the rate to the training script).
     """
+
+    LOOK: ClassVar[Look] = Look(color="#999933", marker=">", dash=(6, 2), place=40)
 
     groups: int | None = None
     """Groups of the channel normalization; None: the largest divisor of the channels up to 32."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check, register
+from normlab.config import Look, check, register
 from normlab.norms.base import refuse_single_value
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
@@ -16,6 +17,10 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @register("batch_ghost")
 @dataclass(frozen=True, kw_only=True)
 class GhostConfig(PopulationConfig):
+    LOOK: ClassVar[Look] = Look(
+        color="#332288", marker="P", dash=(6, 1.5, 1, 1.5), place=13, on_dark="#8d7fe8"
+    )
+
     ghost_size: int = 32
     """Samples that share one set of statistics; must divide the batch."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import NormConfig, check, register
+from normlab.config import Look, NormConfig, check, register
 from normlab.norms.base import Normalization, refuse_single_value
 
 DEFAULT_GROUPS = 32
@@ -17,6 +18,8 @@ DEFAULT_GROUPS = 32
 @register("group")
 @dataclass(frozen=True, kw_only=True)
 class GroupConfig(NormConfig):
+    LOOK: ClassVar[Look] = Look(color="#009e73", marker="D", place=22)
+
     groups: int | None = None
     """Groups the channels are split into; None: the largest divisor of the channels up to 32."""
 

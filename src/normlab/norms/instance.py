@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import NormConfig, register
+from normlab.config import Look, NormConfig, register
 from normlab.norms.base import Normalization, refuse_single_value
 
 
 @register("instance")
 @dataclass(frozen=True, kw_only=True)
 class InstanceConfig(NormConfig):
+    LOOK: ClassVar[Look] = Look(color="#cc79a7", marker="v", dash=(4, 1.5), place=21)
+
     @property
     def makes_bias_redundant(self) -> bool:
         return True

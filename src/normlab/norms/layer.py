@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import NormConfig, register
+from normlab.config import Look, NormConfig, register
 from normlab.norms.base import Normalization, refuse_single_value
 
 
 @register("layer")
 @dataclass(frozen=True, kw_only=True)
 class LayerConfig(NormConfig):
+    LOOK: ClassVar[Look] = Look(color="#d55e00", marker="^", place=20)
+
     @property
     def makes_bias_redundant(self) -> bool:
         return self.affine

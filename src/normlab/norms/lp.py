@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import register
+from normlab.config import Look, register
 from normlab.norms.base import over_batch, statistics_dtype
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
@@ -17,6 +18,15 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @register("lp")
 @dataclass(frozen=True, kw_only=True)
 class LpConfig(PopulationConfig):
+    LOOK: ClassVar[Look] = Look(
+        color="#882255", marker="*", dash=(3, 1, 1, 1), place=30, on_dark="#d8639a"
+    )
+    VARIANT_LOOKS: ClassVar[Mapping[str, Look]] = {
+        "p=1": Look(color="#e08bb0", marker="^", dash=(3, 1, 1, 1), place=30),
+        "p=2": Look(color="#b0357a", marker="*", dash=(4, 1.5), place=30),
+        "p=inf": Look(color="#5e0f38", marker="v", dash=(1.5, 1), place=30),
+    }
+
     p: float = 2.0
     """Of the norm that is divided by: 1, 2 or inf."""
 

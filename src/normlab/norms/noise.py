@@ -6,12 +6,12 @@ import dataclasses
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import NormConfig, check, register
+from normlab.config import Look, NormConfig, check, register
 from normlab.norms.base import StepDependent, per_feature
 from normlab.norms.batch import BatchNorm
 from normlab.norms.population import PopulationConfig
@@ -46,6 +46,8 @@ class NoiseFields(NormConfig):
 class NoiseConfig(NoiseFields):
     """The noise alone; `eps` and `affine` have no effect."""
 
+    LOOK: ClassVar[Look] = Look(color="#a6a6a6", marker="x", dash=(1, 1.5), place=12)
+
     @property
     def makes_bias_redundant(self) -> bool:
         return False
@@ -61,6 +63,8 @@ class NoiseConfig(NoiseFields):
 @dataclass(frozen=True, kw_only=True)
 class BatchNoisyConfig(PopulationConfig, NoiseFields):
     """Batch normalization with its gamma and beta, then the noise."""
+
+    LOOK: ClassVar[Look] = Look(color="#56b4e9", marker="X", dash=(4, 1.5), place=11)
 
     def build(self, num_features: int) -> nn.Module:
         parts = OrderedDict[str, nn.Module]()

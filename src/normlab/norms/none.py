@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import nn
 
-from normlab.config import NormConfig, register
+from normlab.config import Look, NormConfig, register
 
 
 @register("none")
 @dataclass(frozen=True, kw_only=True)
 class NoNormConfig(NormConfig):
     """No layer; of the fields every normalization shares only weight_standardization has effect."""
+
+    LOOK: ClassVar[Look] = Look(color="#4d4d4d", marker="o", place=0, on_dark="#b5b5b5")
 
     @property
     def makes_bias_redundant(self) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check, register
+from normlab.config import Look, check, register
 from normlab.norms.base import over_batch, statistics_dtype
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
@@ -17,6 +17,8 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @dataclass(frozen=True, kw_only=True)
 class RenormConfig(PopulationConfig):
     """Fields default to the paper's; a run of fewer steps needs an earlier schedule."""
+
+    LOOK: ClassVar[Look] = Look(color="#44aabb", marker="p", dash=(2.5, 1), place=14)
 
     TRAINS_ON_RUNNING_STATISTICS: ClassVar[bool] = True
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from normlab.config import NormConfig, register
+from normlab.config import Look, NormConfig, register
 from normlab.norms.base import Normalization, per_feature, statistics_dtype
 
 
 @register("rms")
 @dataclass(frozen=True, kw_only=True)
 class RMSConfig(NormConfig):
+    LOOK: ClassVar[Look] = Look(color="#e69f00", marker="<", dash=(5, 1), place=23)
+
     affine: bool = True
     """Learn a scale gamma for each feature; there is no shift."""
 

@@ -24,7 +24,7 @@ from normlab.analysis import ledger
 from normlab.analysis.calibration import Calibration
 from normlab.analysis.values import runs_of
 from normlab.figures.points import final_points
-from normlab.figures.style import NORM_COLORS, axis_text, level_texts, ordered
+from normlab.figures.style import axis_text, level_texts, norm_looks, ordered
 from normlab.metrics import kind_of
 from normlab.records.files import write_whole
 from normlab.report.curves import curves
@@ -49,9 +49,6 @@ _PAGES = jinja2.Environment(
 
 
 _SCRIPT = "\n" + (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
-_ON_DARK = {"none": "#b5b5b5", "batch_ghost": "#8d7fe8", "lp": "#d8639a"}
-"""Colours of norms that a dark page would swallow, lightened."""
-_COLORS = {norm: [color, _ON_DARK.get(norm, color)] for norm, color in NORM_COLORS.items()}
 
 
 def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
@@ -78,7 +75,7 @@ def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
         claims=claims,
         experiments=_experiments(results, claims),
         curves=_as_data(drawn),
-        colors=_as_data(_COLORS),
+        colors=_as_data(_norm_colors()),
         script=_SCRIPT,
         script_hash=_hash(_SCRIPT),
         sweeps=sorted(p.parent.name for p in results.glob("sweeps/*/index.html")),
@@ -131,6 +128,11 @@ def write_sweep_page(
     path = folder / "index.html"
     write_whole(path, page.encode())
     return path
+
+
+def _norm_colors() -> dict[str, tuple[str, str]]:
+    """Each norm's color on a light page and on a dark one."""
+    return {norm: (look.color, look.on_dark or look.color) for norm, look in norm_looks().items()}
 
 
 def _folders(runs_dir: Path, names: Iterable[str]) -> list[Path]:

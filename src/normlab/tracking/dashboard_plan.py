@@ -15,7 +15,7 @@ from normlab.analysis.claims import load_claims
 from normlab.analysis.values import runs_of
 from normlab.config.compose import Composer
 from normlab.figures.shown import shown
-from normlab.figures.style import NORM_COLORS
+from normlab.figures.style import norm_looks
 from normlab.records.files import read_json
 from normlab.sweeps.experiment import SCALES, Experiment
 from normlab.sweeps.results import facts_table
@@ -161,6 +161,7 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...
 
 
 def _cells(table: pd.DataFrame) -> tuple[Cell, ...]:
+    colors = {norm: look.color for norm, look in norm_looks().items()}
     cells = []
     for name, own in runs_of(table).groupby("cell", sort=False, observed=True):
         first = own.iloc[0].to_dict()
@@ -172,7 +173,7 @@ def _cells(table: pd.DataFrame) -> tuple[Cell, ...]:
         cells.append(
             Cell(
                 name=str(name),
-                color=NORM_COLORS.get(str(settings.get("norm")), OTHER_COLOR),
+                color=colors.get(str(settings.get("norm")), OTHER_COLOR),
                 runs=tuple(map(str, own["run"])),
                 settings={key: _plain(value) for key, value in settings.items()},
             )

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
     import wandb_workspaces.workspaces as ws
     from wandb_workspaces.workspaces import internal as ws_internal
 
-from normlab.figures.style import NORM_COLORS
+from normlab.figures.style import norm_looks
 from normlab.tracking.dashboard import CLAIM_HEADINGS, Cell, Dashboard, Panel
 from normlab.tracking.figures import KEY
 
@@ -125,7 +125,7 @@ def _runset_settings(dashboard: Dashboard) -> ws.RunsetSettings:
         return ws.RunsetSettings(
             filters=ws.And(ws.Metric("JobType") == "train"),
             groupby=[ws.Config("norm_name")],
-            group_colors=dict(NORM_COLORS),
+            group_colors={norm: look.color for norm, look in norm_looks().items()},
             pinned_columns=columns,
         )
     return ws.RunsetSettings(
