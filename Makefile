@@ -13,7 +13,7 @@ SCOPE = --scale $(SCALE) --launcher $(LAUNCHER) --tracker $(TRACKER) \
 	$(if $(CELL),--cell '$(CELL)') $(if $(SEEDS),--seeds $(SEEDS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint bench figures claims report dashboard leet verify-figures clean $(EXPERIMENTS)
+.PHONY: help setup demo test coverage lint docs bench figures claims report dashboard leet verify-figures clean $(EXPERIMENTS)
 
 help: ## list the targets
 	@echo 'usage: make TARGET [SCALE=smoke|small|paper] [DRY=1] [CELL=TEXT] [SEEDS=0,1] [LAUNCHER=serial|pool] [TRACKER=offline|online|none]'
@@ -55,6 +55,14 @@ lint: $(READY) ## ruff (format and rules) and mypy --strict
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 
+docs: $(VENV)/ready-docs ## the documentation site, its links checked; pages in site/
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	@echo 'site/index.html is the first page; with search: $(RUN) -m http.server -d site'
+
+$(VENV)/ready-docs: $(READY)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 bench: $(READY) ## measure what normlab costs, as ratios; writes results/bench.json
 	$(RUN) scripts/bench.py
 
@@ -81,4 +89,4 @@ verify-figures: $(READY) ## redraw committed figures from their tables and compa
 	@$(RUN) scripts/experiment.py verify
 
 clean: ## remove what lint and test runs left behind (never results)
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .coverage_html
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* .coverage_html site

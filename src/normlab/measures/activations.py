@@ -76,7 +76,8 @@ def measure_activations(
 
     Args:
         num_units: how many units the percentiles and the histogram are of; the same at each call.
-        num_bins, limit: of the histogram, see `bin_edges`.
+        num_bins: of the histogram, see `bin_edges`.
+        limit: of the histogram likewise.
 
     Raises:
         ValueError: no such module; one that gives something other than one tensor, or does not
