@@ -24,9 +24,9 @@ from torch.nn.functional import cross_entropy
 
 from bench.timing import Spread
 from normlab.config.compose import Composer
-from normlab.sweeps.grid import expand
-from normlab.sweeps.launch import launch
-from normlab.sweeps.plan import PlannedRun, plan_runs
+from normlab.launch.dispatch import launch
+from normlab.plan.grid import expand
+from normlab.plan.runs import PlannedRun, plan_runs
 
 CONFIG_DIR = Path(__file__).resolve().parent.parent / "configs"
 NUM_ROUNDS = 3

@@ -26,7 +26,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from normlab.tracking.dashboard_command import dispatch
+    from normlab.cli.dashboard import dispatch
 
     try:
         return dispatch(arguments, ROOT)

@@ -58,7 +58,7 @@ def split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
 
 def main() -> int:
     arguments = parse_arguments()
-    from normlab.sweeps import experiment_command as command
+    from normlab.cli import experiment as command
 
     try:
         return command.dispatch(arguments, ROOT)

@@ -66,7 +66,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
-    from normlab.browse import dispatch
+    from normlab.cli.runs import dispatch
 
     try:
         return dispatch(arguments)

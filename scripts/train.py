@@ -24,7 +24,7 @@ CONFIG_DIR = Path(__file__).resolve().parent.parent / "configs"
 
 @hydra.main(version_base="1.3", config_path=str(CONFIG_DIR), config_name="train")
 def train(config: DictConfig) -> None:
-    from normlab.sweeps.command import run
+    from normlab.cli.train import run
 
     gc.freeze()
     gc.enable()
@@ -44,7 +44,7 @@ def refuse(text: str) -> NoReturn:
 
 
 def help_text() -> str:
-    from normlab import zoo
+    from normlab.cli import zoo
 
     return zoo.help_text(CONFIG_DIR)
 
@@ -54,7 +54,7 @@ def main() -> None:
     try:
         train()
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        from normlab.sweeps.command import explain
+        from normlab.cli.train import explain
 
         refuse(explain(error, sys.argv[1:], CONFIG_DIR))
     except OSError as error:  # a full disk, say; the runs it met are kept to be carried on

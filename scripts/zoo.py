@@ -6,7 +6,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> None:
-    from normlab.zoo import markdown
+    from normlab.cli.zoo import markdown
 
     (ROOT / "docs" / "zoo.md").write_text(markdown(ROOT / "configs"))
 

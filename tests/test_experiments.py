@@ -10,13 +10,13 @@ from PIL import Image
 from rich.console import Console
 from support.studies import CLAIMS, with_arms, write_files
 
+from normlab.cli.experiment import dispatch
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
-from normlab.sweeps.drawing import draw_and_judge, redraw_all, verify_all
-from normlab.sweeps.experiment import Experiment, experiment_names, words_of
-from normlab.sweeps.experiment_command import dispatch
-from normlab.sweeps.launch import launch
-from normlab.sweeps.sharing import reuse, share
+from normlab.launch.dispatch import launch
+from normlab.plan.sharing import reuse, share
+from normlab.studies.drawing import draw_and_judge, redraw_all, verify_all
+from normlab.studies.experiment import Experiment, experiment_names, words_of
 
 ROOT = Path(__file__).resolve().parent.parent
 

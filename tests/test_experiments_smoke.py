@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from normlab.analysis.claims import load_claims
+from normlab.cli.experiment import dispatch
 from normlab.figures.manifest import LIMIT_BYTES
-from normlab.sweeps.experiment_command import dispatch
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = {

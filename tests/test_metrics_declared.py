@@ -14,7 +14,7 @@ from normlab.config.errors import ConfigError
 from normlab.metrics import METRICS, Metric, axis_text, describe
 from normlab.metrics.declared import load_metrics, read_metrics
 from normlab.metrics.families import FAMILIES
-from normlab.sweeps.experiment import Experiment, experiment_names
+from normlab.studies.experiment import Experiment, experiment_names
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"

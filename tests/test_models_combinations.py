@@ -35,7 +35,7 @@ from normlab.models.resnet import ResNet18Config, ResNet50Config, ResNetConfig, 
 from normlab.models.shapes import output_shape
 from normlab.models.vgg import VGGConfig
 from normlab.norms.population import PopulationConfig
-from normlab.sweeps import preflight
+from normlab.plan import preflight
 from normlab.training.device import parameter_dtype
 from normlab.training.loop import Loop
 from normlab.training.setup import build

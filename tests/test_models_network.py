@@ -14,7 +14,7 @@ from normlab.models.kit import Kit
 from normlab.models.network import build_network
 from normlab.models.resnet import ResNet20Config
 from normlab.norms.none import NoNormConfig
-from normlab.sweeps.preflight import check_run
+from normlab.plan.preflight import check_run
 
 SINGLE_MAP = ("model=mlp", "model.widths=[]")
 DEEP_LINEAR = ("model=deep_linear", "data=gaussian")

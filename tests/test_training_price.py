@@ -9,13 +9,13 @@ import pytest
 import torch
 from support.runs import carried_out, planned, prepared, tiny, trained
 
+from normlab.cli.train import prices
 from normlab.config.convert import plain, run_config
 from normlab.metrics import axis_text, describe
 from normlab.probes.base import RememberingProbe
 from normlab.probes.ics import IcsConfig
 from normlab.probes.moment_drift import MomentDriftConfig
 from normlab.records.rows import lines_of, read_rows
-from normlab.sweeps.command import prices
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.price import PeakMemory, keep_to_budget
 

@@ -67,7 +67,7 @@ Batches.at = at  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
-    from normlab.sweeps import command
+    from normlab.cli import train as command
     from support.command_line import script
 
     command.write_sweep = lambda *arguments: None  # type: ignore[assignment]

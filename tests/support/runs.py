@@ -16,8 +16,8 @@ from normlab.config.convert import run_config
 from normlab.config.resolve import resolve
 from normlab.data import load
 from normlab.data.dataset import Dataset
-from normlab.sweeps.execute import Result, execute
-from normlab.sweeps.plan import PlannedRun, plan_run
+from normlab.launch.execute import Result, execute
+from normlab.plan.runs import PlannedRun, plan_run
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype
 from normlab.training.loop import Loop

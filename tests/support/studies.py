@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from normlab.sweeps.experiment import Experiment
+from normlab.studies.experiment import Experiment
 
 TINY = {"data": "digits", "data.limit": 200, "model": "mlp", "model.widths": [16], "steps": 6}
 

@@ -25,8 +25,8 @@ class NormlabSweeper(Sweeper):
         self._words_for_hydra = list(config.hydra.overrides.hydra)
 
     def sweep(self, arguments: list[str]) -> Any:
+        from normlab.cli.train import sweep
         from normlab.config.compose import parse, refuse_hydra_launching
-        from normlab.sweeps.command import sweep
 
         for override in parse(self._words_for_hydra):
             refuse_hydra_launching(override)

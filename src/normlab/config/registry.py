@@ -25,7 +25,7 @@ PLACES = {
     "schedule": "normlab.training.schedules",
     "probe": "normlab.probes",
     "tracker": "normlab.tracking.config",
-    "launcher": "normlab.sweeps.launchers",
+    "launcher": "normlab.launch.config",
 }
 """The module, or the package of modules, that the components of each group stand in."""
 

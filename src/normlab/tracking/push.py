@@ -66,34 +66,6 @@ def push_runs(
             yield Pushed(folder.name)
 
 
-def push_figures(
-    results_dir: Path,
-    *,
-    mode: Literal["online", "offline"] = "online",
-    project: str | None = None,
-    entity: str | None = None,
-) -> Iterator[Pushed]:
-    """Send every experiment's figure, claims and tidy table; stops as `push_runs` does."""
-    from normlab.tracking.figures import figure_folders, figure_run_name, mirror_figure
-
-    settings = MirrorSettings(
-        mode=mode,
-        project=project or "normlab",
-        entity=entity,
-        results_dir=results_dir.resolve(),
-    )
-    for folder in figure_folders(results_dir):
-        name = figure_run_name(*folder.parts[-2:])
-        try:
-            mirror_figure(folder, settings)
-        except Exception as error:
-            yield Pushed(name, reason_of(error), is_everyones=is_wandbs(error))
-            if is_wandbs(error):
-                return
-        else:
-            yield Pushed(name)
-
-
 def settings_of(
     folder: RunFolder,
     results_dir: Path,

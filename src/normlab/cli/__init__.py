@@ -1,0 +1,1 @@
+"""What is typed: each command line parsed into options, and carried out."""

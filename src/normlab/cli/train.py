@@ -1,0 +1,153 @@
+"""What `scripts/train.py` does: one run, or a sweep; exit codes and texts for people."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from normlab.cli.console import make_console, plural
+from normlab.config.compose import Composer
+from normlab.config.convert import run_config
+from normlab.config.errors import ConfigError
+from normlab.launch.dispatch import Launch, launch
+from normlab.plan.grid import expand, refuse_lists
+from normlab.plan.runs import PlannedRun, Standing, plan_run, plan_runs
+from normlab.studies.sweep import factors_of, sweep_folder, write_sweep
+
+
+def run(plain: Mapping[str, Any]) -> int:
+    """Carry out one run, whose composed configuration this is; the exit code.
+
+    Raises:
+        ConfigError: for what cannot be run, before anything is written.
+    """
+    console = make_console()
+    planned = plan_run(run_config(plain), factors={})
+    state = planned.folder.state()
+    if state == "finished":
+        console.print(f"Finished before: {_shown(planned)}. Nothing to run.", highlight=False)
+        _print_summary(planned, console)
+        return 0
+    _print_remarks([planned], console)
+    outcome = launch([planned], console)
+    if outcome.named("finished"):
+        _print_summary(planned, console)
+    _report(outcome, console)
+    return outcome.exit_code
+
+
+def sweep(words: Sequence[str], config_dir: str) -> int:
+    """Carry out every combination of the listed values; the exit code.
+
+    Raises:
+        ConfigError: for the first combination that cannot be run, before anything is written.
+    """
+    console = make_console()
+    runs = plan_runs(Composer(Path(config_dir)), expand(words))
+    standing = Standing.of(runs)
+    num_cells = len({run.identity.cell for run in runs})
+    counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
+    console.print(f"{counts}: {standing}.", highlight=False)
+    _print_remarks(runs, console)
+    outcome = launch(runs, console, title="sweep", factors=factors_of(runs))
+    folder = sweep_folder(runs)
+    if outcome.num_new == 0 and outcome.exit_code == 0:
+        console.print("All of them finished before. Nothing to run.")
+    if outcome.num_new or not (folder / "index.html").exists():
+        write_sweep(runs, words)
+    if folder.exists():
+        for name in ("index.html", "comparison.png", "table.parquet"):
+            console.print(f"  {_relative(folder / name)}", highlight=False)
+    _report(outcome, console)
+    return outcome.exit_code
+
+
+def explain(error: Exception, arguments: Sequence[str], config_dir: Path) -> str:
+    """The text for a command line that could not be composed.
+
+    Hydra names what it could not do; composing the same words once more here names the nearest
+    valid word, the choices and the file that defines them.
+    """
+    if isinstance(error, ConfigError):
+        return str(error)
+    words = [argument for argument in arguments if not argument.startswith("-")]
+    try:
+        if "-m" not in arguments and "--multirun" not in arguments:
+            refuse_lists(words)
+        composer = Composer(config_dir)
+        for point in expand(words):
+            run_config(composer.compose(point.words))
+    except ConfigError as explained:
+        return str(explained)
+    return str(error).strip().splitlines()[0]
+
+
+def _print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:
+    """What a reader of the command would not expect, each once."""
+    remarks = (text for run in runs for text in run.config.model.remarks(run.config.init))
+    for text in dict.fromkeys(remarks):
+        console.print(f"[yellow]note[/yellow] {text}", highlight=False)
+
+
+def _report(outcome: Launch, console: Console) -> None:
+    failed = outcome.named("failed")
+    for result in failed:
+        console.print(f"[red]failed[/red] {result.name}", end="  ", highlight=False)
+        console.print(result.text, markup=False, highlight=False, style="dim")
+    if failed:
+        console.print(
+            "`python scripts/runs.py show RUN` prints a run's traceback; a run that failed by "
+            "itself is tried again only with launcher.rerun_failed=true.",
+            highlight=False,
+        )
+    if outcome.named("interrupted"):
+        console.print(
+            f"{plural(len(outcome.named('interrupted')), 'run')} left to carry on: "
+            "run the same command again.",
+            highlight=False,
+        )
+    if outcome.warning:
+        console.print(
+            f"[yellow]warning[/yellow] {outcome.warning}", highlight=False, soft_wrap=True
+        )
+
+
+def _print_summary(planned: PlannedRun, console: Console) -> None:
+    status = planned.folder.status()
+    summary = status["summary"]
+    shown = [name for name in ("train/loss", "train/accuracy", "test/accuracy") if name in summary]
+    values = ", ".join(f"{name} {summary[name]:.4g}" for name in shown)
+    console.print(f"{status['outcome']}: {values}", highlight=False)
+    for line in prices(summary):
+        console.print(line, highlight=False)
+    console.print(f"Record: {_shown(planned)}", highlight=False)
+
+
+def prices(summary: Mapping[str, float]) -> list[str]:
+    """What each probe of a run cost, a line each."""
+    lines = []
+    for key in sorted(summary):
+        if not key.startswith("probe/seconds/"):
+            continue
+        name, seconds = key.removeprefix("probe/seconds/"), summary[key]
+        line = f"probe {name}: {seconds:.2f} s"
+        if summary.get("training_seconds", 0) > 0:
+            line += f", {seconds / summary['training_seconds']:.2f} of the training time"
+        if (peak := summary.get(f"probe/peak_memory/{name}")) is not None:
+            line += f"; peak memory {peak:.0f} MiB"
+        if (factor := summary.get(f"probe/thinning/{name}")) is not None:
+            line += f"; one of {factor:g} measurements, being over probe.budget"
+        lines.append(line)
+    return lines
+
+
+def _shown(planned: PlannedRun) -> str:
+    return str(_relative(planned.folder.path))
+
+
+def _relative(path: Path) -> Path:
+    return Path(os.path.relpath(path))

@@ -1,0 +1,81 @@
+"""What `runs.py push` and `runs.py pull` tell a user."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+
+from normlab.cli.console import plural
+from normlab.dashboards.figures import push_figures
+from normlab.records import RunFolder
+from normlab.tracking.push import Pushed, push_runs
+
+
+def push(folders: Sequence[RunFolder], arguments: argparse.Namespace, console: Console) -> int:
+    """Send runs to W&B, and with all runs the figures too; 0 only where it now holds all."""
+    results_dir = Path(arguments.results_dir)
+    mode: Literal["online", "offline"] = "offline" if arguments.offline else "online"
+    sent = _told(
+        push_runs(
+            folders,
+            results_dir,
+            mode=mode,
+            project=arguments.project,
+            entity=arguments.entity,
+            with_checkpoint=arguments.checkpoints,
+        ),
+        console,
+    )
+    num_whole = sum(pushed.problem is None for pushed in sent)
+    left = len(folders) - num_whole
+    if not arguments.runs and not any(pushed.is_everyones for pushed in sent):
+        figures = push_figures(
+            results_dir, mode=mode, project=arguments.project, entity=arguments.entity
+        )
+        left += sum(pushed.problem is not None for pushed in _told(figures, console))
+    text = f"W&B holds {plural(num_whole, 'run')} whole"
+    console.print(f"{text}; {left} not. The same command sends the rest." if left else f"{text}.")
+    return 1 if left else 0
+
+
+def _told(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed]:
+    """Each as it comes, with a line about it."""
+    told = []
+    for pushed in pushed_ones:
+        told.append(pushed)
+        name = escape(pushed.name)
+        if pushed.problem is None:
+            console.print(f"[green]sent[/green] {name}", highlight=False)
+        else:
+            problem = escape(pushed.problem)
+            console.print(f"[red]not sent[/red] {name}: {problem}", highlight=False)
+    return told
+
+
+def pull(arguments: argparse.Namespace, console: Console) -> int:
+    """Bring runs of a W&B project into run folders; 1 where one was refused."""
+    from normlab.tracking.pull import pull_runs
+
+    num_here = num_refused = 0
+    for pulled in pull_runs(
+        Path(arguments.results_dir),
+        project=arguments.project,
+        entity=arguments.entity,
+        filters=arguments.filter,
+    ):
+        name = escape(pulled.name)
+        if pulled.problem is None:
+            console.print(f"[green]pulled[/green] {name}  {pulled.state}", highlight=False)
+            num_here += 1
+        elif pulled.problem.startswith("it is here already"):
+            console.print(f"[dim]left[/dim] {name}: {pulled.problem}", highlight=False)
+        else:
+            console.print(f"[red]refused[/red] {name}: {escape(pulled.problem)}", highlight=False)
+            num_refused += 1
+    console.print(f"{plural(num_here, 'run')} pulled.")
+    return 1 if num_refused else 0

@@ -1,0 +1,1 @@
+"""Carrying out a plan: serially or in a pool; display, stopping, reruns, measuring afterwards."""

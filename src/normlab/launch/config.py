@@ -1,0 +1,45 @@
+"""How the runs of a sweep are carried out: settings only; `normlab.launch.dispatch` does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from normlab.config import LauncherConfig, check, register
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LocalConfig(LauncherConfig):
+    rerun_failed: bool = False
+    """Try runs again that failed before."""
+
+
+@register("serial")
+@dataclass(frozen=True, kw_only=True)
+class SerialConfig(_LocalConfig):
+    """One run after the other, in this process."""
+
+
+@register("pool")
+@dataclass(frozen=True, kw_only=True)
+class PoolConfig(_LocalConfig):
+    """Several runs at once, each in a process of its own."""
+
+    num_workers: int | None = None
+    """None: one a CUDA device where there are any, else one a core."""
+
+    def __post_init__(self) -> None:
+        if self.num_workers is not None:
+            check.at_least("launcher.num_workers", self.num_workers, 1)
+
+
+@register("slurm")
+@dataclass(frozen=True, kw_only=True)
+class SlurmConfig(_LocalConfig):
+    """Reserved for job arrays; refused until it is built."""
+
+    def __post_init__(self) -> None:
+        raise ValueError(
+            "launcher=slurm is not built yet. Use launcher=pool inside one allocation "
+            "(srun --cpus-per-task=N python scripts/train.py -m launcher=pool ...); several such "
+            "jobs may work on the same sweep at once and share its runs."
+        )

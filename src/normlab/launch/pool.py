@@ -1,0 +1,255 @@
+"""Several runs at once, each in a worker process with one thread."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Literal
+
+from normlab.launch.config import PoolConfig
+from normlab.launch.display import Display
+from normlab.launch.execute import Result, execute
+from normlab.launch.stopping import Stop
+from normlab.plan.runs import PlannedRun
+from normlab.tracking import Mirror
+
+POLL_SECONDS = 0.2
+HELD_POLL_SECONDS = 1.0
+PROGRESS_SECONDS = 0.25
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+Message = tuple[Literal["started", "progress", "ended"], Any]
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    pipe: Connection
+    device: str | None
+    run: PlannedRun | None = None
+    followed: bool = False
+    lost: bool = False
+    """Its pipe broke: the process is gone."""
+
+
+def run_in_pool(
+    runs: Sequence[PlannedRun], launcher: PoolConfig, stop: Stop, display: Display, mirror: Mirror
+) -> list[Result]:
+    """Carry the runs out in worker processes, a run to each that is free.
+
+    A worker that dies (out of memory, killed) costs its run this attempt and no other; the run
+    stays resumable. Workers leave Ctrl-C to this process, which asks them to stop.
+    """
+    return _Pool(runs, launcher, stop, display, mirror).run()
+
+
+class _Pool:
+    def __init__(
+        self,
+        runs: Sequence[PlannedRun],
+        launcher: PoolConfig,
+        stop: Stop,
+        display: Display,
+        mirror: Mirror,
+    ) -> None:
+        self._queue = deque(runs)
+        self._held: deque[tuple[float, PlannedRun]] = deque()
+        self._stop = stop
+        self._display = display
+        self._mirror = mirror
+        self._results: list[Result] = []
+        self._stopping = False
+        devices = _cuda_devices()
+        num_workers = launcher.num_workers or len(devices) or os.cpu_count() or 1
+        self._devices = [
+            devices[index % len(devices)] if devices else None
+            for index in range(min(num_workers, len(runs)))
+        ]
+
+    def run(self) -> list[Result]:
+        workers = [_start_worker(device) for device in self._devices if self._has_work()]
+        try:
+            while any(worker.run for worker in workers) or self._has_work():
+                self._pass_on_stop(workers)
+                for worker in [worker for worker in workers if worker.lost]:
+                    self._bury(worker)
+                    workers.remove(worker)
+                    if self._has_work():
+                        workers.append(_start_worker(worker.device))
+                for worker in workers:
+                    if worker.run is None:
+                        self._assign(worker)
+                self._listen(workers)
+        finally:
+            for worker in workers:
+                worker.pipe.close()
+            for worker in workers:
+                worker.process.join(timeout=5)
+                if worker.process.is_alive():
+                    worker.process.kill()
+        left = [*self._queue, *(run for _, run in self._held)]
+        self._results += [Result(run.name, "interrupted", text="not started") for run in left]
+        return self._results
+
+    def _has_work(self) -> bool:
+        return not self._stop.requested and bool(self._queue or self._held)
+
+    def _pass_on_stop(self, workers: Sequence[_Worker]) -> None:
+        if self._stop.requested and not self._stopping:
+            self._stopping = True
+            for worker in workers:
+                if worker.run is not None:
+                    worker.process.terminate()
+
+    def _assign(self, worker: _Worker) -> None:
+        if self._stop.requested:
+            return
+        now = time.monotonic()
+        if self._queue:
+            run = self._queue.popleft()
+        elif self._held and self._held[0][0] <= now:
+            run = self._held.popleft()[1]
+        else:
+            return
+        worker.run, worker.followed = run, False
+        try:
+            worker.pipe.send(run)
+        except OSError:
+            worker.lost = True
+
+    def _listen(self, workers: Sequence[_Worker]) -> None:
+        by_pipe = {worker.pipe: worker for worker in workers}
+        for pipe in wait(list(by_pipe), timeout=POLL_SECONDS):
+            assert isinstance(pipe, Connection)
+            worker = by_pipe[pipe]
+            try:
+                message: Message = pipe.recv()
+            except (EOFError, OSError):
+                worker.lost = True
+                continue
+            self._heard(worker, message)
+
+    def _heard(self, worker: _Worker, message: Message) -> None:
+        kind, content = message
+        run = worker.run
+        assert run is not None
+        if kind == "started":
+            worker.followed = True
+            self._mirror.follow(run.folder.path)
+            self._display.started(run.name, content, run.config.steps)
+        elif kind == "progress":
+            self._display.progress(run.name, *content)
+        elif content.end == "held":
+            worker.run = None
+            self._held.append((time.monotonic() + HELD_POLL_SECONDS, run))
+        else:
+            self._ended(worker, content)
+
+    def _bury(self, worker: _Worker) -> None:
+        worker.process.join()
+        if worker.run is None:
+            return
+        if self._stopping:
+            self._ended(worker, Result(worker.run.name, "interrupted", text="stopped"))
+            return
+        code = worker.process.exitcode
+        cause = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
+        text = f"its process died ({cause}); run the same command again to carry it on"
+        self._ended(worker, Result(worker.run.name, "failed", text=text))
+
+    def _ended(self, worker: _Worker, result: Result) -> None:
+        assert worker.run is not None
+        if worker.followed:
+            self._mirror.closed(worker.run.folder.path)
+        worker.run = None
+        self._display.ended(result)
+        self._results.append(result)
+
+
+def _cuda_devices() -> list[str]:
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+
+
+def _start_worker(device: str | None) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, device), daemon=True)
+    threads_before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
+    # Held back until the worker has its handlers: Ctrl-C reaches it while it still imports.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if threads_before is None:
+            del os.environ["OMP_NUM_THREADS"]
+        else:
+            os.environ["OMP_NUM_THREADS"] = threads_before
+    theirs.close()
+    return _Worker(process, ours, device)
+
+
+def _work(pipe: Connection, device: str | None) -> None:
+    _serve(pipe, device)
+    os._exit(0)  # all is written; unloading torch would take another second
+
+
+def _serve(pipe: Connection, device: str | None) -> None:
+    """A worker's life: a run at a time from the pipe, until it is closed."""
+    stop = Stop()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop, "requested", True))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    if device is not None:
+        import torch
+
+        torch.cuda.set_device(device)
+    while True:
+        try:
+            run: PlannedRun = pipe.recv()
+        except (EOFError, OSError):
+            return
+        result = execute(run, _PipeWatcher(pipe, stop), num_threads=1)
+        try:
+            pipe.send(("ended", result))
+        except OSError:
+            return
+        if stop.requested:
+            return
+
+
+class _PipeWatcher:
+    """Tells the launching process how a run goes; goes on alone if that process is gone."""
+
+    def __init__(self, pipe: Connection, stop: Stop) -> None:
+        self._pipe = pipe
+        self._stop = stop
+        self._shown = 0.0
+
+    def stop_requested(self) -> bool:
+        return self._stop.requested
+
+    def started(self, run: PlannedRun, first_step: int) -> None:
+        self._send(("started", first_step))
+
+    def progress(self, step: int, num_steps: int, loss: float) -> None:
+        now = time.monotonic()
+        if now - self._shown >= PROGRESS_SECONDS:
+            self._shown = now
+            self._send(("progress", (step, loss)))
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._pipe.send(message)
+        except OSError:
+            self._stop.requested = True

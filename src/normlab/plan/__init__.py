@@ -1,0 +1,1 @@
+"""What will run: cells, pre-flight, starts, sharing, and the table of what exists."""

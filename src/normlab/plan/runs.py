@@ -1,0 +1,128 @@
+"""What is going to be run: composed, checked and identified, with nothing written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from normlab.config import DataConfig, ResolvedRun, RunConfig
+from normlab.config.compose import Composer
+from normlab.config.convert import run_config
+from normlab.config.errors import ConfigError
+from normlab.config.resolve import resolve
+from normlab.plan.grid import Point
+from normlab.plan.preflight import check_run
+from normlab.plan.starts import located
+from normlab.records.flatten import written
+from normlab.records.folder import RunFolder, State
+from normlab.records.identity import Identity, identify
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run to be carried out, under its name.
+
+    `factors` is what tells it from the other runs of its sweep, as written on the command line.
+    """
+
+    config: ResolvedRun
+    identity: Identity
+    factors: Mapping[str, Any]
+    experiments: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Hash of the claims of each experiment the run is for."""
+    starts_dir: Path | None = None
+    """The folder of runs that holds what it starts from; None: the one it is recorded in."""
+
+    @property
+    def name(self) -> str:
+        return self.identity.run_name
+
+    def with_config(self, config: ResolvedRun) -> PlannedRun:
+        """The run that this one becomes with another configuration of the same data."""
+        identity = identify(config, self.identity.science["data_checksum"])
+        return dataclasses.replace(self, config=config, identity=identity)
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(Path(self.config.results_dir) / "runs" / self.name)
+
+
+def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
+    """Compose, validate and identify every point; equal runs are planned once.
+
+    Raises:
+        ConfigError: naming the point's words, for the first point that cannot be run.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for point in points:
+        run = plan_point(composer, point)
+        planned.setdefault(run.name, run)
+    return list(planned.values())
+
+
+def plan_point(composer: Composer, point: Point) -> PlannedRun:
+    """One of them.
+
+    Raises:
+        ConfigError: naming the point's words, where it cannot be run.
+    """
+    try:
+        return plan_run(run_config(composer.compose(point.words)), point.factors)
+    except ConfigError as error:
+        if not point.factors:
+            raise
+        at = " ".join(f"{key}={written(value)}" for key, value in point.factors.items())
+        raise ConfigError(f"{error} (at {at})") from None
+
+
+def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
+    """Resolve, check and identify one configuration.
+
+    Raises:
+        ConfigError: for what cannot be run.
+    """
+    check_run(config)
+    try:
+        config = located(config)
+        resolved = resolve(config, config.data.num_train_samples)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return PlannedRun(resolved, identify(resolved, _checksum(resolved.data)), factors)
+
+
+def plan_recorded(folder: RunFolder, results_dir: Path) -> PlannedRun:
+    """The run that a recorded configuration stands for in this checkout.
+
+    Raises:
+        ConfigError: this checkout cannot carry it out.
+    """
+    return plan_run(run_config({**folder.config(), "results_dir": str(results_dir)}), factors={})
+
+
+@cache
+def _checksum(data: DataConfig) -> str:
+    return data.checksum()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many runs of a plan stand where."""
+
+    states: Mapping[str, State]
+
+    @staticmethod
+    def of(runs: Sequence[PlannedRun]) -> Standing:
+        return Standing({run.name: run.folder.state() for run in runs})
+
+    def count(self, state: State) -> int:
+        return Counter(self.states.values())[state]
+
+    def __str__(self) -> str:
+        counts = Counter(self.states.values())
+        order: tuple[State, ...] = ("finished", "running", "interrupted", "failed", "missing")
+        return ", ".join(f"{counts[state]} {state}" for state in order if counts[state])

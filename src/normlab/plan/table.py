@@ -1,0 +1,102 @@
+"""The tidy table of a plan's runs, each row with the factors that tell its run from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from normlab.config.convert import plain
+from normlab.plan.runs import PlannedRun
+from normlab.records import metrics_frame
+from normlab.records.flatten import flatten, written
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALWAYS = ("model", "norm", "init", "data", "optimizer.lr", "dropout", "batch_size")
+"""Settings every table has as columns, varied or not: figures colour and claims select by them."""
+
+RATE = "samples_per_second"
+WORDS = ("run", "cell", "metric", "layer")
+
+
+def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+    """What the runs have recorded so far, one row a number.
+
+    Columns: run, cell, seed, step, metric, layer, value; state, outcome and chance (the accuracy
+    of a constant answer) of the run; `ALWAYS`, and the factors of the plan.
+    """
+
+    begun = [run.folder for run in runs if (run.folder.path / "identity.json").exists()]
+    table = metrics_frame(begun, metrics=metrics)
+    if metrics and RATE in metrics:
+        table = joined([table, _rates(runs)])
+    return table.merge(facts_table(runs), on="run", how="left")
+
+
+def joined(tables: Sequence[pd.DataFrame], columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Rows of several tables under each other; a column that one lacks is missing there.
+
+    Args:
+        columns: that there must be, whether a table has them or not.
+    """
+    import pandas as pd
+
+    table = tables[0]
+    if len(tables) > 1:
+        plain = [one.astype(_plain_types(one)) for one in tables if len(one)]
+        table = pd.concat(plain, ignore_index=True).astype(dict.fromkeys(WORDS, "category"))
+    return table.assign(**{key: None for key in sorted(columns) if key not in table})
+
+
+def _plain_types(table: pd.DataFrame) -> dict[str, str]:
+    return {key: "object" for key in table.columns if table[key].dtype == "category"}
+
+
+def _rates(runs: Sequence[PlannedRun]) -> pd.DataFrame:
+    """`samples_per_second`, where it is asked for by name: a time, so never the same twice."""
+    import pandas as pd
+
+    rows = []
+    for run in runs:
+        rate = run.folder.status().get("summary", {}).get(RATE)
+        if rate is not None:
+            rows.append(
+                {
+                    "run": run.name,
+                    "cell": run.identity.cell_name,
+                    "metric": RATE,
+                    "layer": None,
+                    "seed": run.config.seed,
+                    "step": run.config.steps,
+                    "value": rate,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
+    """One row a run of the plan, begun or not: what `results_table` joins to its numbers."""
+    import pandas as pd
+
+    entries = []
+    for run in runs:
+        settings = flatten(plain(run.config))
+        status = run.folder.status()
+        entries.append(
+            {
+                "run": run.name,
+                "state": run.folder.state(),
+                "outcome": status.get("outcome"),
+                "chance": status.get("summary", {}).get("chance"),
+                **{key: settings[key] for key in ALWAYS if key in settings},
+                "data": run.config.data.label,
+                **{key: table_value(value) for key, value in run.factors.items() if key != "seed"},
+            }
+        )
+    return pd.DataFrame(entries)
+
+
+def table_value(value: Any) -> Any:
+    """A setting as a table has it: a list, such as `model.widths`, written with commas."""
+    return ",".join(map(written, value)) if isinstance(value, list) else value

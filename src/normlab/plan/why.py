@@ -1,0 +1,117 @@
+"""What launching a recorded run again would do, and for what reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from normlab.config.compose import Composer
+from normlab.config.convert import run_config
+from normlab.config.errors import ConfigError
+from normlab.plan.runs import PlannedRun, plan_recorded, plan_run
+from normlab.records import RunFolder
+from normlab.records.compare import UNSET, differing
+from normlab.records.flatten import Value, flatten, written
+from normlab.records.provenance import current_commit
+
+
+def why(folder: RunFolder, words: list[str] | None = None, config_dir: Path | None = None) -> str:
+    """Whether launching a run again would do anything, and for what reason.
+
+    Args:
+        words: of `train.py`'s command line, to compare with the run instead of its own
+            configuration; `config_dir` is then needed.
+
+    Raises:
+        ConfigError: for words that cannot be run.
+    """
+    lines = [_by_status(folder)]
+    if words:
+        assert config_dir is not None
+        planned = plan_run(run_config(Composer(config_dir).compose(words)), factors={})
+        lines += _by_identity(folder, planned, f"These words make another run, {planned.name}:")
+    else:
+        try:
+            planned = plan_recorded(folder, folder.path.parent.parent)
+        except ConfigError as error:
+            lines.append(f"config or data: this checkout cannot carry it out as it stands: {error}")
+        else:
+            lines += _by_identity(
+                folder, planned, f"This checkout would run it as another run, {planned.name}:"
+            )
+    return "\n".join([*lines, *_by_code(folder)])
+
+
+def _by_status(folder: RunFolder) -> str:
+    status = folder.status()
+    return {
+        "finished": "status: it has finished: launching it again does nothing.",
+        "running": f"status: it is being carried out by process {status.get('pid')} on "
+        f"{status.get('host')}: another launcher waits for it.",
+        "interrupted": "status: it was interrupted: launching it again carries it on from its "
+        "checkpoint, or from step 0 where it has none.",
+        "failed": f"status: it failed ({status.get('error')}): launching it again reports that "
+        "and does nothing; launcher.rerun_failed=true tries it again.",
+        "missing": "status: it was never started: launching it starts it.",
+    }[folder.state()]
+
+
+def _by_identity(folder: RunFolder, planned: PlannedRun, heading: str) -> list[str]:
+    """What in this checkout's identity of a run is not what was stored with it."""
+    stored, now = folder.identity(), planned.identity
+    if stored.run == now.run:
+        return [f"config, code, data: the same run ({stored.run[:10]})."]
+    before = {**_counted(stored.science), **_counted(stored.measurement), "seed": stored.seed}
+    after = {**_counted(now.science), **_counted(now.measurement), "seed": now.seed}
+    lines = [heading]
+    for key, (a, b) in differing(before, after).items():
+        lines.append(f"  {_kind(key)}: {_shown(key)} was {_text(a)}, is now {_text(b)}")
+    return lines
+
+
+def _counted(part: Mapping[str, Any]) -> dict[str, Value]:
+    """What an identity hashes, by dotted key; a component's name under its group's bare key."""
+    flat = flatten({key: value for key, value in part.items() if key != "probe"})
+    for probe in part.get("probe", []):
+        settings = {key: value for key, value in probe.items() if key != "name"}
+        flat |= {f"probe.{probe['name']}": True}
+        flat |= flatten({f"probe.{probe['name']}": settings})
+    return flat
+
+
+def _kind(key: str) -> str:
+    if key == "data_checksum":
+        return "data"
+    return "code" if key == "schema" or key.endswith(".revision") else "config"
+
+
+def _shown(key: str) -> str:
+    if key == "data_checksum":
+        return "the checksum of the data"
+    if key == "schema":
+        return "the rule of identities"
+    if key.endswith(".revision"):
+        return f"the revision of {key.removesuffix('.revision')}"
+    return key
+
+
+def _text(value: Value | str) -> str:
+    if value == UNSET:
+        return "left at its default"
+    text = written(value)
+    return f"{text[:10]}…" if len(text) == 64 else text
+
+
+def _by_code(folder: RunFolder) -> list[str]:
+    lines = []
+    stored, now = folder.provenance(), current_commit()
+    if stored.get("commit") and now and stored["commit"] != now:
+        lines.append(
+            f"code: it was recorded at commit {stored['commit'][:10]}, this is {now[:10]}; that "
+            "alone runs nothing again. Components whose numbers change raise their REVISION, "
+            "which does."
+        )
+    if stored.get("dirty"):
+        lines.append("code: it had uncommitted changes (diff.patch, if it was small).")
+    return lines

@@ -1,0 +1,164 @@
+"""From an experiment's runs to its figure, table, manifest and verdicts."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from normlab.analysis.ledger import judge_experiment, write_verdicts
+from normlab.figures.manifest import picture, redraw, save, table_hash
+from normlab.plan.runs import PlannedRun
+from normlab.plan.table import joined, results_table
+from normlab.records import RunFolder
+from normlab.records.provenance import current_commit
+from normlab.studies.computed import Calculation
+from normlab.studies.experiment import Experiment
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+PIXEL_TOLERANCE = 8
+"""Of 255: how far a redrawn pixel may be off before it counts as different."""
+SHARE_OF_PIXELS = 0.005
+"""How many pixels may: fonts are hinted differently from one machine to the next."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    folder: Path
+    completeness: str
+    claims: list[dict[str, Any]]
+
+
+def draw_and_judge(
+    experiment: Experiment,
+    scale: str,
+    runs: Sequence[PlannedRun],
+    results: Path,
+    computed: Sequence[Calculation] = (),
+) -> Drawn | None:
+    """Write results/NAME/SCALE/ from the runs that have recorded something and from what is
+    computed; None where there is nothing of either.
+
+    The figure says what it lacks; runs that are not finished are drawn as far as they are.
+    """
+    found = {task: task.table(runs) for task in computed}
+    tables = [table for table in found.values() if table is not None]
+    num_computed = len(tables)
+    recorded = results_table(runs, experiment.metrics) if runs else None
+    if recorded is not None and not recorded.empty:
+        tables = [recorded, *tables]
+    if not tables:
+        return None
+    factors = {key for task in computed for key in task.factors}
+    table = joined(tables, factors)
+    folder = results / experiment.name / scale
+    lacking = completeness(runs, num_computed, len(computed))
+    drawing = _module(experiment, "figure")
+    draw: Callable[[pd.DataFrame], Figure] = drawing.draw
+    carried = {run.name: _carried(run.folder) for run in runs}
+    commit = {"commit": current_commit()}
+    carried |= {task.run_name: commit for task, rows in found.items() if rows is not None}
+    save(draw, folder, table, provenance=carried, missing=[lacking])
+    verdicts = judge_experiment(
+        experiment.claims_path,
+        table,
+        experiment=experiment.name,
+        scale=scale,
+        hooks=_hooks(experiment),
+        seeds=sorted({run.config.seed for run in runs} | {task.seed for task in computed}),
+        hashes={
+            name: facts.get("claims", {}).get(experiment.name) for name, facts in carried.items()
+        },
+    )
+    write_verdicts(folder, verdicts)
+    return Drawn(folder, lacking, verdicts["claims"])
+
+
+def completeness(runs: Sequence[PlannedRun], num_computed: int = 0, num_to_compute: int = 0) -> str:
+    """How much of a plan there is: "37 of 45 runs, 2 failed, 6 missing; data: cifar10-jpeg"."""
+    parts = []
+    if runs:
+        states = Counter(run.folder.state() for run in runs)
+        others = [f"{states[state]} {state}" for state in states if state != "finished"]
+        parts.append(", ".join([f"{states['finished']} of {len(runs)} runs", *others]))
+    if num_to_compute:
+        parts.append(f"{num_computed} of {num_to_compute} tables computed")
+    if runs:
+        parts.append(f"data: {', '.join(sorted({run.config.data.label for run in runs}))}")
+    return "; ".join(parts)
+
+
+def verify_all(experiments: Sequence[Experiment], results: Path, console: Console) -> int:
+    """Redraw every stored figure from its stored table; 1 where one comes out differently."""
+    num_different = 0
+    for experiment in experiments:
+        for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
+            problems = _verify(experiment, manifest_path.parent)
+            name = f"{experiment.name}/{manifest_path.parent.name}"
+            if problems:
+                num_different += 1
+                console.print(f"[red]differs[/red] {name}: {'; '.join(problems)}")
+            else:
+                console.print(f"[green]same[/green] {name}")
+    return 1 if num_different else 0
+
+
+def redraw_all(experiments: Sequence[Experiment], results: Path, console: Console) -> None:
+    """Draw every stored figure anew from its stored table; tables and verdicts stay."""
+    for experiment in experiments:
+        for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
+            redraw(_module(experiment, "figure").draw, manifest_path.parent)
+            console.print(f"drawn {experiment.name}/{manifest_path.parent.name}")
+
+
+def _verify(experiment: Experiment, folder: Path) -> list[str]:
+    import pandas as pd
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    table = pd.read_parquet(folder / "table.parquet")
+    problems = []
+    if table_hash(table) != manifest["table_sha256"]:
+        problems.append("table.parquet is not the one the manifest names")
+    figure = _module(experiment, "figure").draw(table)
+    note = "; ".join(manifest["missing"])
+    share = _share_of_pixels_off(figure, note, folder / "figure.png")
+    if share > SHARE_OF_PIXELS:
+        problems.append(f"{share:.2%} of the pixels are off, more than {SHARE_OF_PIXELS:.2%}")
+    return problems
+
+
+def _share_of_pixels_off(figure: Figure, note: str, path: Path) -> float:
+    import numpy as np
+    from PIL import Image
+
+    redrawn = Image.open(io.BytesIO(picture(figure, "png", note=note)))
+    drawn = np.asarray(redrawn.convert("RGB"), dtype=int)
+    stored = np.asarray(Image.open(path).convert("RGB"), dtype=int)
+    if drawn.shape != stored.shape:
+        return 1.0
+    return float((np.abs(drawn - stored).max(axis=2) > PIXEL_TOLERANCE).mean())
+
+
+def _carried(folder: RunFolder) -> Mapping[str, Any]:
+    return folder.provenance() if (folder.path / "provenance.json").exists() else {}
+
+
+def _hooks(experiment: Experiment) -> dict[str, Any]:
+    if not (experiment.folder / "claims.py").exists():
+        return {}
+    module = _module(experiment, "claims")
+    return {name: value for name, value in vars(module).items() if callable(value)}
+
+
+def _module(experiment: Experiment, name: str) -> Any:
+    return importlib.import_module(f"{experiment.folder.parent.name}.{experiment.name}.{name}")

@@ -1,1 +1,0 @@
-"""From words to runs: cells, plans, and the launchers that carry them out."""
