@@ -33,12 +33,12 @@ import torch
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.registry import choices
+from normlab.launch.execute import execute
+from normlab.plan.runs import PlannedRun, plan_run
+from normlab.plan.sharing import share
 from normlab.records.identity import Identity
 from normlab.records.rows import lines_of, read_rows
-from normlab.sweeps.execute import execute
-from normlab.sweeps.experiment import Experiment, experiment_names
-from normlab.sweeps.plan import PlannedRun, plan_run
-from normlab.sweeps.sharing import share
+from normlab.studies.experiment import Experiment, experiment_names
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden"
