@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ import yaml
 
 from normlab.config import choices
 from normlab.config.run import RunConfig
+from normlab.config.settings import described
 from normlab.records.flatten import written
 
 WIDTH = 100
@@ -79,7 +78,7 @@ def groups(config_dir: Path) -> list[Group]:
 def run_settings(config_dir: Path) -> list[Setting]:
     """The settings of a run beside those of its components."""
     found: list[Setting] = []
-    docs, hints = field_docs(RunConfig), get_type_hints(RunConfig)
+    docs, hints = meanings(RunConfig), get_type_hints(RunConfig)
     for key, value in _train(config_dir).items():
         if key in ("defaults", "hydra"):
             continue
@@ -120,7 +119,7 @@ def _choice(group: str, path: Path) -> Choice:
 
 
 def _settings(key: str, values: Mapping[str, Any], cls: type[Any] | None) -> tuple[Setting, ...]:
-    docs = {} if cls is None else field_docs(cls)
+    docs = {} if cls is None else meanings(cls)
     return tuple(
         Setting(key=f"{key}.{name}", default=_written(value), doc=docs.get(name, ""))
         for name, value in values.items()
@@ -134,21 +133,9 @@ def _written(value: Any) -> str:
     return written(value)
 
 
-def field_docs(cls: type[Any]) -> dict[str, str]:
-    """The string that follows each field of a dataclass in its source, on one line."""
-    docs: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if not dataclasses.is_dataclass(base):
-            continue
-        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, after in zip(definition.body, definition.body[1:], strict=False):
-            if not isinstance(field, ast.AnnAssign) or not isinstance(field.target, ast.Name):
-                continue
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                text = " ".join(str(after.value.value).split())
-                docs[field.target.id] = text.replace("None", "null")
-    return docs
+def meanings(cls: Any) -> dict[str, str]:
+    """What each setting of a dataclass means, as a user of YAML says it."""
+    return {name: said.doc.replace("None", "null") for name, said in described(cls).items()}
 
 
 def _train(config_dir: Path) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from normlab.config.component import (
     ProbeConfig,
     ScheduleConfig,
     TrackerConfig,
-    neutral,
 )
 from normlab.config.look import Look
 from normlab.config.registry import choices, register
@@ -24,6 +23,7 @@ from normlab.config.run import (
     ResolvedRun,
     RunConfig,
 )
+from normlab.config.settings import neutral, setting
 
 __all__ = [
     "CheckpointConfig",
@@ -47,4 +47,5 @@ __all__ = [
     "choices",
     "neutral",
     "register",
+    "setting",
 ]

@@ -12,10 +12,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
-from normlab.config import check
 from normlab.config.look import Look
+from normlab.config.settings import Settings, neutral, setting
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Component(ABC):
+class Component(Settings, ABC):
     """One choice of one group, with its settings.
 
     `REVISION` is raised whenever the numbers a component produces change, so that results made
@@ -39,18 +39,13 @@ class Component(ABC):
     NAME: ClassVar[str]
     REVISION: ClassVar[int] = 1
 
+    @property
+    def key(self) -> str:
+        return self.GROUP
+
     def canonical(self) -> Self:
         """The same science with every setting that has no effect put back to its default."""
         return self
-
-
-def neutral(value: Any) -> Any:
-    """A field that changes nothing at `value`: at that value it is left out of the identity.
-
-    A field added to a component later is declared so; runs recorded before it existed keep
-    their identity.
-    """
-    return dataclasses.field(default=value, metadata={"neutral": value})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,22 +83,20 @@ class NormConfig(Component):
     """Of settings that a figure sets side by side, by the words behind the name: "p=1" for the
     level "lp p=1" of a figure's `norm` column."""
 
-    eps: float = 1e-5
-    """Added to the variance inside the root."""
-    affine: bool = True
-    """Learn a scale gamma and a shift beta for each feature."""
-    position: Literal["before", "after"] = neutral("before")
-    """Place relative to the activation: before or after."""
-    weight_standardization: bool | Literal["scaled"] = neutral(False)
-    """true: standardize weights of hidden layers; scaled: also divide by the root of the fan."""
+    eps: float = setting(1e-5, "Added to the variance inside the root.", above=0)
+    affine: bool = setting(True, "Learn a scale gamma and a shift beta for each feature.")
+    position: Literal["before", "after"] = neutral(
+        "before", "Place relative to the activation: before or after."
+    )
+    weight_standardization: bool | Literal["scaled"] = neutral(
+        False,
+        "true: standardize weights of hidden layers; scaled: also divide by the root of the fan.",
+    )
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "LOOK" not in vars(cls):  # a look is one norm's own, never that of a norm made from it
             cls.LOOK, cls.VARIANT_LOOKS = None, {}
-
-    def __post_init__(self) -> None:
-        check.positive("norm.eps", self.eps)
 
     @abstractmethod
     def build(self, num_features: int) -> nn.Module | None:
@@ -123,11 +116,7 @@ class NormConfig(Component):
 class InitConfig(Component):
     GROUP: ClassVar[str] = "init"
 
-    scale: float = neutral(1.0)
-    """Multiplies the standard deviation of every weight."""
-
-    def __post_init__(self) -> None:
-        check.non_negative("init.scale", self.scale)
+    scale: float = neutral(1.0, "Multiplies the standard deviation of every weight.", at_least=0)
 
     def check(self, model: nn.Module) -> None:
         """Refuse, before anything is started, a network that cannot be initialized so."""
@@ -146,43 +135,47 @@ class DataConfig(Component):
     STRETCHED_WHEN_READ: ClassVar[bool] = False
     """Stored images may differ in size, and have `data.resize` only once they are read."""
 
-    root: str = "data"
-    """The folder data sets lie in."""
-    limit: int | None = neutral(None)
-    """Use only the first `limit` training samples."""
-    resize: int | Literal["auto"] | None = "auto"
-    """Side in pixels; auto: what the model wants; null: as stored."""
-    binarize: bool = neutral(False)
-    """Threshold pixels at one half (Ioffe & Szegedy 2015, section 4.1)."""
-    standardize: bool = True
-    """Subtract the training set's mean and divide by its deviation, for each channel."""
-    augment: bool = neutral(False)
-    """Random crop after padding by 4 pixels, and horizontal flip."""
-    sampling: Literal["epoch", "with_replacement"] = neutral("epoch")
-    """epoch: each epoch a new order; with_replacement: each batch drawn from all samples."""
-    validation_fraction: float = neutral(0.0)
-    """Share of the training set held out as `val/*`."""
-    train_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral("none")
-    """What is done to training and validation images, after standardization has been learnt from
-    the clean ones."""
-    test_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral("none")
-    """The same for test images."""
-    corruption_severity: int = neutral(5)
-    """1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019)."""
-    order_in_batch: Literal["random", "by_class"] = neutral("random")
-    """by_class: the samples of a training batch sorted by class, so that ghosts
-    (norm=batch_ghost) tend to be of one."""
+    root: str = setting("data", "The folder data sets lie in.")
+    limit: int | None = neutral(None, "Use only the first `limit` training samples.", at_least=1)
+    resize: int | Literal["auto"] | None = setting(
+        "auto", "Side in pixels; auto: what the model wants; null: as stored.", at_least=1
+    )
+    binarize: bool = neutral(
+        False, "Threshold pixels at one half (Ioffe & Szegedy 2015, section 4.1)."
+    )
+    standardize: bool = setting(
+        True, "Subtract the training set's mean and divide by its deviation, for each channel."
+    )
+    augment: bool = neutral(False, "Random crop after padding by 4 pixels, and horizontal flip.")
+    sampling: Literal["epoch", "with_replacement"] = neutral(
+        "epoch",
+        "epoch: each epoch a new order; with_replacement: each batch drawn from all samples.",
+    )
+    validation_fraction: float = neutral(
+        0.0, "Share of the training set held out as `val/*`.", at_least=0, below=1
+    )
+    train_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral(
+        "none",
+        "What is done to training and validation images, after standardization has been "
+        "learnt from the clean ones.",
+    )
+    test_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral(
+        "none", "The same for test images."
+    )
+    corruption_severity: int = neutral(
+        5,
+        "1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019).",
+        at_least=1,
+        at_most=5,
+    )
+    order_in_batch: Literal["random", "by_class"] = neutral(
+        "random",
+        "by_class: the samples of a training batch sorted by class, so that ghosts "
+        "(norm=batch_ghost) tend to be of one.",
+    )
 
     def __post_init__(self) -> None:
-        if self.limit is not None:
-            check.at_least("data.limit", self.limit, 1)
-        if isinstance(self.resize, int):
-            check.at_least("data.resize", self.resize, 1)
-        check.fraction("data.validation_fraction", self.validation_fraction)
-        if not 1 <= self.corruption_severity <= 5:
-            raise ValueError(
-                f"data.corruption_severity must be 1 to 5; got {self.corruption_severity}."
-            )
+        super().__post_init__()
         if self.order_in_batch == "by_class" and self.TASK == "regression":
             raise ValueError(
                 f"data.order_in_batch=by_class needs classes; data={self.NAME} is a regression. "
@@ -260,11 +253,7 @@ class DataConfig(Component):
 class OptimizerConfig(Component):
     GROUP: ClassVar[str] = "optimizer"
 
-    lr: float
-    """Learning rate, which the schedule multiplies."""
-
-    def __post_init__(self) -> None:
-        check.positive("optimizer.lr", self.lr)
+    lr: float = setting(doc="Learning rate, which the schedule multiplies.", above=0)
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
@@ -282,6 +271,10 @@ class ScheduleConfig(Component):
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig(Component):
     GROUP: ClassVar[str] = "probe"
+
+    @property
+    def key(self) -> str:
+        return f"probe.{self.NAME}"
 
     @abstractmethod
     def check(self, model: nn.Module) -> None:

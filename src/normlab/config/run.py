@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from normlab.config import check
 from normlab.config.component import (
@@ -18,30 +18,27 @@ from normlab.config.component import (
     ProbeConfig,
     ScheduleConfig,
     TrackerConfig,
-    neutral,
 )
+from normlab.config.settings import Settings, neutral, setting
 from normlab.config.start import Start
 
 Precision = Literal["float32", "bfloat16", "float64"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegularizerConfig:
+class RegularizerConfig(Settings):
     """Penalties on the weights, and softened targets."""
 
-    l1: float = neutral(0.0)
-    """alpha in alpha * sum |w|."""
-    l2: float = neutral(0.0)
-    """lambda in 1/2 * lambda * sum w^2."""
-    include_biases_and_norms: bool = neutral(False)
-    """Penalize every parameter, not only the weights of linear and convolutional layers."""
-    label_smoothing: float = neutral(0.0)
-    """Share of the uniform distribution mixed into the targets."""
+    KEY: ClassVar[str] = "regularizer"
 
-    def __post_init__(self) -> None:
-        check.non_negative("regularizer.l1", self.l1)
-        check.non_negative("regularizer.l2", self.l2)
-        check.fraction("regularizer.label_smoothing", self.label_smoothing)
+    l1: float = neutral(0.0, "alpha in alpha * sum |w|.", at_least=0)
+    l2: float = neutral(0.0, "lambda in 1/2 * lambda * sum w^2.", at_least=0)
+    include_biases_and_norms: bool = neutral(
+        False, "Penalize every parameter, not only the weights of linear and convolutional layers."
+    )
+    label_smoothing: float = neutral(
+        0.0, "Share of the uniform distribution mixed into the targets.", at_least=0, below=1
+    )
 
     def canonical(self) -> RegularizerConfig:
         """The same with what a penalty bears on at its default where there is no penalty."""
@@ -51,58 +48,66 @@ class RegularizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseConfig:
+class NoiseConfig(Settings):
     """Gaussian noise of mean 0, drawn anew for each element at each step, in training only."""
 
-    input: float = neutral(0.0)
-    """Standard deviation of the noise added to a batch's inputs, as standardized."""
-    activation: float = neutral(0.0)
-    """Standard deviation of the noise added behind every hidden activation, before dropout."""
+    KEY: ClassVar[str] = "noise"
 
-    def __post_init__(self) -> None:
-        check.non_negative("noise.input", self.input)
-        check.non_negative("noise.activation", self.activation)
+    input: float = neutral(
+        0.0,
+        "Standard deviation of the noise added to a batch's inputs, as standardized.",
+        at_least=0,
+    )
+    activation: float = neutral(
+        0.0,
+        "Standard deviation of the noise added behind every hidden activation, before dropout.",
+        at_least=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvalConfig:
+class EvalConfig(Settings):
     """When accuracy and loss are measured, and how often the step's own loss is recorded."""
 
-    every: int | None = None
-    """Steps between evaluations; None: 20 evaluations a run."""
-    record_every: int | None = None
-    """Steps between recorded training losses; None: 500 a run."""
-    limit: int | None = neutral(None)
-    """Evaluate on this many samples of each split, the same ones throughout a run; None: all."""
-    batches: Literal["shuffled", "one_class"] = neutral("shuffled")
-    """one_class: each evaluation batch holds one class, which statistics of the batch tell of."""
+    KEY: ClassVar[str] = "eval"
 
-    def __post_init__(self) -> None:
-        for key in ("every", "record_every", "limit"):
-            value = getattr(self, key)
-            if value is not None:
-                check.at_least(f"eval.{key}", value, 1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointConfig:
-    every: int | None = None
-    """Steps between checkpoints; None: when stopped by a signal, and at least once a minute."""
-    keep_final: bool = False
-    """Keep the checkpoint of a finished run."""
-    keep: tuple[int, ...] = neutral(())
-    """Steps before whose update the network is kept for good, for runs that start from there; the
-    run's length stands for its end."""
-
-    def __post_init__(self) -> None:
-        if self.every is not None:
-            check.at_least("checkpoint.every", self.every, 1)
-        for step in self.keep:
-            check.at_least("checkpoint.keep", step, 0)
+    every: int | None = setting(
+        None, "Steps between evaluations; None: 20 evaluations a run.", at_least=1
+    )
+    record_every: int | None = setting(
+        None, "Steps between recorded training losses; None: 500 a run.", at_least=1
+    )
+    limit: int | None = neutral(
+        None,
+        "Evaluate on this many samples of each split, the same ones throughout a run; None: all.",
+        at_least=1,
+    )
+    batches: Literal["shuffled", "one_class"] = neutral(
+        "shuffled",
+        "one_class: each evaluation batch holds one class, which statistics of the batch tell of.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
+class CheckpointConfig(Settings):
+    KEY: ClassVar[str] = "checkpoint"
+
+    every: int | None = setting(
+        None,
+        "Steps between checkpoints; None: when stopped by a signal, and at least once a minute.",
+        at_least=1,
+    )
+    keep_final: bool = setting(False, "Keep the checkpoint of a finished run.")
+    keep: tuple[int, ...] = neutral(
+        (),
+        "Steps before whose update the network is kept for good, for runs that start from "
+        "there; the run's length stands for its end.",
+        at_least=0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Settings):
     """Everything a run depends on.
 
     Exactly one of `steps` and `epochs` says how long it trains. What counts towards a run's
@@ -117,10 +122,14 @@ class RunConfig:
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
     probe: tuple[ProbeConfig, ...] = ()
-    probe_budget: float | None = neutral(None)
-    """Share of the training time that each probe may take, written `probe.budget`; a probe over it
-    takes every other measurement, every fourth, and so on, which depends on the machine's speed.
-    None: no bound."""
+    probe_budget: float | None = neutral(
+        None,
+        "Share of the training time that each probe may take, written `probe.budget`; a probe "
+        "over it takes every other measurement, every fourth, and so on, which depends on "
+        "the machine's speed. None: no bound.",
+        above=0,
+        key="probe.budget",
+    )
     tracker: TrackerConfig
     launcher: LauncherConfig
     regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
@@ -129,39 +138,42 @@ class RunConfig:
     checkpoint: CheckpointConfig = field(
         default_factory=CheckpointConfig, metadata={"neutral": CheckpointConfig()}
     )
-    start_from: str | None = neutral(None)
-    """RUN@STEP: begin with the weights and statistics that a recorded run of the same seed had
-    before update STEP, or after its last (`end`). Optimizer, data order and step count begin anew.
-    Resolved, it names the run's cell: CELL@STEP."""
-    inserted_norms: Literal["identity", "reset"] = neutral("identity")
-    """What normalizations that `start_from` does not have begin as: maps that leave the network's
-    output in evaluation as it is, or fresh layers."""
-    dropout: float = neutral(0.0)
-    """Share of units dropped in training, at the places the model names."""
-    batch_size: int
-    steps: int | None = None
-    """Length in updates."""
-    epochs: float | None = None
-    """Length in passes over the training set; steps is then None."""
-    seed: int = 0
-    """Of every random draw: initial weights, order of the data, masks, noise."""
-    device: str = "auto"
-    """auto, cpu, cuda or cuda:N."""
-    precision: Precision = "float32"
-    """float32, float64, or bfloat16 with parameters and statistics in float32."""
-    num_threads: int | None = None
-    """CPU threads; None: all cores for one run, one for each run of a sweep."""
-    results_dir: str = "results"
-    """The folder that runs are recorded in."""
+    start_from: str | None = neutral(
+        None,
+        "RUN@STEP: begin with the weights and statistics that a recorded run of the same seed "
+        "had before update STEP, or after its last (`end`). Optimizer, data order and step "
+        "count begin anew. Resolved, it names the run's cell: CELL@STEP.",
+    )
+    inserted_norms: Literal["identity", "reset"] = neutral(
+        "identity",
+        "What normalizations that `start_from` does not have begin as: maps that leave the "
+        "network's output in evaluation as it is, or fresh layers.",
+    )
+    dropout: float = neutral(
+        0.0,
+        "Share of units dropped in training, at the places the model names.",
+        at_least=0,
+        below=1,
+    )
+    batch_size: int = setting(doc="Samples in the batch of each step.", at_least=1)
+    steps: int | None = setting(None, "Length in updates.")
+    epochs: float | None = setting(
+        None, "Length in passes over the training set; steps is then None.", above=0
+    )
+    seed: int = setting(
+        0, "Of every random draw: initial weights, order of the data, masks, noise.", at_least=0
+    )
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.")
+    precision: Precision = setting(
+        "float32", "float32, float64, or bfloat16 with parameters and statistics in float32."
+    )
+    num_threads: int | None = setting(
+        None, "CPU threads; None: all cores for one run, one for each run of a sweep.", at_least=1
+    )
+    results_dir: str = setting("results", "The folder that runs are recorded in.")
 
     def __post_init__(self) -> None:
-        check.fraction("dropout", self.dropout)
-        if self.probe_budget is not None:
-            check.positive("probe.budget", self.probe_budget)
-        check.at_least("batch_size", self.batch_size, 1)
-        check.at_least("seed", self.seed, 0)
-        if self.num_threads is not None:
-            check.at_least("num_threads", self.num_threads, 1)
+        super().__post_init__()
         if self.start_from is not None:
             Start.parse(self.start_from)
         elif getattr(self.norm, "freeze_after", None) == 0:
@@ -179,8 +191,6 @@ class RunConfig:
         if self.steps is not None:
             check.at_least("steps", self.steps, 1 if self.start_from is None else 0)
             self._refuse_steps_without_updates()
-        if self.epochs is not None:
-            check.positive("epochs", self.epochs)
         if self.eval.batches == "one_class" and self.data.TASK == "regression":
             raise ValueError(
                 f"eval.batches=one_class needs classes; data={self.data.NAME} is a regression. "

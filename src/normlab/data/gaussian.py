@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from normlab.config import DataConfig, check, register
+from normlab.config import DataConfig, register, setting
 from normlab.data.dataset import Dataset
 from normlab.data.prepare import prepare
 from normlab.data.source import Source
@@ -28,19 +28,13 @@ class GaussianConfig(DataConfig):
 
     TASK: ClassVar[Literal["classification", "regression"]] = "regression"
 
-    num_samples: int = 1000
-    """In the training set; the test set is as large."""
-    num_features: int = 10
-    """D of x and of A x."""
-    seed: int = 0
-    """Of x and A; the run's own seed does not move the data."""
+    num_samples: int = setting(1000, "In the training set; the test set is as large.", at_least=1)
+    num_features: int = setting(10, "D of x and of A x.", at_least=1)
+    seed: int = setting(0, "Of x and A; the run's own seed does not move the data.", at_least=0)
     standardize: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.at_least("data.num_samples", self.num_samples, 1)
-        check.at_least("data.num_features", self.num_features, 1)
-        check.at_least("data.seed", self.seed, 0)
         for key in ("binarize", "augment"):
             if getattr(self, key):
                 raise ValueError(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from normlab.config import register
+from normlab.config import register, setting
 from normlab.data.decoded import decoded, read, stamp
 from normlab.data.images import ImageDataConfig
 from normlab.data.source import Source
@@ -46,8 +46,7 @@ class ImageFolderConfig(ImageDataConfig):
 
     STRETCHED_WHEN_READ: ClassVar[bool] = True
 
-    path: str | None = None
-    """The folder that holds train/ and test/."""
+    path: str | None = setting(None, "The folder that holds train/ and test/.")
 
     @property
     def label(self) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from normlab.config import LauncherConfig, check, register
+from normlab.config import LauncherConfig, register, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class _LocalConfig(LauncherConfig):
-    rerun_failed: bool = False
-    """Try runs again that failed before."""
+    rerun_failed: bool = setting(False, "Try runs again that failed before.")
 
 
 @register("serial")
@@ -24,12 +23,9 @@ class SerialConfig(_LocalConfig):
 class PoolConfig(_LocalConfig):
     """Several runs at once, each in a process of its own."""
 
-    num_workers: int | None = None
-    """None: one a CUDA device where there are any, else one a core."""
-
-    def __post_init__(self) -> None:
-        if self.num_workers is not None:
-            check.at_least("launcher.num_workers", self.num_workers, 1)
+    num_workers: int | None = setting(
+        None, "None: one a CUDA device where there are any, else one a core.", at_least=1
+    )
 
 
 @register("slurm")

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from normlab.config import ModelConfig, NormConfig, check, neutral, register
+from normlab.config import ModelConfig, NormConfig, neutral, register, setting
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit
 
@@ -23,13 +23,8 @@ class DeepLinearConfig(ModelConfig):
 
     SAMPLE: ClassVar[Literal["image", "vector", "any"]] = "vector"
 
-    depth: int = 25
-    """Number of maps."""
-    normalize_output: bool = neutral(False)
-    """Normalize the last map's outputs as well."""
-
-    def __post_init__(self) -> None:
-        check.at_least("model.depth", self.depth, 1)
+    depth: int = setting(25, "Number of maps.", at_least=1)
+    normalize_output: bool = neutral(False, "Normalize the last map's outputs as well.")
 
     def effective_norm(self, norm: NormConfig) -> NormConfig:
         return dataclasses.replace(norm, position="before")  # there is no activation to be after

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, Self
 
 from torch import nn
 
-from normlab.config import ModelConfig, check, register
+from normlab.config import ModelConfig, check, register, setting
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit
 
@@ -26,12 +26,15 @@ class MLPConfig(ModelConfig):
 
     SAMPLE: ClassVar[Literal["image", "vector", "any"]] = "any"
 
-    widths: tuple[int, ...] = (100, 100, 100, 100, 100)
-    """Features of each hidden layer; empty: a single linear map."""
-    activation: Literal["relu", "sigmoid", "tanh", "gelu"] = "relu"
-    """Of every hidden layer: relu, sigmoid, tanh or gelu."""
+    widths: tuple[int, ...] = setting(
+        (100, 100, 100, 100, 100), "Features of each hidden layer; empty: a single linear map."
+    )
+    activation: Literal["relu", "sigmoid", "tanh", "gelu"] = setting(
+        "relu", "Of every hidden layer: relu, sigmoid, tanh or gelu."
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for position, width in enumerate(self.widths):
             check.at_least(f"model.widths[{position}]", width, 1)
 

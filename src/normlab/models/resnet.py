@@ -43,15 +43,18 @@ class ResNetConfig(ModelConfig):
     CHANNELS: ClassVar[tuple[int, ...]]
     """Channels that come out of each group's blocks."""
 
-    preactivation: bool = neutral(False)
-    """Norm and activation before each convolution instead of after it (He et al. 2016b)."""
-    residual: Literal["plain", "skipinit", "fixup"] = neutral("plain")
-    """plain; skipinit: a learned factor, 0 at first, ends each branch (De & Smith 2020); fixup: a
-    scaled start instead of normalization (Zhang et al. 2019)."""
-    zero_init_last: bool = neutral(False)
-    """Start the last gamma of each branch at 0."""
+    preactivation: bool = neutral(
+        False, "Norm and activation before each convolution instead of after it (He et al. 2016b)."
+    )
+    residual: Literal["plain", "skipinit", "fixup"] = neutral(
+        "plain",
+        "plain; skipinit: a learned factor, 0 at first, ends each branch (De & Smith 2020); "
+        "fixup: a scaled start instead of normalization (Zhang et al. 2019).",
+    )
+    zero_init_last: bool = neutral(False, "Start the last gamma of each branch at 0.")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.residual == "fixup" and self.preactivation:
             raise ValueError(
                 "model.residual=fixup has blocks of its own; got model.preactivation=true. Set "

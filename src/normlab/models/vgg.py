@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import nn
 
-from normlab.config import ModelConfig, check, neutral, register
+from normlab.config import ModelConfig, neutral, register, setting
 from normlab.models.chain import Chain, Stage
 from normlab.models.kit import Kit, refuse_small_image, require_image
 from normlab.models.layers import MaxPool2d
@@ -32,13 +32,12 @@ class VGGConfig(ModelConfig):
     INPUT_SIZE: ClassVar[int | None] = MINIMUM_SIDE
     CONVS_PER_BLOCK: ClassVar[tuple[int, ...]]
 
-    width: float = 1.0
-    """Multiplies channels and the head's hidden features, rounded, at least 1."""
-    head: Literal["linear", "three_layer"] = neutral("linear")
-    """linear: one layer; three_layer: the paper's, with 4096 hidden features twice."""
-
-    def __post_init__(self) -> None:
-        check.positive("model.width", self.width)
+    width: float = setting(
+        1.0, "Multiplies channels and the head's hidden features, rounded, at least 1.", above=0
+    )
+    head: Literal["linear", "three_layer"] = neutral(
+        "linear", "linear: one layer; three_layer: the paper's, with 4096 hidden features twice."
+    )
 
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, height, width = require_image(self.NAME, sample_shape)

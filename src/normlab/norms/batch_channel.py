@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, check, neutral, register
+from normlab.config import Look, neutral, register, setting
 from normlab.norms.base import Normalization, over_batch, refuse_single_value, statistics_dtype
 from normlab.norms.batch import BatchNorm
 from normlab.norms.group import num_groups
@@ -28,15 +28,18 @@ class BatchChannelConfig(PopulationConfig):
 
     LOOK: ClassVar[Look] = Look(color="#999933", marker=">", dash=(6, 2), place=40)
 
-    groups: int | None = None
-    """Groups of the channel normalization; None: the largest divisor of the channels up to 32."""
-    estimate: bool = neutral(False)
-    """Normalize by running statistics also in training, for batches too small for their own."""
+    groups: int | None = setting(
+        None,
+        "Groups of the channel normalization; None: the largest divisor of the channels up to 32.",
+        at_least=1,
+    )
+    estimate: bool = neutral(
+        False,
+        "Normalize by running statistics also in training, for batches too small for their own.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.groups is not None:
-            check.at_least("norm.groups", self.groups, 1)
         if self.estimate and self.population != "ema":
             raise ValueError(
                 "norm.estimate normalizes by its own running statistics in training and "

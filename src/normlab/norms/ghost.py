@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, check, register
+from normlab.config import Look, register, setting
 from normlab.norms.base import refuse_single_value
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
@@ -21,12 +21,9 @@ class GhostConfig(PopulationConfig):
         color="#332288", marker="P", dash=(6, 1.5, 1, 1.5), place=13, on_dark="#8d7fe8"
     )
 
-    ghost_size: int = 32
-    """Samples that share one set of statistics; must divide the batch."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.at_least("norm.ghost_size", self.ghost_size, 1)
+    ghost_size: int = setting(
+        32, "Samples that share one set of statistics; must divide the batch.", at_least=1
+    )
 
     def build(self, num_features: int) -> nn.Module:
         return GhostBatchNorm(num_features, self)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, NormConfig, check, register
+from normlab.config import Look, NormConfig, register, setting
 from normlab.norms.base import Normalization, refuse_single_value
 
 DEFAULT_GROUPS = 32
@@ -20,13 +20,11 @@ DEFAULT_GROUPS = 32
 class GroupConfig(NormConfig):
     LOOK: ClassVar[Look] = Look(color="#009e73", marker="D", place=22)
 
-    groups: int | None = None
-    """Groups the channels are split into; None: the largest divisor of the channels up to 32."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.groups is not None:
-            check.at_least("norm.groups", self.groups, 1)
+    groups: int | None = setting(
+        None,
+        "Groups the channels are split into; None: the largest divisor of the channels up to 32.",
+        at_least=1,
+    )
 
     @property
     def makes_bias_redundant(self) -> bool:

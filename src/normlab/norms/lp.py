@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, register
+from normlab.config import Look, register, setting
 from normlab.norms.base import over_batch, statistics_dtype
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
@@ -27,8 +27,7 @@ class LpConfig(PopulationConfig):
         "p=inf": Look(color="#5e0f38", marker="v", dash=(1.5, 1), place=30),
     }
 
-    p: float = 2.0
-    """Of the norm that is divided by: 1, 2 or inf."""
+    p: float = setting(2.0, "Of the norm that is divided by: 1, 2 or inf.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, NormConfig, check, register
+from normlab.config import Look, NormConfig, register, setting
 from normlab.norms.base import StepDependent, per_feature
 from normlab.norms.batch import BatchNorm
 from normlab.norms.population import PopulationConfig
@@ -22,23 +22,20 @@ from normlab.randomness import Stream
 class NoiseFields(NormConfig):
     """Constants of the noise, the paper's by default."""
 
-    mean_range: float = 0.5
-    """n_mu: a unit's shift is U(-mean_range, mean_range)."""
-    scale_range: float = 1.25
-    """n_sigma: a unit's scale is U(1, scale_range)."""
-    mean_jitter: float = 0.1
-    """r_mu: an element's shift lies within this distance of its unit's."""
-    scale_jitter: float = 0.1
-    """r_sigma: spread of an element's scale around its unit's."""
-    scale_jitter_is: Literal["std", "variance"] = "std"
-    """What the paper's N(sigma, r_sigma) means by its second argument, which it leaves open."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.non_negative("norm.mean_range", self.mean_range)
-        check.at_least("norm.scale_range", self.scale_range, 1)
-        check.non_negative("norm.mean_jitter", self.mean_jitter)
-        check.non_negative("norm.scale_jitter", self.scale_jitter)
+    mean_range: float = setting(
+        0.5, "n_mu: a unit's shift is U(-mean_range, mean_range).", at_least=0
+    )
+    scale_range: float = setting(1.25, "n_sigma: a unit's scale is U(1, scale_range).", at_least=1)
+    mean_jitter: float = setting(
+        0.1, "r_mu: an element's shift lies within this distance of its unit's.", at_least=0
+    )
+    scale_jitter: float = setting(
+        0.1, "r_sigma: spread of an element's scale around its unit's.", at_least=0
+    )
+    scale_jitter_is: Literal["std", "variance"] = setting(
+        "std",
+        "What the paper's N(sigma, r_sigma) means by its second argument, which it leaves open.",
+    )
 
 
 @register("noise")

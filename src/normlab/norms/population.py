@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from normlab.config import NormConfig, check, neutral
+from normlab.config import NormConfig, neutral, setting
 from normlab.norms.base import (
     Normalization,
     StepDependent,
@@ -28,13 +28,21 @@ class PopulationConfig(NormConfig):
 
     TRAINS_ON_RUNNING_STATISTICS: ClassVar[bool] = False
 
-    momentum: float = 0.1
-    """Share of the newest batch in the running statistics, as in PyTorch."""
-    population: Literal["ema", "precise", "batch"] = neutral("ema")
-    """What evaluation normalizes by: running averages, averages over many batches taken at the
-    weights evaluated, or the evaluated batch's own statistics."""
-    freeze_after: int | None = neutral(None)
-    """From this step on training too normalizes by the running averages, which stay as they are."""
+    momentum: float = setting(
+        0.1,
+        "Share of the newest batch in the running statistics, as in PyTorch.",
+    )
+    population: Literal["ema", "precise", "batch"] = neutral(
+        "ema",
+        "What evaluation normalizes by: running averages, averages over many batches taken at "
+        "the weights evaluated, or the evaluated batch's own statistics.",
+    )
+    freeze_after: int | None = neutral(
+        None,
+        "From this step on training too normalizes by the running averages, which stay as "
+        "they are.",
+        at_least=0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,14 +51,12 @@ class PopulationConfig(NormConfig):
                 "norm.momentum is the newest batch's share of the running statistics and must be "
                 f"greater than 0 and at most 1; got {self.momentum}."
             )
-        if self.freeze_after is not None:
-            check.at_least("norm.freeze_after", self.freeze_after, 0)
-            if self.population == "batch":
-                raise ValueError(
-                    "norm.freeze_after freezes the running statistics, which norm.population=batch "
-                    f"does not use; got freeze_after={self.freeze_after}. Choose "
-                    "norm.population=ema or precise, or norm.freeze_after=null."
-                )
+        if self.freeze_after is not None and self.population == "batch":
+            raise ValueError(
+                "norm.freeze_after freezes the running statistics, which norm.population=batch "
+                f"does not use; got freeze_after={self.freeze_after}. Choose "
+                "norm.population=ema or precise, or norm.freeze_after=null."
+            )
 
     @property
     def makes_bias_redundant(self) -> bool:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, check, register
+from normlab.config import Look, check, register, setting
 from normlab.norms.base import over_batch, statistics_dtype
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
@@ -22,24 +22,21 @@ class RenormConfig(PopulationConfig):
 
     TRAINS_ON_RUNNING_STATISTICS: ClassVar[bool] = True
 
-    momentum: float = 0.01
-    """Share of the newest batch in the running statistics."""
-    r_max: float = 3.0
-    """Bound of the scale correction at the end of its ramp."""
-    d_max: float = 5.0
-    """Bound of the shift correction at the end of its ramp."""
-    warmup_steps: int = 5000
-    """Steps of plain batch normalization (r_max 1, d_max 0) before the ramps."""
-    r_ramp_end: int = 40000
-    """Step at which the bound of the scale has risen linearly from 1 to `r_max`."""
-    d_ramp_end: int = 25000
-    """Step at which the bound of the shift has risen linearly from 0 to `d_max`."""
+    momentum: float = setting(0.01, "Share of the newest batch in the running statistics.")
+    r_max: float = setting(3.0, "Bound of the scale correction at the end of its ramp.", at_least=1)
+    d_max: float = setting(5.0, "Bound of the shift correction at the end of its ramp.", at_least=0)
+    warmup_steps: int = setting(
+        5000, "Steps of plain batch normalization (r_max 1, d_max 0) before the ramps.", at_least=0
+    )
+    r_ramp_end: int = setting(
+        40000, "Step at which the bound of the scale has risen linearly from 1 to `r_max`."
+    )
+    d_ramp_end: int = setting(
+        25000, "Step at which the bound of the shift has risen linearly from 0 to `d_max`."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.at_least("norm.r_max", self.r_max, 1)
-        check.non_negative("norm.d_max", self.d_max)
-        check.at_least("norm.warmup_steps", self.warmup_steps, 0)
         check.at_least("norm.r_ramp_end", self.r_ramp_end, self.warmup_steps)
         check.at_least("norm.d_ramp_end", self.d_ramp_end, self.warmup_steps)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from normlab.config import Look, NormConfig, register
+from normlab.config import Look, NormConfig, register, setting
 from normlab.norms.base import Normalization, per_feature, statistics_dtype
 
 
@@ -18,8 +18,7 @@ from normlab.norms.base import Normalization, per_feature, statistics_dtype
 class RMSConfig(NormConfig):
     LOOK: ClassVar[Look] = Look(color="#e69f00", marker="<", dash=(5, 1), place=23)
 
-    affine: bool = True
-    """Learn a scale gamma for each feature; there is no shift."""
+    affine: bool = setting(True, "Learn a scale gamma for each feature; there is no shift.")
 
     @property
     def makes_bias_redundant(self) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor, nn
 
-from normlab.config import check, register
+from normlab.config import register, setting
 from normlab.measures.activations import (
     PERCENTILES,
     ActivationStatistics,
@@ -37,23 +37,27 @@ class ActivationsConfig(ScheduledConfig):
     unit's: a field a layer, (num_units, 3) and (num_units, num_bins).
     """
 
-    layers: Layers = "all"
-    """Which layers: all, names, 1-based places or patterns."""
-    places: tuple[Place, ...] = PLACES
-    """Where in a unit: before its norm, after it, after the activation."""
-    num_units: int = 16
-    """Units with percentiles and histogram; 0: moments alone."""
-    num_bins: int = 60
-    """Equal bins of the histogram, over what a bounded activation can give, else up to `limit`."""
-    limit: float = 6.0
-    """Where the histogram of unbounded values ends; its outermost bins count all beyond."""
+    layers: Layers = setting("all", "Which layers: all, names, 1-based places or patterns.")
+    places: tuple[Place, ...] = setting(
+        PLACES, "Where in a unit: before its norm, after it, after the activation."
+    )
+    num_units: int = setting(
+        16, "Units with percentiles and histogram; 0: moments alone.", at_least=0
+    )
+    num_bins: int = setting(
+        60,
+        "Equal bins of the histogram, over what a bounded activation can give, else up to `limit`.",
+        at_least=2,
+    )
+    limit: float = setting(
+        6.0,
+        "Where the histogram of unbounded values ends; its outermost bins count all beyond.",
+        above=0,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_places(KEY, self.places)
-        check.at_least(f"{KEY}.num_units", self.num_units, 0)
-        check.at_least(f"{KEY}.num_bins", self.num_bins, 2)
-        check.positive(f"{KEY}.limit", self.limit)
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from normlab.config import check, register
+from normlab.config import register, setting
 from normlab.measures.curvature import Curvature, curvature
 from normlab.measures.surface import Batch, Surface
 from normlab.probes.base import Measurement, Probe, StepView, defined, spread
@@ -34,18 +34,15 @@ class CurvatureConfig(ScheduledConfig):
     eigenvalue, the trace and the curvature along the gradient are recorded over all of them.
     """
 
-    num_iterations: int = 10
-    """Of Lanczos' method, each one product with the Hessian."""
-    num_trace_probes: int = 3
-    """Random vectors of the trace, each one product with the Hessian; 0: no trace."""
-    replicates: int = 1
-    """Mini-batches measured, the step's own among them."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.at_least(f"{self.key}.num_iterations", self.num_iterations, 1)
-        check.at_least(f"{self.key}.num_trace_probes", self.num_trace_probes, 0)
-        check.at_least(f"{self.key}.replicates", self.replicates, 1)
+    num_iterations: int = setting(
+        10, "Of Lanczos' method, each one product with the Hessian.", at_least=1
+    )
+    num_trace_probes: int = setting(
+        3,
+        "Random vectors of the trace, each one product with the Hessian; 0: no trace.",
+        at_least=0,
+    )
+    replicates: int = setting(1, "Mini-batches measured, the step's own among them.", at_least=1)
 
     def check(self, model: nn.Module) -> None:
         """Every model has a Hessian."""

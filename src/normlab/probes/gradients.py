@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from normlab.config import check, register
+from normlab.config import register, setting
 from normlab.measures.gradients import Replicates, cosine, gradients_of, norm
 from normlab.measures.ics import weight_gradients
 from normlab.measures.shadow import Shadow
@@ -30,15 +30,13 @@ class GradientsConfig(ScheduledConfig):
     replicate mini-batches at the same parameters (`normlab.measures.gradients`).
     """
 
-    layers: Layers = "all"
-    """Which layers: all, names, 1-based places or patterns."""
-    replicates: int = 4
-    """Mini-batches for the signal-to-noise ratio, the step's own among them; each other one costs
-    a training step. 1: no ratio."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.at_least(f"{KEY}.replicates", self.replicates, 1)
+    layers: Layers = setting("all", "Which layers: all, names, 1-based places or patterns.")
+    replicates: int = setting(
+        4,
+        "Mini-batches for the signal-to-noise ratio, the step's own among them; each other "
+        "one costs a training step. 1: no ratio.",
+        at_least=1,
+    )
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import nn
 
-from normlab.config import check, neutral, register
+from normlab.config import neutral, register, setting
 from normlab.measures.ics import (
     CovariateShift,
     covariate_shift,
@@ -35,18 +35,16 @@ class IcsConfig(ScheduledConfig):
     are over all of them.
     """
 
-    layers: Layers = "all"
-    """Which layers, from the second on."""
-    control: Literal["first", "every", "never"] = "first"
-    """At which measurements the zero-move control is taken, which about doubles their cost."""
-    moved: Literal["all", "weights"] = neutral("all")
-    """What of the earlier layers moves; weights: without their biases and norm parameters."""
-    replicates: int = neutral(1)
-    """Mini-batches measured, the step's own among them."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.at_least(f"{KEY}.replicates", self.replicates, 1)
+    layers: Layers = setting("all", "Which layers, from the second on.")
+    control: Literal["first", "every", "never"] = setting(
+        "first",
+        "At which measurements the zero-move control is taken, which about doubles their cost.",
+    )
+    moved: Literal["all", "weights"] = neutral(
+        "all",
+        "What of the earlier layers moves; weights: without their biases and norm parameters.",
+    )
+    replicates: int = neutral(1, "Mini-batches measured, the step's own among them.", at_least=1)
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)

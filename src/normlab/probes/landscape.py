@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check, register
+from normlab.config import check, register, setting
 from normlab.measures.landscape import Landscape, landscape, random_direction
 from normlab.measures.surface import Surface
 from normlab.probes.base import Measurement, Probe, StepView, defined, gradients_of_step
@@ -37,18 +37,22 @@ class LandscapeConfig(ScheduledConfig):
     Each point is one forward and one backward pass with the step's batch, buffers, masks and noise.
     """
 
-    range: Literal["vgg", "dln"] | tuple[float, float] = "vgg"
-    """Least and greatest step a in learning rates; vgg: [0.5, 4], dln: [0.01, 30]."""
-    num_points: int = 5
-    """Step sizes, log-spaced over the range, both ends included."""
-    direction: Literal["gradient", "random"] = "gradient"
-    """gradient: d = g; random: an isotropic one of the same norm, drawn anew at each step."""
-    control: Literal["first", "every", "never"] = "first"
-    """At which measurements the gradient at a = 0 is taken too, one more pass."""
+    range: Literal["vgg", "dln"] | tuple[float, float] = setting(
+        "vgg", "Least and greatest step a in learning rates; vgg: [0.5, 4], dln: [0.01, 30]."
+    )
+    num_points: int = setting(
+        5, "Step sizes, log-spaced over the range, both ends included.", at_least=2
+    )
+    direction: Literal["gradient", "random"] = setting(
+        "gradient",
+        "gradient: d = g; random: an isotropic one of the same norm, drawn anew at each step.",
+    )
+    control: Literal["first", "every", "never"] = setting(
+        "first", "At which measurements the gradient at a = 0 is taken too, one more pass."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.at_least(f"{self.key}.num_points", self.num_points, 2)
         low, high = self.bounds
         check.positive(f"{self.key}.range", low)
         check.positive(f"{self.key}.range", high)

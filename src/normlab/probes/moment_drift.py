@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.config import register
+from normlab.config import register, setting
 from normlab.measures.capture import Captured, watching
 from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.probes.activations import check_places, chosen_units, place_points
@@ -31,10 +31,10 @@ class MomentDriftConfig(ScheduledConfig):
     likewise. Step 0 has no step before it.
     """
 
-    layers: Layers = "all"
-    """Which layers: all, names, 1-based places or patterns."""
-    places: tuple[Place, ...] = ("after_norm",)
-    """Where in a unit: before its norm, after it, after the activation."""
+    layers: Layers = setting("all", "Which layers: all, names, 1-based places or patterns.")
+    places: tuple[Place, ...] = setting(
+        ("after_norm",), "Where in a unit: before its norm, after it, after the activation."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

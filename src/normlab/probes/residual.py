@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normlab.config import register
+from normlab.config import register, setting
 from normlab.measures.capture import Captured, Point, watching
 from normlab.measures.residual import BlockVariance, mean_variance
 from normlab.probes.base import Measurement, Probe, StepView, defined
@@ -28,8 +28,9 @@ class ResidualConfig(ScheduledConfig):
     network without residual blocks has nothing to record.
     """
 
-    blocks: Layers = "all"
-    """Names, places or patterns of blocks, such as [block1,9,"block?"]."""
+    blocks: Layers = setting(
+        "all", 'Names, places or patterns of blocks, such as [block1,9,"block?"].'
+    )
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)

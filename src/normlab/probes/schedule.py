@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
-from normlab.config import ProbeConfig, check, neutral
+from normlab.config import ProbeConfig, neutral, setting
 
 NUM_MEASUREMENTS = 20
 """How many evenly spread measurements a run has when nothing is said, at most."""
@@ -68,15 +68,21 @@ class ListedSteps(Schedule):
 class ScheduledConfig(ProbeConfig):
     """A measurement taken at every n-th step, at listed ones, or at log-spaced ones."""
 
-    every: int | None = None
-    """Steps between measurements; None where `steps` and `per_decade` are too: 20 a run, at most,
-    spread evenly."""
-    steps: tuple[int, ...] | None = None
-    """Measure at these steps only."""
-    per_decade: int | None = neutral(None)
-    """Measure at step 0 and at this many log-spaced steps in each factor of ten."""
+    every: int | None = setting(
+        None,
+        "Steps between measurements; None where `steps` and `per_decade` are too: 20 a run, "
+        "at most, spread evenly.",
+        at_least=1,
+    )
+    steps: tuple[int, ...] | None = setting(None, "Measure at these steps only.", at_least=0)
+    per_decade: int | None = neutral(
+        None,
+        "Measure at step 0 and at this many log-spaced steps in each factor of ten.",
+        at_least=1,
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         given = {
             f"{self.key}.{name}": value
             for name in ("every", "steps", "per_decade")
@@ -89,22 +95,11 @@ class ScheduledConfig(ProbeConfig):
                 f"{' and '.join(given)} exclude each other; got {' and '.join(texts)}. Set all but "
                 "one to null."
             )
-        if self.every is not None:
-            check.at_least(f"{self.key}.every", self.every, 1)
-        if self.per_decade is not None:
-            check.at_least(f"{self.key}.per_decade", self.per_decade, 1)
         if self.steps is not None and not self.steps:
             raise ValueError(
                 f"{self.key}.steps must name at least one step; got []. Set it to null for evenly "
                 "spread steps, or leave the probe out."
             )
-        for step in self.steps or ():
-            check.at_least(f"{self.key}.steps", step, 0)
-
-    @property
-    def key(self) -> str:
-        """Where these settings stand, such as "probe.ics"."""
-        return f"probe.{self.NAME}"
 
     def resolved(self, num_steps: int) -> Self:
         if self.steps is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from normlab.config import check, register
+from normlab.config import register, setting
 from normlab.measures.shadow import Shadow
 from normlab.measures.statistics import (
     StatisticsGap,
@@ -41,18 +41,19 @@ class StatisticsGapConfig(ScheduledConfig):
     variance, in this order. A network without running statistics has nothing to record.
     """
 
-    layers: Layers = "all"
-    """Whose statistics are recorded, by the norm's name, place or pattern, such as "norm[12]"."""
-    population_samples: int = 1000
-    """Training samples for the population's statistics, rounded up to whole mini-batches and at
-    most an epoch; Wu & Johnson find 1e3 to 1e4 enough."""
-    held_out_samples: int = 1000
-    """Test samples to evaluate on, rounded down to whole mini-batches."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.at_least(f"{KEY}.population_samples", self.population_samples, 1)
-        check.at_least(f"{KEY}.held_out_samples", self.held_out_samples, 1)
+    layers: Layers = setting(
+        "all",
+        'Whose statistics are recorded, by the norm\'s name, place or pattern, such as "norm[12]".',
+    )
+    population_samples: int = setting(
+        1000,
+        "Training samples for the population's statistics, rounded up to whole mini-batches "
+        "and at most an epoch; Wu & Johnson find 1e3 to 1e4 enough.",
+        at_least=1,
+    )
+    held_out_samples: int = setting(
+        1000, "Test samples to evaluate on, rounded down to whole mini-batches.", at_least=1
+    )
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from normlab.config import register
+from normlab.config import register, setting
 from normlab.measures.weights import measure_weights
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, Probe, StepView, defined
@@ -26,8 +26,7 @@ class WeightsConfig(ScheduledConfig):
     `weights/layer_zeros/LAYER`, `weights/layer_sparsity/LAYER`, `weights/negligible/LAYER`.
     """
 
-    layers: Layers = "all"
-    """Which layers: all, names, 1-based places or patterns."""
+    layers: Layers = setting("all", "Which layers: all, names, 1-based places or patterns.")
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)

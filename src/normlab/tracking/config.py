@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from normlab.config import TrackerConfig, register
+from normlab.config import TrackerConfig, register, setting
 from normlab.tracking.settings import MirrorSettings
 
 
@@ -22,12 +22,13 @@ class WandbConfig(TrackerConfig):
 
     MODE: ClassVar[Literal["online", "offline"]]
 
-    project: str = "normlab"
-    """The project that runs appear in."""
-    entity: str | None = None
-    """The user or team that owns the project; None: the account's default."""
+    project: str = setting("normlab", "The project that runs appear in.")
+    entity: str | None = setting(
+        None, "The user or team that owns the project; None: the account's default."
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.project or set(self.project) & set("/\\#?%:"):
             raise ValueError(
                 "tracker.project must be a name without any of / \\ # ? % : "

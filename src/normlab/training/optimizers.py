@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from normlab.config import OptimizerConfig, check, register
+from normlab.config import OptimizerConfig, register, setting
 
 
 @cache
@@ -34,14 +34,11 @@ class SGDConfig(OptimizerConfig):
     """Stochastic gradient descent: v <- momentum * v + g, theta <- theta - lr * v."""
 
     lr: float = 0.1
-    momentum: float = 0.0
-    """Share of the velocity that is kept."""
-    nesterov: bool = False
-    """Take the gradient's step along the velocity as it will be."""
+    momentum: float = setting(0.0, "Share of the velocity that is kept.", at_least=0, below=1)
+    nesterov: bool = setting(False, "Take the gradient's step along the velocity as it will be.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.fraction("optimizer.momentum", self.momentum)
         if self.nesterov and self.momentum == 0:
             raise ValueError(
                 "optimizer.nesterov=true looks ahead along the momentum, which is 0 here. "
@@ -58,18 +55,11 @@ class SGDConfig(OptimizerConfig):
 @dataclass(frozen=True, kw_only=True)
 class _AdaptiveConfig(OptimizerConfig):
     lr: float = 1e-3
-    beta1: float = 0.9
-    """Share kept of the running mean of gradients."""
-    beta2: float = 0.999
-    """Share kept of the running mean of squared gradients."""
-    eps: float = 1e-8
-    """Added to the root of the squared gradients' mean."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.fraction("optimizer.beta1", self.beta1)
-        check.fraction("optimizer.beta2", self.beta2)
-        check.positive("optimizer.eps", self.eps)
+    beta1: float = setting(0.9, "Share kept of the running mean of gradients.", at_least=0, below=1)
+    beta2: float = setting(
+        0.999, "Share kept of the running mean of squared gradients.", at_least=0, below=1
+    )
+    eps: float = setting(1e-8, "Added to the root of the squared gradients' mean.", above=0)
 
 
 @register("adam")
@@ -88,12 +78,11 @@ class AdamConfig(_AdaptiveConfig):
 class AdamWConfig(_AdaptiveConfig):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
 
-    weight_decay: float = 0.01
-    """Each step takes lr * weight_decay of every parameter away, biases and norms included."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.non_negative("optimizer.weight_decay", self.weight_decay)
+    weight_decay: float = setting(
+        0.01,
+        "Each step takes lr * weight_decay of every parameter away, biases and norms included.",
+        at_least=0,
+    )
 
     def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         betas = (self.beta1, self.beta2)

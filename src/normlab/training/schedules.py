@@ -8,18 +8,14 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
-from normlab.config import ScheduleConfig, check, register
+from normlab.config import ScheduleConfig, register, setting
 
 
 @dataclass(frozen=True, kw_only=True)
 class _WarmedConfig(ScheduleConfig):
     """Every schedule may climb linearly from lr / warmup_steps to lr over its first steps."""
 
-    warmup_steps: int = 0
-    """Steps of a linear climb to lr."""
-
-    def __post_init__(self) -> None:
-        check.non_negative("schedule.warmup_steps", self.warmup_steps)
+    warmup_steps: int = setting(0, "Steps of a linear climb to lr.", at_least=0)
 
     def factor(self, step: int, num_steps: int) -> float:
         if step < self.warmup_steps:
@@ -48,12 +44,7 @@ class ConstantConfig(_WarmedConfig):
 class CosineConfig(_WarmedConfig):
     """Half a cosine from lr down to `final_factor` * lr (Loshchilov & Hutter 2017, equation 5)."""
 
-    final_factor: float = 0.0
-    """What is left of lr at the end."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.fraction("schedule.final_factor", self.final_factor)
+    final_factor: float = setting(0.0, "What is left of lr at the end.", at_least=0, below=1)
 
     def _after_warmup(self, step: int, num_steps: int) -> float:
         done = (step - self.warmup_steps) / max(1, num_steps - self.warmup_steps)
@@ -65,14 +56,11 @@ class CosineConfig(_WarmedConfig):
 class MultistepConfig(_WarmedConfig):
     """Multiplied by `decay` at each milestone, a share of the run's length."""
 
-    milestones: tuple[float, ...] = (0.5, 0.75)
-    """Shares of the run's length."""
-    decay: float = 0.1
-    """Factor at each milestone."""
+    milestones: tuple[float, ...] = setting((0.5, 0.75), "Shares of the run's length.")
+    decay: float = setting(0.1, "Factor at each milestone.", above=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.positive("schedule.decay", self.decay)
         for milestone in self.milestones:
             if not 0 <= milestone < 1:
                 raise ValueError(
