@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.resolve import resolve
 from normlab.data import load
+from normlab.metrics.layered import Layered, named
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype, set_exact_arithmetic
 from normlab.training.loop import Loop
@@ -62,8 +62,9 @@ class Rows:
     def __init__(self) -> None:
         self.by_step: dict[int, dict[str, float]] = {}
 
-    def record(self, step: int, values: Mapping[str, float]) -> None:
-        self.by_step.setdefault(step, {}).update({k: float(v) for k, v in values.items()})
+    def record(self, step: int, values: Layered[float]) -> None:
+        found = {name: float(value) for name, value in named(values).items()}
+        self.by_step.setdefault(step, {}).update(found)
 
     def record_array(self, step: int, name: str, array: Any) -> None:
         pass

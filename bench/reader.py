@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder, metrics_frame
 
 NUM_RUNS = 1_000
@@ -51,7 +52,7 @@ def _record_run(folder: RunFolder, num_steps: int) -> Path:
     with folder.claim(config=config, identity=_identity(0), provenance=provenance):
         recorder = FolderRecorder(folder.path)
         for step in range(num_steps):
-            recorder.record(step, dict(zip(METRICS, values[step].tolist(), strict=True)))
+            recorder.record(step, unnamed(dict(zip(METRICS, values[step].tolist(), strict=True))))
         recorder.finish()
         folder.finish("trained", {})
     return folder.path

@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from normlab.config import ModelConfig, NormConfig, choices
 from normlab.measures import measure_ics
 from normlab.measures.replay import Replay
+from normlab.metrics.layered import named
 from normlab.models.chain import Chain, weight_layers
 from normlab.models.deep_linear import DeepLinearConfig
 from normlab.models.kit import Kit
@@ -151,7 +152,7 @@ def train(
         if measurement:
             with arithmetic(), pytest.raises(StopIteration) as end:
                 next(measurement)
-            measurements[step] = end.value.value
+            measurements[step] = Measurement(values=named(end.value.value.values))
         losses.append(loss.item())
     return Run(model, stepper, losses, gradients, measurements, torch.get_rng_state())
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -25,8 +26,8 @@ def rows_of(folder):
 def test_rows_are_the_same_while_running_and_once_finished(tmp_path):
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"test/accuracy": 0.1})
-    recorder.record(0, {"train/loss": 2.5, "ics/l2/conv2": 0.0})
-    recorder.record(1, {"train/loss": math.inf, "ics/cosine/conv2": math.nan})
+    recorder.record(0, {"train/loss": 2.5, "ics/l2": {"conv2": 0.0}})
+    recorder.record(1, {"train/loss": math.inf, "ics/cosine": {"conv2": math.nan}})
     recorder.record(2, {"train/loss": 1 / 3, "test/accuracy": 1})
     recorder.flush()
     running = rows_of(tmp_path)
@@ -91,15 +92,27 @@ def test_numbers_of_other_kinds_are_numbers(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("values", "text"),
     [
-        ("train/los", "no metric is called 'train/los'. Nearest: 'train/loss'"),
-        ("ics/l2", "ics/l2 is measured layer by layer; record it as ics/l2/LAYER"),
+        ({"train/los": 1.0}, "no metric is called 'train/los'. Nearest: 'train/loss'"),
+        (
+            {"ics/l2": 1.0},
+            "ics/l2 is measured layer by layer; record it as {'ics/l2': {LAYER: value}}",
+        ),
+        (
+            {"ics/l2/conv2": 1.0},
+            "ics/l2 is measured layer by layer; record it as {'ics/l2': {LAYER: value}}",
+        ),
+        ({"train/loss": {"conv2": 1.0}}, "train/loss is a number of the whole network; got one a"),
+        ({"ics/l3": {"conv2": 1.0}}, "no metric is called 'ics/l3'. Nearest: 'ics/l2/l3'"),
     ],
 )
-def test_a_name_outside_the_registry_is_refused(tmp_path, name, text):
-    with FolderRecorder(tmp_path) as recorder, pytest.raises(ValueError, match=text):
-        recorder.record(0, {name: 1.0})
+def test_a_name_outside_the_registry_is_refused(tmp_path, values, text):
+    with FolderRecorder(tmp_path) as recorder:
+        for _ in range(2):  # a refusal is not forgotten
+            with pytest.raises(ValueError, match=re.escape(text)):
+                recorder.record(0, values)
+    assert rows_of(tmp_path) == []
 
 
 def test_rows_reach_the_file_every_fifty_rows_or_every_second(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder
 from normlab.records.flatten import flatten, parse_filters
 from normlab.records.table import metrics_frame, runs_frame
@@ -38,7 +39,7 @@ def make_run(root, norm, lr, seed, *, rows, ending="finished"):
     with folder.claim(config=config, identity=identity, provenance=provenance):
         recorder = FolderRecorder(folder.path)
         for step, values in rows:
-            recorder.record(step, values)
+            recorder.record(step, unnamed(values))
         if ending == "finished":
             recorder.finish()
             folder.finish("trained", {"test/accuracy": 0.5 + lr, "test/loss": None})

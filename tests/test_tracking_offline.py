@@ -60,7 +60,8 @@ def results_dir(tmp_path_factory):
         record(recorder, loss_rows(0, 60))
         recorder.flush()
         time.sleep(1.5)  # some rows are mirrored while it runs
-        recorder.record(60, {"train/loss": math.nan, "test/loss": math.inf, "ics/l2/linear2": 1.0})
+        losses = {"train/loss": math.nan, "test/loss": math.inf}
+        recorder.record(60, {**losses, "ics/l2": {"linear2": 1.0}})
         record(recorder, [{"step": 60, "test/accuracy": 0.9}, {"step": 61, "test/accuracy": 0.5}])
         finish(folder, recorder)
     timed(mirror.closed, folder.path)

@@ -1,3 +1,4 @@
+import json
 import math
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from support.recorded_runs import claimed_run
 
 from normlab import metrics
-from normlab.records.rows import LINES
+from normlab.records.rows import LINES, read_rows
 from normlab.tracking.rows import OrderedRows, best_values
 
 
@@ -67,13 +68,13 @@ def test_histograms_come_with_their_row_or_make_one(tmp_path):
         (0, ["activation/counts/linear1"]),
         (5, ["activation/counts/linear1"]),
     ]
-    metrics.describe.cache_clear()
 
 
-def test_best_values_follow_the_direction_and_skip_what_is_not_finite():
+def test_best_values_follow_the_direction_and_skip_what_is_not_finite(tmp_path):
     lines = [
         {"step": 0, "test/accuracy": 0.1, "train/loss": 2.0, "optimizer/lr": 0.1},
         {"step": 1, "test/accuracy": 0.7, "train/loss": 0.5, "ics/l2/conv2": 1.0},
         {"step": 2, "test/accuracy": 0.3, "train/loss": math.nan, "unheard/of": 1.0},
     ]
-    assert best_values(lines) == {"best/test/accuracy": 0.7, "best/train/loss": 0.5}
+    append(tmp_path, *(f"{json.dumps(line)}\n" for line in lines))
+    assert best_values(read_rows(tmp_path)) == {"best/test/accuracy": 0.7, "best/train/loss": 0.5}

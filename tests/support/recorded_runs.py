@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder
 
 CONFIG: dict[str, Any] = {
@@ -64,9 +65,10 @@ def finished_run(results_dir: Path, name: str, rows: Iterable[Mapping[str, float
 
 
 def record(recorder: FolderRecorder, rows: Iterable[Mapping[str, float]]) -> None:
+    """Rows as they are written down, `ics/l2/conv5` of a layer."""
     for row in rows:
         values = dict(row)
-        recorder.record(int(values.pop("step")), values)
+        recorder.record(int(values.pop("step")), unnamed(values))
 
 
 def finish(folder: RunFolder, recorder: FolderRecorder) -> None:

@@ -17,6 +17,7 @@ from normlab.config.resolve import resolve
 from normlab.data import load
 from normlab.data.dataset import Dataset
 from normlab.launch.execute import Result, execute
+from normlab.metrics.layered import Layered, named
 from normlab.plan.runs import PlannedRun, plan_run
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype
@@ -68,8 +69,9 @@ class Rows:
     by_step: dict[int, dict[str, float]] = field(default_factory=dict)
     arrays: dict[int, dict[str, Any]] = field(default_factory=dict)
 
-    def record(self, step: int, values: Mapping[str, float]) -> None:
-        self.by_step.setdefault(step, {}).update({k: float(v) for k, v in values.items()})
+    def record(self, step: int, values: Layered[float]) -> None:
+        found = {name: float(value) for name, value in named(values).items()}
+        self.by_step.setdefault(step, {}).update(found)
 
     def record_array(self, step: int, name: str, array: Any) -> None:
         self.arrays.setdefault(step, {})[name] = array

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from normlab.cli.console import make_console, plural
-from normlab.metrics import describe
+from normlab.metrics import split_name
 from normlab.records import RunFolder, run_folders, runs_frame
 from normlab.records.flatten import flatten, refuse_unknown_keys, written
 
@@ -215,11 +215,11 @@ def _print_summary(summary: dict[str, Any], console: Console) -> None:
     plain: dict[str, Any] = {}
     layers: dict[str, dict[str, str]] = {}
     for name, value in summary.items():
-        layer = _layer_of(name)
+        metric, layer = split_name(name)
         if layer is None:
             plain[name] = value
         else:
-            layers.setdefault(layer, {})[name.removesuffix(f"/{layer}")] = _text(value)
+            layers.setdefault(layer, {})[metric] = _text(value)
     _print_pairs("last values", plain, console)
     if not layers:
         return
@@ -231,13 +231,6 @@ def _print_summary(summary: dict[str, Any], console: Console) -> None:
     for layer, row in layers.items():
         table.add_row(layer, *(row.get(quantity, "·") for quantity in quantities))
     console.print(table)
-
-
-def _layer_of(name: str) -> str | None:
-    try:
-        return describe(name)[1]
-    except ValueError:  # `chance` and other facts of a run that no figure draws
-        return None
 
 
 def _commit(provenance: dict[str, Any]) -> str | None:

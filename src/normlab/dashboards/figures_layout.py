@@ -24,6 +24,7 @@ from normlab.dashboards.layout import (
 )
 from normlab.figures.shown import shown
 from normlab.figures.style import norm_looks
+from normlab.metrics import full_name
 from normlab.plan.table import facts_table
 from normlab.records.files import read_json
 from normlab.studies.experiment import SCALES, Experiment
@@ -136,10 +137,10 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...
     drawn = shown(figure) if figure is not None else []
     if not drawn:
         names = dict.fromkeys(
-            f"{claim.metric}/{layer}" if layer else claim.metric
+            full_name(claim.metric, layer)
             for claim in load_claims(experiment.claims_path)
             if claim.metric is not None
-            for layer in claim.layers or ("",)
+            for layer in claim.layers or (None,)
         )
         return tuple((Panel(y=name),) for name in names)
     return tuple(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from normlab import metrics
-from normlab.metrics import METRICS, describe
+from normlab.metrics import METRICS, describe, full_name, split_name
 
 FAMILIES = {
     "accuracy and loss": ("train/", "test/", "val/"),
@@ -63,7 +63,7 @@ class Panel:
     def pattern(self) -> str:
         """A regular expression for the keys of every layer."""
         names = "|".join(re.escape(name) for name in (self.y, *self.also))
-        return f"^({names})/.+$"
+        return f"^{full_name(f'({names})', '.+')}$"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,12 +139,7 @@ def sections_of(rows: Iterable[Sequence[Panel]]) -> tuple[Section, ...]:
 
 def sections_by_family(names: Iterable[str]) -> tuple[Section, ...]:
     """Metrics in the registry's order, by family; layers share their metric's panel."""
-    recorded = set()
-    for name in names:
-        try:
-            recorded.add(describe(name)[0].name)
-        except ValueError:
-            continue  # recorded by code that knew more
+    recorded = {split_name(name)[0] for name in names}
     ordered = [name for name in METRICS if name in recorded]
     found: dict[str, list[Panel]] = {}
     for name in ordered:

@@ -193,10 +193,12 @@ def _timings(timing: Timing, batch_size: int) -> dict[str, float]:
 
 
 def _headline(outcome: str, summary: Mapping[str, float]) -> str:
+    thinning = "probe/thinning/"
     thinned = [
-        f"; {name.rpartition('/')[2]} took one of {factor:g} measurements, being over probe.budget"
+        f"; {name.removeprefix(thinning)} took one of {factor:g} measurements, being over "
+        "probe.budget"
         for name, factor in summary.items()
-        if name.startswith("probe/thinning/")
+        if name.startswith(thinning)
     ]
     for metric in ("test/accuracy", "test/loss", "train/loss"):
         if metric in summary:

@@ -98,6 +98,15 @@ def split_name(name: str) -> tuple[str, str | None]:
     return metric.name, layer
 
 
+def is_known(name: str) -> bool:
+    """Whether a metric has this name; one recorded by other code may not be."""
+    try:
+        describe(name)
+    except ValueError:
+        return False
+    return True
+
+
 def kind_of(name: str) -> Kind:
     """What becomes of a metric where runs diverge or get stuck.
 

@@ -139,8 +139,8 @@ def place_points(
 Found = Mapping[Place, Mapping[str, ActivationStatistics]]
 
 
-def _values(found: Found) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _values(found: Found) -> dict[str, float | dict[str, float]]:
+    values: dict[str, dict[str, float]] = {}
     for place, layers in found.items():
         for layer, statistics in layers.items():
             quantities = {"mean": statistics.mean, "variance": statistics.variance}
@@ -149,24 +149,25 @@ def _values(found: Found) -> dict[str, float]:
                 for percentile, value in zip(PERCENTILES, percentiles, strict=True):
                     quantities[f"percentile_{percentile}"] = value
             for quantity, value in quantities.items():
-                values[f"activations/{place}/{quantity}/{layer}"] = value
+                values.setdefault(f"activations/{place}/{quantity}", {})[layer] = value
             if place == "after_activation":
-                values[f"activations/dead/{layer}"] = statistics.dead
-                values[f"activations/saturated/{layer}"] = statistics.saturated
+                values.setdefault("activations/dead", {})[layer] = statistics.dead
+                values.setdefault("activations/saturated", {})[layer] = statistics.saturated
     return defined(values)
 
 
-def _arrays(found: Found) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+def _arrays(found: Found) -> dict[str, np.ndarray | dict[str, np.ndarray]]:
+    arrays: dict[str, np.ndarray | dict[str, np.ndarray]] = {}
     for place, layers in found.items():
         distributions = {
             layer: statistics.distribution
             for layer, statistics in layers.items()
             if statistics.distribution is not None
         }
-        for layer, distribution in distributions.items():
-            arrays[f"activations/{place}/histogram/{layer}"] = _histogram(distribution)
         if distributions:
+            arrays[f"activations/{place}/histogram"] = {
+                layer: _histogram(distribution) for layer, distribution in distributions.items()
+            }
             percentiles = {layer: d.percentiles for layer, d in distributions.items()}
             counts = {layer: d.counts for layer, d in distributions.items()}
             arrays[f"activations/{place}/percentiles"] = _by_layer(percentiles)

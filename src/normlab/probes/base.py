@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from normlab.data import evaluation_batches
 from normlab.data.batches import Batch, Batches
 from normlab.data.dataset import Dataset
+from normlab.metrics.layered import Layered, each, layered
 from normlab.probes.schedule import Schedule
 from normlab.randomness import derive_seed
 
@@ -84,35 +85,35 @@ class StepView:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """Named numbers and arrays of one step. What does not exist is left out."""
+    """Numbers and arrays of one step by metric, and by layer: {"ics/l2": {"conv2": 0.1}}.
 
-    values: Mapping[str, float] = field(default_factory=dict)
-    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    What does not exist is left out.
+    """
+
+    values: Layered[float] = field(default_factory=dict)
+    arrays: Layered[np.ndarray] = field(default_factory=dict)
 
 
-def defined(values: Mapping[str, float]) -> dict[str, float]:
+def defined(values: Layered[float]) -> dict[str, float | dict[str, float]]:
     """The values that exist, of measures that say NaN for what does not."""
-    return {name: value for name, value in values.items() if not math.isnan(value)}
+    return layered(found for found in each(values) if not math.isnan(found[-1]))
 
 
-def spread(replicates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """NAME_mean and NAME_spread (standard deviation) over replicates; nothing of a single one.
+def spread(replicates: Sequence[Layered[float]]) -> dict[str, float | dict[str, float]]:
+    """METRIC_mean and METRIC_spread (standard deviation) over replicates; nothing of a single one.
 
-    A layer's quantity, QUANTITY/LAYER in a group, becomes GROUP/QUANTITY_mean/LAYER. What some
-    replicate lacks (NaN) is left out.
+    What some replicate lacks (NaN) is left out.
     """
     if len(replicates) < 2:
         return {}
-    values: dict[str, float] = {}
-    for name in replicates[0]:
-        numbers = [replicate[name] for replicate in replicates]
-        group, quantity, *layer = name.split("/", 2)
-        for statistic, value in {
-            "mean": statistics.fmean(numbers),
-            "spread": statistics.stdev(numbers) if all(map(math.isfinite, numbers)) else math.nan,
-        }.items():
-            values["/".join([group, f"{quantity}_{statistic}", *layer])] = value
-    return defined(values)
+    found: list[tuple[str, str | None, float]] = []
+    for same in zip(*map(each, replicates), strict=True):
+        metric, layer, _ = same[0]
+        numbers = [number for _, _, number in same]
+        deviation = statistics.stdev(numbers) if all(map(math.isfinite, numbers)) else math.nan
+        found.append((f"{metric}_mean", layer, statistics.fmean(numbers)))
+        found.append((f"{metric}_spread", layer, deviation))
+    return defined(layered(found))
 
 
 def gradients_of_step(model: nn.Module, names: Sequence[str]) -> list[Tensor]:

@@ -96,7 +96,7 @@ def _compared(found: Curvature) -> dict[str, float]:
     }
 
 
-def _values(found: Curvature) -> dict[str, float]:
+def _values(found: Curvature) -> dict[str, float | dict[str, float]]:
     others = {
         "curvature/smallest_eigenvalue": found.eigenvalues[-1],
         "curvature/largest_eigenvalue_residual": found.residuals[0],

@@ -79,17 +79,18 @@ class GradientsProbe(SuccessiveProbe):
         yield
         gradients = gradients_of(weight_gradients(view.model), view.model, self._layers)
         yield
-        values: dict[str, float] = {}
+        values: dict[str, dict[str, float]] = {}
         if measures:
             before = self._before(view.step)
-            ratios = self._signal_to_noise(view, gradients)
-            for layer, gradient in gradients.items():
-                values[f"gradients/norm/{layer}"] = norm(gradient)
-                if layer in before:
-                    earlier = before[layer].to(gradient.device)
-                    values[f"gradients/cosine/{layer}"] = cosine(earlier, gradient)
-                if layer in ratios:
-                    values[f"gradients/signal_to_noise/{layer}"] = ratios[layer]
+            values = {
+                "gradients/norm": {layer: norm(own) for layer, own in gradients.items()},
+                "gradients/cosine": {
+                    layer: cosine(before[layer].to(own.device), own)
+                    for layer, own in gradients.items()
+                    if layer in before
+                },
+                "gradients/signal_to_noise": self._signal_to_noise(view, gradients),
+            }
         self._keep(view.step, gradients)
         return Measurement(values=defined(values))
 

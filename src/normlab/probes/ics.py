@@ -127,27 +127,19 @@ class IcsProbe(Probe):
         return control == "every" or (control == "first" and step == self._first)
 
 
-def _values(shift: CovariateShift) -> dict[str, float]:
+def _values(shift: CovariateShift) -> dict[str, dict[str, float]]:
     return _compared(shift) | {
-        f"ics/{quantity}/{row.layer}": value
-        for row in shift.rows
-        for quantity, value in {
-            "gradient_norm": row.gradient_norm,
-            "moved_gradient_norm": row.moved_gradient_norm,
-            "update_norm": row.update_norm,
-            "control": row.control,
-        }.items()
+        "ics/gradient_norm": {row.layer: row.gradient_norm for row in shift.rows},
+        "ics/moved_gradient_norm": {row.layer: row.moved_gradient_norm for row in shift.rows},
+        "ics/update_norm": {row.layer: row.update_norm for row in shift.rows},
+        "ics/control": {row.layer: row.control for row in shift.rows},
     }
 
 
-def _compared(shift: CovariateShift) -> dict[str, float]:
+def _compared(shift: CovariateShift) -> dict[str, dict[str, float]]:
     """What is compared between replicates."""
     return {
-        f"ics/{quantity}/{row.layer}": value
-        for row in shift.rows
-        for quantity, value in {
-            "l2": row.l2,
-            "relative_l2": row.relative_l2,
-            "cosine": row.cosine,
-        }.items()
+        "ics/l2": {row.layer: row.l2 for row in shift.rows},
+        "ics/relative_l2": {row.layer: row.relative_l2 for row in shift.rows},
+        "ics/cosine": {row.layer: row.cosine for row in shift.rows},
     }

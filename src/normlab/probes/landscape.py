@@ -121,7 +121,7 @@ class LandscapeProbe(Probe):
         return random_direction(self._surface.names, gradient, draw)
 
 
-def _values(found: Landscape, learning_rate: float) -> dict[str, float]:
+def _values(found: Landscape, learning_rate: float) -> dict[str, float | dict[str, float]]:
     return defined(
         {
             "landscape/loss_min": min(found.losses),

@@ -75,7 +75,7 @@ class MomentDriftProbe(SuccessiveProbe):
         yield
         before = self._before(view.step)
         now: dict[str, Tensor] = {}
-        values: dict[str, float] = {}
+        values: dict[str, dict[str, float]] = {}
         for (place, layer), point in self._points.items():
             moments = unit_moments(captured[point])
             key = f"{place}/{layer}"
@@ -84,6 +84,6 @@ class MomentDriftProbe(SuccessiveProbe):
                 mean, variance = before[key].to(now[key].device)
                 changes = drift(UnitMoments(mean, variance), moments)
                 for quantity, change in zip(("mean", "variance"), changes, strict=True):
-                    values[f"moment_drift/{place}/{quantity}/{layer}"] = change
+                    values.setdefault(f"moment_drift/{place}/{quantity}", {})[layer] = change
         self._keep(view.step, now)
         return Measurement(values=defined(values))

@@ -70,12 +70,18 @@ class ResidualProbe(Probe):
         with watching(view.model, points, captured.keep):
             yield
         yield
-        values: dict[str, float] = {}
-        for name, (branch, skip) in self._blocks.items():
-            found = BlockVariance(
+        found = {
+            name: BlockVariance(
                 branch=mean_variance(captured[branch]), skip=mean_variance(captured[skip])
             )
-            values[f"residual/branch_variance/{name}"] = found.branch
-            values[f"residual/skip_variance/{name}"] = found.skip
-            values[f"residual/ratio/{name}"] = found.ratio
-        return Measurement(values=defined(values))
+            for name, (branch, skip) in self._blocks.items()
+        }
+        return Measurement(
+            values=defined(
+                {
+                    "residual/branch_variance": {name: own.branch for name, own in found.items()},
+                    "residual/skip_variance": {name: own.skip for name, own in found.items()},
+                    "residual/ratio": {name: own.ratio for name, own in found.items()},
+                }
+            )
+        )

@@ -112,24 +112,25 @@ class StatisticsGapProbe(Probe):
         yield
         return Measurement(values=self._values(gap), arrays=self._arrays(gap))
 
-    def _values(self, gap: StatisticsGap) -> dict[str, float]:
-        values = {f"statistics_gap/error_{source}": error for source, error in gap.errors.items()}
-        values["statistics_gap/num_samples"] = gap.num_samples
+    def _values(self, gap: StatisticsGap) -> dict[str, float | dict[str, float]]:
+        distances: dict[str, dict[str, float]] = {}
         for layer in self._layers:
             found = gap.layers[layer]
-            for name, moments in {"ema": found.running, "batch": found.batch}.items():
-                for quantity, distance in {
-                    "mean": mean_distance(moments, found.population),
-                    "variance": variance_distance(moments, found.population),
-                }.items():
-                    values[f"statistics_gap/{name}_{quantity}/{layer}"] = distance
-        return defined(values)
+            for metric, distance in {
+                "ema_mean": mean_distance(found.running, found.population),
+                "ema_variance": variance_distance(found.running, found.population),
+                "batch_mean": mean_distance(found.batch, found.population),
+                "batch_variance": variance_distance(found.batch, found.population),
+            }.items():
+                distances.setdefault(f"statistics_gap/{metric}", {})[layer] = distance
+        errors = {f"statistics_gap/error_{source}": error for source, error in gap.errors.items()}
+        return defined({**errors, "statistics_gap/num_samples": gap.num_samples, **distances})
 
-    def _arrays(self, gap: StatisticsGap) -> dict[str, np.ndarray]:
-        arrays: dict[str, np.ndarray] = {}
+    def _arrays(self, gap: StatisticsGap) -> dict[str, dict[str, np.ndarray]]:
+        statistics: dict[str, np.ndarray] = {}
         for layer in self._layers:
             found = gap.layers[layer]
             kinds = (found.running, found.population, found.batch)
             rows = [row.double() for kind in kinds for row in (kind.mean, kind.variance)]
-            arrays[f"statistics_gap/statistics/{layer}"] = torch.stack(rows).cpu().numpy()
-        return arrays
+            statistics[layer] = torch.stack(rows).cpu().numpy()
+        return {"statistics_gap/statistics": statistics}

@@ -51,18 +51,17 @@ class WeightsProbe(Probe):
         statistics = measure_weights(view.model, view.learning_rate, layers=self._layers)
         yield
         yield
+        found = statistics.items()
         return Measurement(
             values=defined(
                 {
-                    f"weights/{quantity}/{layer}": value
-                    for layer, found in statistics.items()
-                    for quantity, value in {
-                        "norm": found.norm,
-                        "effective_lr": found.effective_learning_rate,
-                        "layer_zeros": found.zeros,
-                        "layer_sparsity": found.sparsity,
-                        "negligible": found.negligible,
-                    }.items()
+                    "weights/norm": {layer: own.norm for layer, own in found},
+                    "weights/effective_lr": {
+                        layer: own.effective_learning_rate for layer, own in found
+                    },
+                    "weights/layer_zeros": {layer: own.zeros for layer, own in found},
+                    "weights/layer_sparsity": {layer: own.sparsity for layer, own in found},
+                    "weights/negligible": {layer: own.negligible for layer, own in found},
                 }
             )
         )

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from normlab.metrics import full_name
+from normlab.metrics.layered import Series
 from normlab.records.flatten import Value, flatten
 from normlab.records.folder import RunFolder
 from normlab.records.rows import Rows, read_rows
@@ -64,16 +66,18 @@ def differing(
 def metrics_that_differ(one: RunFolder, other: RunFolder) -> list[MetricDifference]:
     """Every recorded metric of the two, timings left out, in the order of the first run's."""
     a, b = (read_rows(folder.path, _repeats) for folder in (one, other))
-    names = dict.fromkeys([*a.columns, *b.columns])
-    return [_difference(name, _values(a, name), _values(b, name)) for name in names]
+    found = dict.fromkeys([*a.columns, *b.columns])
+    return [
+        _difference(full_name(*series), _values(a, series), _values(b, series)) for series in found
+    ]
 
 
 def _repeats(name: str) -> bool:
     return not name.startswith(TIMINGS)
 
 
-def _values(rows: Rows, name: str) -> dict[int, float]:
-    column = rows.columns.get(name)
+def _values(rows: Rows, series: Series) -> dict[int, float]:
+    column = rows.columns.get(series)
     if column is None:
         return {}
     pairs = zip(rows.steps.tolist(), column.numbers.tolist(), strict=True)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.metrics import describe
+from normlab.metrics.layered import Layered, named
 from normlab.records.files import whole_file, write_whole
 from normlab.records.rows import COLUMNS, LINES, lines_of, read_lines, read_rows, write_columns
 
@@ -24,8 +25,8 @@ FLUSH_SECONDS = 1.0
 class Recorder(Protocol):
     """All the training loop knows of where its numbers go."""
 
-    def record(self, step: int, values: Mapping[str, float]) -> None:
-        """Keep numbers of a step, each under a name of the metric registry.
+    def record(self, step: int, values: Layered[float]) -> None:
+        """Keep numbers of a step, by metric of the registry and by layer where it has layers.
 
         A quantity that could not be measured is left out. What stands for a number on a device
         (a 0-d tensor) may be given as it is, if it is not written to afterwards; it is read later.
@@ -55,7 +56,7 @@ class FolderRecorder:
         _cut_arrays(folder / "arrays", resume_step)
         self._file = open(folder / LINES, "ab", buffering=0)  # noqa: SIM115 (held for the run)
         self._rows: list[dict[str, float]] = []
-        self._known: set[str] = set()
+        self._known: set[tuple[str, bool]] = set()
         self._flush_due = time.monotonic() + FLUSH_SECONDS
 
     def __enter__(self) -> Self:
@@ -64,16 +65,18 @@ class FolderRecorder:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def record(self, step: int, values: Mapping[str, float]) -> None:
+    def record(self, step: int, values: Layered[float]) -> None:
         """
         Raises:
-            ValueError: a name is not in the metric registry, or lacks its layer.
+            ValueError: a name is not in the metric registry, or lacks its layers.
             OSError: the rows could not be written; they are kept for the next attempt.
         """
-        for name in values:
-            if name not in self._known:
-                self._admit(name)
-        self._rows.append({"step": step, **values})
+        for metric, value in values.items():
+            key = metric, isinstance(value, Mapping)
+            if key not in self._known:
+                _refuse_unknown(*key)
+                self._known.add(key)
+        self._rows.append({"step": step, **named(values)})
         if len(self._rows) >= FLUSH_ROWS or time.monotonic() >= self._flush_due:
             self.flush()
 
@@ -112,12 +115,6 @@ class FolderRecorder:
         self.close()
         write_columns(self._folder)
 
-    def _admit(self, name: str) -> None:
-        metric, layer = describe(name)
-        if metric.per_layer and layer is None:
-            raise ValueError(f"{name} is measured layer by layer; record it as {name}/LAYER.")
-        self._known.add(name)
-
     def _append(self, content: bytes) -> None:
         size = os.fstat(self._file.fileno()).st_size
         try:
@@ -131,6 +128,20 @@ class FolderRecorder:
                 f"could not write to {self._folder / LINES}: {error.strerror}. Rows up to here "
                 "are kept; make room and run the same command again to carry the run on",
             ) from error
+
+
+def _refuse_unknown(name: str, is_by_layer: bool) -> None:
+    metric, layer = describe(name)
+    if layer is not None or (metric.per_layer and not is_by_layer):
+        raise ValueError(
+            f"{metric.name} is measured layer by layer; record it as "
+            f"{{'{metric.name}': {{LAYER: value}}}}."
+        )
+    if is_by_layer and not metric.per_layer:
+        raise ValueError(
+            f"{name} is a number of the whole network; got one a layer. Register a metric with "
+            "per_layer=True for these."
+        )
 
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=float).encode

@@ -1,8 +1,9 @@
 """A run's rows on disk: metrics.jsonl while it runs, metrics.parquet once it has finished.
 
-A line of metrics.jsonl is {"step": 3, "train/loss": 0.5, …}; several lines may speak of one step.
-metrics.parquet is wide: step, then one column a metric by name. A value that was never recorded
-is null; NaN and infinities are values. While there is a metrics.jsonl, it is what counts.
+A line of metrics.jsonl is {"step": 3, "train/loss": 0.5, "ics/l2/conv5": 0.1, …}; several lines may
+speak of one step. metrics.parquet is wide: step, then one column a metric by name, or a metric and
+layer (`normlab.metrics.full_name`). A value that was never recorded is null; NaN and infinities
+are values. While there is a metrics.jsonl, it is what counts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normlab.metrics import full_name, split_name
+from normlab.metrics.layered import Series
 from normlab.records.files import whole_file
 
 if TYPE_CHECKING:
@@ -39,27 +42,27 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """A run's rows by increasing step: `steps` (num_rows,) and its metrics by name."""
+    """A run's rows by increasing step: `steps` (num_rows,), and a column a metric and layer."""
 
     steps: Integers
-    columns: dict[str, Column]
+    columns: dict[Series, Column]
 
     def where(self, is_kept: Booleans) -> Rows:
         """The rows of a mask (num_rows,)."""
         return Rows(
             steps=self.steps[is_kept],
             columns={
-                name: Column(
+                series: Column(
                     numbers=column.numbers[is_kept],
                     is_recorded=None if column.is_recorded is None else column.is_recorded[is_kept],
                 )
-                for name, column in self.columns.items()
+                for series, column in self.columns.items()
             },
         )
 
 
 def read_rows(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Rows:
-    """The rows recorded so far, of the metrics whose name is `wanted`.
+    """The rows recorded so far, of the metrics whose name is `wanted` (`ics/l2/conv5` of a layer).
 
     Raises:
         ValueError: a line before the last is damaged.
@@ -96,8 +99,8 @@ def read_lines(path: Path) -> list[dict[str, float]]:
 def lines_of(rows: Rows) -> list[dict[str, float]]:
     """The inverse of reading lines: one line a step, of what was recorded."""
     lines: list[dict[str, float]] = [{"step": step} for step in rows.steps.tolist()]
-    for name, column in rows.columns.items():
-        is_recorded = column.is_recorded
+    for series, column in rows.columns.items():
+        name, is_recorded = full_name(*series), column.is_recorded
         for index, value in enumerate(column.numbers.tolist()):
             if is_recorded is None or is_recorded[index]:
                 lines[index][name] = value
@@ -111,8 +114,8 @@ def write_columns(folder: Path) -> None:
 
     rows = _to_rows(read_lines(folder / LINES), lambda name: True)
     arrays: dict[str, Any] = {"step": _arrow(pa.int64(), rows.steps, None)}
-    for name in sorted(rows.columns):
-        column = rows.columns[name]
+    columns = {full_name(*series): column for series, column in rows.columns.items()}
+    for name, column in sorted(columns.items()):
         arrays[name] = _arrow(pa.float64(), column.numbers, column.is_recorded)
     with whole_file(folder / COLUMNS) as file:
         pq.write_table(pa.table(arrays), file, use_dictionary=False, compression="zstd")
@@ -144,7 +147,7 @@ def _to_rows(lines: list[dict[str, float]], wanted: Callable[[str], bool]) -> Ro
             continue
         is_recorded = np.fromiter((name in row for row in merged), dtype=np.bool_)
         numbers = np.fromiter((row.get(name, np.nan) for row in merged), dtype=np.float64)
-        columns[name] = Column(
+        columns[split_name(name)] = Column(
             numbers=numbers, is_recorded=None if is_recorded.all() else is_recorded
         )
     return Rows(steps=np.array(steps, dtype=np.int64), columns=columns)
@@ -160,7 +163,7 @@ def _read_columns(path: Path, wanted: Callable[[str], bool]) -> Rows:
         table = file.read(columns=["step", *names], use_threads=False)
     return Rows(
         steps=_numpy(table.column("step")),
-        columns={name: _column(table.column(name)) for name in names},
+        columns={split_name(name): _column(table.column(name)) for name in names},
     )
 
 

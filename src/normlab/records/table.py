@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from normlab.metrics import describe
+from normlab.metrics import describe, full_name
+from normlab.metrics.layered import Series
 from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys
 from normlab.records.folder import RunFolder, run_folders
 from normlab.records.rows import Rows, read_rows
@@ -88,7 +88,8 @@ def metrics_frame(
 
     with ThreadPoolExecutor(max_workers=min(NUM_READERS, os.cpu_count() or 1)) as pool:
         tables = list(pool.map(read, [folder for folder, _ in selected]))
-    _refuse_unknown_metrics(metrics or (), {name for rows in tables for name in rows.columns})
+    recorded = {full_name(*series) for rows in tables for series in rows.columns}
+    _refuse_unknown_metrics(metrics or (), recorded)
     return _assemble([entry for _, entry in selected], tables, factors)
 
 
@@ -128,7 +129,7 @@ def _entry(folder: RunFolder, with_status: bool) -> dict[str, Any]:
 def _matcher(metrics: Sequence[str] | None) -> Callable[[str], bool]:
     if metrics is None:
         return lambda name: True
-    patterns = [*metrics, *(f"{name}/*" for name in metrics)]
+    patterns = [*metrics, *(full_name(name, "*") for name in metrics)]
     return lambda name: any(name == pattern or fnmatchcase(name, pattern) for pattern in patterns)
 
 
@@ -150,14 +151,14 @@ def _assemble(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    names: list[tuple[str, str | None]] = []
+    series: list[Series] = []
     runs: list[int] = []
     steps: list[npt.NDArray[np.int64]] = []
     values: list[npt.NDArray[np.float64]] = []
     for run, rows in enumerate(tables):
-        for name, column in sorted(rows.columns.items()):
+        for own, column in sorted(rows.columns.items(), key=lambda item: full_name(*item[0])):
             recorded = slice(None) if column.is_recorded is None else column.is_recorded
-            names.append(_split(name))
+            series.append(own)
             runs.append(run)
             steps.append(rows.steps[recorded])
             values.append(column.numbers[recorded])
@@ -172,8 +173,8 @@ def _assemble(
             "cell": of_run("cell"),
             "seed": of_run("seed"),
             "step": _joined(steps, np.int64),
-            "metric": _spread([metric for metric, _ in names], num_rows),
-            "layer": _spread([layer for _, layer in names], num_rows),
+            "metric": _spread([metric for metric, _ in series], num_rows),
+            "layer": _spread([layer for _, layer in series], num_rows),
             "value": _joined(values, np.float64),
             **{factor: of_run(factor) for factor in factors},
         },
@@ -195,13 +196,3 @@ def _spread(values: list[Any], num_rows: npt.NDArray[np.int64]) -> Any:
 
 def _joined(parts: list[npt.NDArray[Any]], dtype: type) -> npt.NDArray[Any]:
     return np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
-
-
-@cache
-def _split(name: str) -> tuple[str, str | None]:
-    """Metric and layer of a recorded name; a name this version does not know stays whole."""
-    try:
-        metric, layer = describe(name)
-    except ValueError:
-        return name, None
-    return metric.name, layer

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from normlab.metrics import METRICS, axis_text, describe
+from normlab.metrics import METRICS, axis_text, is_known
 from normlab.records.rows import Column, Rows, read_rows
 
 Floats = npt.NDArray[np.float64]
@@ -49,12 +49,13 @@ def _series(folder: Path) -> dict[str, tuple[npt.NDArray[np.int64], Floats]]:
     """Every metric of a run over its steps, layers averaged."""
     rows = read_rows(folder)
     layers: dict[str, list[Column]] = {}
-    for name, column in rows.columns.items():
-        try:
-            layers.setdefault(describe(name)[0].name, []).append(column)
-        except ValueError:
-            continue  # recorded by code that knew more
-    return {name: _mean(rows, columns) for name, columns in layers.items()}
+    for (metric, _), column in rows.columns.items():
+        layers.setdefault(metric, []).append(column)
+    return {
+        metric: _mean(rows, columns)
+        for metric, columns in layers.items()
+        if is_known(metric)  # the others are of code that knew more
+    }
 
 
 def _mean(rows: Rows, columns: Sequence[Column]) -> tuple[npt.NDArray[np.int64], Floats]:

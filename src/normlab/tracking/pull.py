@@ -18,6 +18,7 @@ import numpy as np
 from normlab.config.convert import plain, resolved_run
 from normlab.config.run import ResolvedRun, RunConfig
 from normlab.metrics import describe
+from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Outcome, Provenance, RunFolder, identify
 from normlab.records.flatten import flatten, parse_filters
 from normlab.tracking.failure import is_wandbs, reason_of
@@ -114,7 +115,7 @@ def _pull(run: Any, stored: dict[str, Any], results_dir: Path) -> Pulled:
     with folder.claim(config=plain(config), identity=identity, provenance=provenance):
         with FolderRecorder(folder.path) as recorder:
             for row in rows:
-                recorder.record(row.step, row.numbers)
+                recorder.record(row.step, unnamed(row.numbers))
                 for name, array in row.arrays.items():
                     recorder.record_array(row.step, name, array)
             if run.state != "finished" or outcome not in get_args(Outcome):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from normlab.metrics import describe
+import numpy as np
+
+from normlab.metrics import describe, is_known
 from normlab.records.recorder import array_names, array_path
-from normlab.records.rows import LINES
+from normlab.records.rows import LINES, Rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,35 +87,20 @@ def _histograms(folder: Path) -> dict[int, dict[str, Path]]:
     found: dict[int, dict[str, Path]] = {}
     if not (folder / "arrays").is_dir():
         return found
-    for name in filter(_is_histogram, array_names(folder)):
+    for name in array_names(folder):
+        if not (is_known(name) and describe(name)[0].histogram):
+            continue
         for path in array_path(folder, name, 0).parent.glob("[0-9]*.npy"):
             found.setdefault(int(path.stem), {})[name] = path
     return found
 
 
-def _is_histogram(name: str) -> bool:
-    try:
-        return describe(name)[0].histogram
-    except ValueError:
-        return False
-
-
-def best_values(lines: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def best_values(rows: Rows) -> dict[str, float]:
     """`best/NAME` of every metric of a whole network that has a better direction."""
     best: dict[str, float] = {}
-    for line in lines:
-        for name, value in line.items():
-            if (better := _better(name)) is not None and math.isfinite(value):
-                best[f"best/{name}"] = better(best.get(f"best/{name}", value), value)
+    for (metric, layer), column in rows.columns.items():
+        direction = describe(metric)[0].direction if is_known(metric) else None
+        finite = column.numbers[np.isfinite(column.numbers)]
+        if layer is None and direction is not None and len(finite):
+            best[f"best/{metric}"] = float(finite.max() if direction == "higher" else finite.min())
     return best
-
-
-@cache
-def _better(name: str) -> Callable[[float, float], float] | None:
-    try:
-        metric, layer = describe(name)
-    except ValueError:
-        return None
-    if metric.direction is None or layer is not None:
-        return None
-    return max if metric.direction == "higher" else min

@@ -146,12 +146,13 @@ class RunMirror:
             False where the run's process has died without a word: all is sent, but the W&B run
             is left open, to be shown as crashed once this process has gone without ending it.
         """
-        lines = lines_of(read_rows(self._folder.path))
+        rows = read_rows(self._folder.path)
+        lines = lines_of(rows)
         for row in self._rows.rest(lines):
             self._send(row)
         status = self._folder.status()
         measured = {k: v for k, v in status.get("summary", {}).items() if v is not None}
-        self._run.summary.update({**best_values(lines), **measured})
+        self._run.summary.update({**best_values(rows), **measured})
         if status["state"] != "running":
             ending = {key: status[key] for key in ("state", "outcome") if key in status}
             self._run.summary.update(ending)

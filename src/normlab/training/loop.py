@@ -21,6 +21,8 @@ from normlab.config import ResolvedRun
 from normlab.data import Batch, evaluation_batches
 from normlab.data.dataset import Dataset, Split
 from normlab.measures.sparsity import sparsity, zeros
+from normlab.metrics import full_name
+from normlab.metrics.layered import each
 from normlab.models.chain import weight_layers
 from normlab.norms.population import precise_statistics
 from normlab.objectives import accuracy
@@ -334,8 +336,8 @@ class Loop:
         assert result is not None, f"probe {probe.name} pauses more than twice"
         if result.values:
             self._recorder.record(step, result.values)
-        for name, array in result.arrays.items():
-            self._recorder.record_array(step, name, array)
+        for metric, layer, array in each(result.arrays):
+            self._recorder.record_array(step, full_name(metric, layer), array)
 
     def _add_penalty(self, model: nn.Module) -> None:
         """To the gradients of a copy of the model."""
