@@ -247,7 +247,7 @@ def _print_plan(
         cells = [str(count) if count else "·" for count in counts]
         table.add_row(escape(arm), str(len(own)), *cells, str(own[0].config.steps))
     console.print(table)
-    num_workers = getattr(runs[0].config.launcher, "num_workers", 1) or os.cpu_count() or 1
+    num_workers = runs[0].config.launcher.num_at_once()
     left = seconds_left(runs, num_workers)
     cost = experiment.scale(scale).cost
     if left is not None:

@@ -77,6 +77,11 @@ class NormConfig(Component):
     """
 
     GROUP: ClassVar[str] = "norm"
+    HAS_LAYERS: ClassVar[bool] = True
+    """Whether it puts layers into a network."""
+    EVALUATES_AS: ClassVar[str | None] = None
+    """The norm whose function it is in evaluation, by parameters of the same meaning: runs with
+    such norms may start from one another. None: no other's."""
     LOOK: ClassVar[Look | None] = None
     """In figures; None: one of the spare looks."""
     VARIANT_LOOKS: ClassVar[Mapping[str, Look]] = {}
@@ -105,6 +110,15 @@ class NormConfig(Component):
     def within(self, num_steps: int) -> Self:
         """The same normalization without what would only begin after a run of `num_steps`."""
         return self
+
+    def is_in_evaluation(self, other: NormConfig) -> bool:
+        """Whether the two are one function in evaluation, by parameters of the same meaning."""
+        return (self.EVALUATES_AS or self.NAME) == (other.EVALUATES_AS or other.NAME)
+
+    @property
+    def needs_trained_statistics(self) -> bool:
+        """Whether its first step trains by statistics that a run before has to have taken."""
+        return False
 
     @property
     @abstractmethod
@@ -296,3 +310,9 @@ class TrackerConfig(Component):
 @dataclass(frozen=True, kw_only=True)
 class LauncherConfig(Component):
     GROUP: ClassVar[str] = "launcher"
+
+    rerun_failed: bool = setting(False, "Try runs again that failed before.")
+
+    def num_at_once(self) -> int:
+        """How many runs it carries out at once on this machine."""
+        return 1

@@ -176,7 +176,7 @@ class RunConfig(Settings):
         super().__post_init__()
         if self.start_from is not None:
             Start.parse(self.start_from)
-        elif getattr(self.norm, "freeze_after", None) == 0:
+        elif self.norm.needs_trained_statistics:
             raise ValueError(
                 "norm.freeze_after=0 trains by running statistics that no step has taken; it needs "
                 "start_from=RUN@STEP. Otherwise give norm.freeze_after=1 or more, or null."

@@ -72,6 +72,8 @@ class Described:
     bounds: Bounds | None = None
     key: str | None = None
     """How it is written on the command line where that is not the field's own name."""
+    free_at_start: bool = False
+    """Whether a run may have another value than the run it starts from."""
 
 
 def setting(
@@ -83,6 +85,7 @@ def setting(
     below: float | None = None,
     at_most: float | None = None,
     key: str | None = None,
+    free_at_start: bool = False,
     metadata: Mapping[str, Any] = MappingProxyType({}),
 ) -> Any:
     """A field of a component's dataclass.
@@ -93,20 +96,22 @@ def setting(
         default: left out, the setting has to be given.
         doc: what it means, as a sentence; the choices of a Literal need no listing.
         above: the least value, itself excluded; `at_least` includes it, and so on.
+        free_at_start: it says how a part trains or what it evaluates by, not what its parameters
+            mean, so a run may have another value than the run it starts from (`start_from`).
     """
     limits = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
     has_bounds = any(limit is not None for limit in limits.values())
-    described = Described(doc, Bounds(**limits) if has_bounds else None, key)
+    described = Described(doc, Bounds(**limits) if has_bounds else None, key, free_at_start)
     return dataclasses.field(default=default, metadata={**metadata, "setting": described})
 
 
-def neutral(default: Any, doc: str = "", **limits: Any) -> Any:
+def neutral(default: Any, doc: str = "", **said: Any) -> Any:
     """A setting that changes nothing at its default: there it is left out of the identity.
 
     A setting added to a component later is declared so; runs recorded before it existed keep
     their identity.
     """
-    return setting(default, doc, **limits, metadata={"neutral": default})
+    return setting(default, doc, **said, metadata={"neutral": default})
 
 
 @cache
@@ -122,6 +127,7 @@ def _described(cls: type, name: str) -> Described:
         doc=next((one.doc for one in said if one.doc), ""),
         bounds=next((one.bounds for one in said if one.bounds), None),
         key=next((one.key for one in said if one.key), None),
+        free_at_start=any(one.free_at_start for one in said),
     )
 
 

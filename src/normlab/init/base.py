@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.models.chain import weight_layers
+from normlab.models.layers import initial_gain
 from normlab.randomness import generator
 
 Draw = Callable[[torch.Size, torch.Generator], Tensor]
@@ -29,7 +30,7 @@ def fill(model: nn.Module, seed: int, draw: Draw) -> None:
         if name in layers:
             fill_parameter(module, "weight", f"{name}.weight", seed, draw)
             with torch.no_grad():
-                module.get_parameter("weight").mul_(getattr(module, "initial_gain", 1.0))
+                module.get_parameter("weight").mul_(initial_gain(module))
                 if isinstance(module.bias, Tensor):
                     module.bias.zero_()
         elif next(module.parameters(recurse=False), None) is not None:

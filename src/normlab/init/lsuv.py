@@ -12,6 +12,7 @@ from normlab.init.base import fill
 from normlab.init.orthogonal import orthogonal
 from normlab.models.chain import weight_layers
 from normlab.models.dropout import Dropout
+from normlab.models.layers import initial_gain
 from normlab.models.noise import GaussianNoise
 from normlab.models.weight_standardization import StandardizedConv2d, StandardizedLinear
 
@@ -40,7 +41,7 @@ class LSUVConfig(InitConfig):
                     "init=lsuv sets the scale of every weight, which weight standardization undoes "
                     f"in {name}. Choose norm.weight_standardization=false or another init."
                 )
-            if getattr(layer, "initial_gain", 1.0) == 0:
+            if initial_gain(layer) == 0:
                 raise ValueError(
                     "init=lsuv sets the scale of every weight, but model.residual=fixup starts "
                     f"{name} at 0. Choose model.residual=plain or skipinit, or another init."

@@ -82,9 +82,8 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
         num_threads: CPU threads where the run's configuration does not say; None: torch's own.
     """
     folder = run.folder
-    rerun_failed = getattr(run.config.launcher, "rerun_failed", False)
     try:
-        again = rerun_failed and folder.state() == "failed"
+        again = run.config.launcher.rerun_failed and folder.state() == "failed"
         device = resolve_device(run.config.device)
         threads = run.config.num_threads or num_threads
         if threads is not None:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Literal
 
-from normlab.launch.config import PoolConfig
+from normlab.launch.config import PoolConfig, cuda_devices
 from normlab.launch.display import Display
 from normlab.launch.execute import Result, execute
 from normlab.launch.stopping import Stop
@@ -66,11 +66,10 @@ class _Pool:
         self._mirror = mirror
         self._results: list[Result] = []
         self._stopping = False
-        devices = _cuda_devices()
-        num_workers = launcher.num_workers or len(devices) or os.cpu_count() or 1
+        devices = cuda_devices()
         self._devices = [
             devices[index % len(devices)] if devices else None
-            for index in range(min(num_workers, len(runs)))
+            for index in range(min(launcher.num_at_once(), len(runs)))
         ]
 
     def run(self) -> list[Result]:
@@ -171,12 +170,6 @@ class _Pool:
         worker.run = None
         self._display.ended(result)
         self._results.append(result)
-
-
-def _cuda_devices() -> list[str]:
-    import torch
-
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())]
 
 
 def _start_worker(device: str | None) -> _Worker:

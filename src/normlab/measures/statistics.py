@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,18 @@ from normlab.measures.shadow import Shadow, undisturbed
 
 Source = Literal["ema", "precise", "batch"]
 """What an evaluation normalizes by: running averages, population statistics, its own batch."""
+
+
+@runtime_checkable
+class EvaluatesBy(Protocol):
+    """A layer with running statistics that can be told what to normalize by in evaluation.
+
+    Others, such as torch's own, normalize by their batch in training mode alone.
+    """
+
+    def evaluate_by(self, source: Source) -> None:
+        """Normalize by this, whose values the buffers hold unless it is the batch's."""
+
 
 Errors = Callable[[Tensor, Tensor], Tensor]
 """(outputs, targets) -> an error a sample, (B,)."""
@@ -127,8 +139,7 @@ def statistics_layers(model: nn.Module) -> tuple[str, ...]:
     return tuple(
         name
         for name, module in model.named_modules()
-        if isinstance(getattr(module, "running_mean", None), Tensor)
-        and isinstance(getattr(module, "running_var", None), Tensor)
+        if {"running_mean", "running_var"} <= dict(module.named_buffers(recurse=False)).keys()
     )
 
 
@@ -217,8 +228,8 @@ def _evaluate_by(network: nn.Module, source: Source, moments: Mapping[str, UnitM
         with torch.no_grad():
             layer.get_buffer("running_mean").copy_(values.mean)
             layer.get_buffer("running_var").copy_(values.variance)
-        if hasattr(layer, "population"):  # normlab's own, which may be set to any of the three
-            vars(layer)["population"] = "batch" if source == "batch" else "ema"
+        if isinstance(layer, EvaluatesBy):
+            layer.evaluate_by(source)
         elif source == "batch":
             layer.train()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from normlab.models.layers import SameShape
 from normlab.randomness import Stream
 
 
-class Dropout(nn.Module):
+class Dropout(SameShape):
     """Inverted dropout (Srivastava et al. 2014): y = x * m / (1 - rate), m ~ Bernoulli(1 - rate).
 
     Any shape in, the same out; identity in evaluation mode. The mask depends on the seed, the

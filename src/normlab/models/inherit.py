@@ -8,16 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from normlab.config import Component, NormConfig, choices
 from normlab.models.chain import Chain, weight_layers
 from normlab.models.surgery import become_identity, output_statistics
 from normlab.norms.base import Normalization, per_feature
-from normlab.norms.batch import BatchNorm
-from normlab.norms.ghost import GhostBatchNorm
+from normlab.norms.batch import BatchConfig
 from normlab.norms.population import PopulationNorm
-from normlab.norms.renorm import BatchRenorm
-
-UNDONE_BY_GAMMA_AND_BETA = (BatchNorm, GhostBatchNorm, BatchRenorm)
-"""Normalizations by mean and variance of the batch, with running values in evaluation."""
 
 
 def inherit(
@@ -126,11 +122,12 @@ def _check_places(
 
 def _invertible(name: str, norm: Normalization) -> PopulationNorm:
     """The layer, if its gamma and beta can undo what it does in evaluation."""
-    if not isinstance(norm, UNDONE_BY_GAMMA_AND_BETA):
+    if not isinstance(norm, PopulationNorm) or not norm.UNDONE_BY_GAMMA_AND_BETA:
+        *names, last = (one for one, its in choices("norm").items() if _is_batch_norm(its))
         raise ValueError(
             "inserted_norms=identity needs layers that evaluate by running mean and variance, as "
-            f"norm=batch, batch_ghost, batch_renorm and batch_noisy have; {name} is a "
-            f"{type(norm).__name__}. Choose one of these, or inserted_norms=reset."
+            f"norm={', '.join(names)} and {last} have; {name} is a {type(norm).__name__}. Choose "
+            "one of these, or inserted_norms=reset."
         )
     if norm.weight is None:
         raise ValueError(
@@ -145,16 +142,22 @@ def _invertible(name: str, norm: Normalization) -> PopulationNorm:
     return norm
 
 
+def _is_batch_norm(norm: type[Component]) -> bool:
+    return issubclass(norm, NormConfig) and norm.EVALUATES_AS == BatchConfig.EVALUATES_AS
+
+
 def _norm_behind(child: Chain, layer: str, norms: Mapping[str, Normalization]) -> str:
     """The inserted normalization that reads a weight layer's outputs, and alone does."""
     container, _, own_name = layer.rpartition(".")
     stages = [name for name, _ in child.get_submodule(container).named_children()]
     for stage in stages[stages.index(own_name) + 1 :][:1]:
         name = f"{container}.{stage}" if container else stage
-        # batch_noisy is a sequence that begins with its batch normalization
-        for candidate in (name, f"{name}.batch"):
-            if candidate in norms:
-                return candidate
+        module = child.get_submodule(name)
+        while isinstance(module, nn.Sequential):  # such as batch_noisy
+            part, module = next(module.named_children())
+            name = f"{name}.{part}"
+        if name in norms:
+            return name
     raise ValueError(
         "inserted_norms=identity moves a bias that a normalization makes redundant into that "
         f"one's beta; no inserted normalization stands right behind {layer}, whose bias the "

@@ -56,7 +56,20 @@ class Conv2d(nn.Conv2d):
 WeightLayer = Linear | Conv2d
 
 
-class Scale(nn.Module):
+def initial_gain(layer: nn.Module) -> float:
+    """What multiplies the weight that an initialization draws; 1 for layers that do not say."""
+    return layer.initial_gain if isinstance(layer, WeightLayer) else 1.0
+
+
+class SameShape(nn.Module):
+    """A layer whose outputs have the shape of its inputs."""
+
+    def output_shape(self, shape: torch.Size) -> torch.Size:
+        """Shape of the output, without running it."""
+        return shape
+
+
+class Scale(SameShape):
     """y = a * x with one learned number a, of any shape in and out."""
 
     def __init__(self, initial: float) -> None:
@@ -72,7 +85,7 @@ class Scale(nn.Module):
         return inputs * self.weight
 
 
-class Shift(nn.Module):
+class Shift(SameShape):
     """y = x + b with one learned number b that starts at 0, of any shape in and out."""
 
     def __init__(self) -> None:
@@ -93,12 +106,18 @@ class GlobalAveragePool(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs.mean((2, 3))
 
+    def output_shape(self, shape: torch.Size) -> torch.Size:
+        return shape[:2]
+
 
 class MaxPool2d(nn.Module):
     """Maximum over windows of 2 x 2 with stride 2, (N, C, H, W) -> (N, C, H // 2, W // 2)."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         return F.max_pool2d(inputs, 2)
+
+    def output_shape(self, shape: torch.Size) -> torch.Size:
+        return torch.Size((*shape[:2], *(side // 2 for side in shape[2:])))
 
 
 def _fill_with_nan(layer: nn.Linear | nn.Conv2d) -> None:

@@ -9,9 +9,7 @@ from normlab.models.chain import Chain
 from normlab.models.dropout import Dropout
 from normlab.models.kit import Kit
 from normlab.models.noise import GaussianNoise
-from normlab.norms.base import Normalization
-from normlab.norms.noise import UnitNoise
-from normlab.norms.none import NoNormConfig
+from normlab.norms.base import NormLayer
 
 
 def build_network(
@@ -25,8 +23,8 @@ def build_network(
     """
     network = model.build(kit, sample_shape, num_outputs)
     needs: list[tuple[str, Any, tuple[type, ...], str]] = []
-    if not isinstance(kit.norm, NoNormConfig):
-        needs.append(("norm", kit.norm.NAME, (Normalization, UnitNoise), "layer to normalize"))
+    if kit.norm.HAS_LAYERS:
+        needs.append(("norm", kit.norm.NAME, (NormLayer,), "layer to normalize"))
     if kit.dropout > 0:
         needs.append(("dropout", kit.dropout, (Dropout,), "place to drop units at"))
     if kit.noise > 0:

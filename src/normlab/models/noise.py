@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from normlab.models.layers import SameShape
 from normlab.randomness import Stream
 
 
-class GaussianNoise(nn.Module):
+class GaussianNoise(SameShape):
     """y = x + std * n with n ~ N(0, 1) for each element, in training; identity in evaluation.
 
     Any shape in, the same out. The noise depends on the seed, the layer's name and the step alone,

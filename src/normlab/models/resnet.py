@@ -19,7 +19,6 @@ from normlab.models.residual import (
     post_activation,
     pre_activation,
 )
-from normlab.norms.none import NoNormConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +141,7 @@ class ResNetConfig(ModelConfig):
 
 def refuse_norm(kit: Kit) -> None:
     """Fixup stands in for a normalization: a `ValueError` where there is one."""
-    if not isinstance(kit.norm, NoNormConfig) or kit.norm.weight_standardization:
+    if kit.norm.HAS_LAYERS or kit.norm.weight_standardization:
         raise ValueError(
             "model.residual=fixup trains without normalization; got "
             f"norm={kit.norm.NAME} and norm.weight_standardization="

@@ -1,22 +1,31 @@
 """What a network makes of a shape, without running it.
 
 torch's meta device answers the same, after importing its compiler, which takes longer than many
-runs of a sweep. A new kind of stage needs its rule here.
+runs of a sweep. Our own layers say it themselves, by a method `output_shape`; the rules of torch's
+and of what holds other stages stand here.
 """
 
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
-from normlab.models.dropout import Dropout
-from normlab.models.layers import GlobalAveragePool, MaxPool2d, Scale, Shift
-from normlab.models.noise import GaussianNoise
 from normlab.models.residual import ResidualBlock
-from normlab.norms.base import Normalization
-from normlab.norms.noise import UnitNoise
+
+
+@runtime_checkable
+class Shaped(Protocol):
+    """A layer that knows what it makes of a shape."""
+
+    def output_shape(self, shape: torch.Size) -> torch.Size:
+        """Shape of the output in training, from the shape (N, ...) of the input.
+
+        Raises:
+            ValueError: training would refuse such an input.
+        """
 
 
 @singledispatch
@@ -27,7 +36,11 @@ def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
     values for its statistics, a batch that does not split. A module without a rule is an
     `AssertionError`.
     """
-    raise AssertionError(f"{type(module).__name__} has no rule for its shape")
+    if isinstance(module, Shaped):
+        return module.output_shape(shape)
+    raise AssertionError(
+        f"{type(module).__name__} has no rule for its shape; give it a method output_shape(shape)"
+    )
 
 
 @output_shape.register(nn.ReLU)
@@ -35,18 +48,7 @@ def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
 @output_shape.register(nn.Tanh)
 @output_shape.register(nn.GELU)
 @output_shape.register(nn.Identity)
-@output_shape.register(Dropout)
-@output_shape.register(GaussianNoise)
-@output_shape.register(Scale)
-@output_shape.register(Shift)
-@output_shape.register(UnitNoise)
 def _same(module: nn.Module, shape: torch.Size) -> torch.Size:
-    return shape
-
-
-@output_shape.register
-def _normalization(module: Normalization, shape: torch.Size) -> torch.Size:
-    module.check(shape)
     return shape
 
 
@@ -90,15 +92,9 @@ def _conv(module: nn.Conv2d, shape: torch.Size) -> torch.Size:
     return torch.Size((shape[0], module.out_channels, *sides))
 
 
-@output_shape.register(MaxPool2d)
-@output_shape.register(nn.AvgPool2d)
-def _pool(module: nn.Module, shape: torch.Size) -> torch.Size:
-    return torch.Size((*shape[:2], *(side // 2 for side in shape[2:])))
-
-
 @output_shape.register
-def _global_pool(module: GlobalAveragePool, shape: torch.Size) -> torch.Size:
-    return shape[:2]
+def _pool(module: nn.AvgPool2d, shape: torch.Size) -> torch.Size:
+    return torch.Size((*shape[:2], *(side // 2 for side in shape[2:])))
 
 
 @output_shape.register

@@ -10,8 +10,25 @@ from torch import Tensor, nn
 from normlab.randomness import Clock, Stream
 
 
-class Normalization(nn.Module, ABC):
-    """A layer (N, C) -> (N, C) and (N, C, H, W) -> (N, C, H, W), one feature a channel.
+class NormLayer(nn.Module, ABC):
+    """What a `NormConfig` builds, or a sequence has for its parts: a layer (N, C) -> (N, C) and
+    (N, C, H, W) -> (N, C, H, W), one feature a channel."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def check(self, shape: torch.Size) -> None:
+        """Refuse, with a `ValueError`, a shape of input that has no statistics in training."""
+
+    def output_shape(self, shape: torch.Size) -> torch.Size:
+        """Shape of the output in training, without running it."""
+        self.check(shape)
+        return shape
+
+
+class Normalization(NormLayer):
+    """A layer with a learned scale and shift of each feature.
 
     `weight` (gamma, starts at 1) and `bias` (beta, starts at 0) have shape (num_features,) and are
     None with `affine=False`.
@@ -36,13 +53,6 @@ class Normalization(nn.Module, ABC):
                 self.weight.fill_(self.initial_weight)
             if self.bias is not None:
                 self.bias.zero_()
-
-    @abstractmethod
-    def forward(self, inputs: Tensor) -> Tensor: ...
-
-    @abstractmethod
-    def check(self, shape: torch.Size) -> None:
-        """Refuse, with a `ValueError`, a shape of input that has no statistics in training."""
 
     def extra_repr(self) -> str:
         return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"

@@ -15,6 +15,7 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @register("batch")
 @dataclass(frozen=True, kw_only=True)
 class BatchConfig(PopulationConfig):
+    EVALUATES_AS: ClassVar[str] = "batch"
     LOOK: ClassVar[Look] = Look(color="#0072b2", marker="s", place=10)
 
     def build(self, num_features: int) -> nn.Module:
@@ -27,6 +28,8 @@ class BatchNorm(PopulationNorm):
     In training, mean and biased variance are taken over (N,) or (N, H, W) of the batch; in
     evaluation, running values stand in for them.
     """
+
+    UNDONE_BY_GAMMA_AND_BETA: ClassVar[bool] = True
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.uses_batch:

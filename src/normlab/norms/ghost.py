@@ -17,12 +17,16 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 @register("batch_ghost")
 @dataclass(frozen=True, kw_only=True)
 class GhostConfig(PopulationConfig):
+    EVALUATES_AS: ClassVar[str] = "batch"
     LOOK: ClassVar[Look] = Look(
         color="#332288", marker="P", dash=(6, 1.5, 1, 1.5), place=13, on_dark="#8d7fe8"
     )
 
     ghost_size: int = setting(
-        32, "Samples that share one set of statistics; must divide the batch.", at_least=1
+        32,
+        "Samples that share one set of statistics; must divide the batch.",
+        at_least=1,
+        free_at_start=True,
     )
 
     def build(self, num_features: int) -> nn.Module:
@@ -38,6 +42,8 @@ class GhostBatchNorm(PopulationNorm):
     own statistics splits alike, samples left over being a ghost of their own; a single one joins
     the last ghost.
     """
+
+    UNDONE_BY_GAMMA_AND_BETA: ClassVar[bool] = True
 
     def __init__(self, num_features: int, config: GhostConfig) -> None:
         super().__init__(num_features, config)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config import Look, NormConfig, register, setting
-from normlab.norms.base import StepDependent, per_feature
+from normlab.norms.base import NormLayer, StepDependent, per_feature
 from normlab.norms.batch import BatchNorm
 from normlab.norms.population import PopulationConfig
 from normlab.randomness import Stream
@@ -23,18 +23,27 @@ class NoiseFields(NormConfig):
     """Constants of the noise, the paper's by default."""
 
     mean_range: float = setting(
-        0.5, "n_mu: a unit's shift is U(-mean_range, mean_range).", at_least=0
+        0.5, "n_mu: a unit's shift is U(-mean_range, mean_range).", at_least=0, free_at_start=True
     )
-    scale_range: float = setting(1.25, "n_sigma: a unit's scale is U(1, scale_range).", at_least=1)
+    scale_range: float = setting(
+        1.25, "n_sigma: a unit's scale is U(1, scale_range).", at_least=1, free_at_start=True
+    )
     mean_jitter: float = setting(
-        0.1, "r_mu: an element's shift lies within this distance of its unit's.", at_least=0
+        0.1,
+        "r_mu: an element's shift lies within this distance of its unit's.",
+        at_least=0,
+        free_at_start=True,
     )
     scale_jitter: float = setting(
-        0.1, "r_sigma: spread of an element's scale around its unit's.", at_least=0
+        0.1,
+        "r_sigma: spread of an element's scale around its unit's.",
+        at_least=0,
+        free_at_start=True,
     )
     scale_jitter_is: Literal["std", "variance"] = setting(
         "std",
         "What the paper's N(sigma, r_sigma) means by its second argument, which it leaves open.",
+        free_at_start=True,
     )
 
 
@@ -61,6 +70,7 @@ class NoiseConfig(NoiseFields):
 class BatchNoisyConfig(PopulationConfig, NoiseFields):
     """Batch normalization with its gamma and beta, then the noise."""
 
+    EVALUATES_AS: ClassVar[str] = "batch"
     LOOK: ClassVar[Look] = Look(color="#56b4e9", marker="X", dash=(4, 1.5), place=11)
 
     def build(self, num_features: int) -> nn.Module:
@@ -70,7 +80,7 @@ class BatchNoisyConfig(PopulationConfig, NoiseFields):
         return nn.Sequential(parts)
 
 
-class UnitNoise(nn.Module, StepDependent):
+class UnitNoise(NormLayer, StepDependent):
     """y = s * x + m in training, identity in evaluation (Santurkar et al. 2018, App. A.2.1).
 
     Each step draws for every unit (feature) j mu_j ~ U(-n_mu, n_mu) and sigma_j ~ U(1, n_sigma);
@@ -89,6 +99,9 @@ class UnitNoise(nn.Module, StepDependent):
 
     def connect(self, stream: Stream) -> None:
         self.stream = stream
+
+    def check(self, shape: torch.Size) -> None:
+        """Every shape will do."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         if not self.training:

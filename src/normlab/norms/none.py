@@ -15,6 +15,7 @@ from normlab.config import Look, NormConfig, register
 class NoNormConfig(NormConfig):
     """No layer; of the fields every normalization shares only weight_standardization has effect."""
 
+    HAS_LAYERS: ClassVar[bool] = False
     LOOK: ClassVar[Look] = Look(color="#4d4d4d", marker="o", place=0, on_dark="#b5b5b5")
 
     @property

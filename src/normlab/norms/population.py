@@ -31,17 +31,20 @@ class PopulationConfig(NormConfig):
     momentum: float = setting(
         0.1,
         "Share of the newest batch in the running statistics, as in PyTorch.",
+        free_at_start=True,
     )
     population: Literal["ema", "precise", "batch"] = neutral(
         "ema",
         "What evaluation normalizes by: running averages, averages over many batches taken at "
         "the weights evaluated, or the evaluated batch's own statistics.",
+        free_at_start=True,
     )
     freeze_after: int | None = neutral(
         None,
         "From this step on training too normalizes by the running averages, which stay as "
         "they are.",
         at_least=0,
+        free_at_start=True,
     )
 
     def __post_init__(self) -> None:
@@ -57,6 +60,10 @@ class PopulationConfig(NormConfig):
                 f"does not use; got freeze_after={self.freeze_after}. Choose "
                 "norm.population=ema or precise, or norm.freeze_after=null."
             )
+
+    @property
+    def needs_trained_statistics(self) -> bool:
+        return self.freeze_after == 0
 
     @property
     def makes_bias_redundant(self) -> bool:
@@ -78,6 +85,10 @@ class PopulationNorm(Normalization, StepDependent):
     running <- (1 - momentum) * running + momentum * batch, where the batch's variance enters
     unbiased (divided by n - 1); it normalizes biased (divided by n).
     """
+
+    UNDONE_BY_GAMMA_AND_BETA: ClassVar[bool] = False
+    """Whether gamma and beta can undo what it does in evaluation once the running values are mean
+    and biased variance of its inputs, so that `inserted_norms=identity` may put it in."""
 
     running_mean: Tensor
     running_var: Tensor
@@ -135,6 +146,10 @@ class PopulationNorm(Normalization, StepDependent):
             self.eps,
             torch.backends.cudnn.enabled,
         )
+
+    def evaluate_by(self, source: Literal["ema", "precise", "batch"]) -> None:
+        """Normalize in evaluation by the evaluated batch, or by what the buffers hold."""
+        self.population = "batch" if source == "batch" else "ema"
 
     def moments(self, inputs: Tensor) -> Tensor:
         """Mean and mean square of each feature, (2, C): what may be averaged over batches."""

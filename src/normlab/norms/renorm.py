@@ -18,21 +18,33 @@ from normlab.norms.population import PopulationConfig, PopulationNorm
 class RenormConfig(PopulationConfig):
     """Fields default to the paper's; a run of fewer steps needs an earlier schedule."""
 
+    EVALUATES_AS: ClassVar[str] = "batch"
     LOOK: ClassVar[Look] = Look(color="#44aabb", marker="p", dash=(2.5, 1), place=14)
 
     TRAINS_ON_RUNNING_STATISTICS: ClassVar[bool] = True
 
     momentum: float = setting(0.01, "Share of the newest batch in the running statistics.")
-    r_max: float = setting(3.0, "Bound of the scale correction at the end of its ramp.", at_least=1)
-    d_max: float = setting(5.0, "Bound of the shift correction at the end of its ramp.", at_least=0)
+    r_max: float = setting(
+        3.0, "Bound of the scale correction at the end of its ramp.", at_least=1, free_at_start=True
+    )
+    d_max: float = setting(
+        5.0, "Bound of the shift correction at the end of its ramp.", at_least=0, free_at_start=True
+    )
     warmup_steps: int = setting(
-        5000, "Steps of plain batch normalization (r_max 1, d_max 0) before the ramps.", at_least=0
+        5000,
+        "Steps of plain batch normalization (r_max 1, d_max 0) before the ramps.",
+        at_least=0,
+        free_at_start=True,
     )
     r_ramp_end: int = setting(
-        40000, "Step at which the bound of the scale has risen linearly from 1 to `r_max`."
+        40000,
+        "Step at which the bound of the scale has risen linearly from 1 to `r_max`.",
+        free_at_start=True,
     )
     d_ramp_end: int = setting(
-        25000, "Step at which the bound of the shift has risen linearly from 0 to `d_max`."
+        25000,
+        "Step at which the bound of the shift has risen linearly from 0 to `d_max`.",
+        free_at_start=True,
     )
 
     def __post_init__(self) -> None:
@@ -52,6 +64,8 @@ class BatchRenorm(PopulationNorm):
     d = clip((mean - mean') / std', -d_max, d_max), constants to the gradient. Where nothing is
     clipped, y is what evaluation computes. r_max = 1 and d_max = 0 is batch normalization.
     """
+
+    UNDONE_BY_GAMMA_AND_BETA: ClassVar[bool] = True
 
     def __init__(self, num_features: int, config: RenormConfig) -> None:
         super().__init__(num_features, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ import torch
 from normlab.config import Component, NormConfig, RunConfig
 from normlab.config.convert import run_config
 from normlab.config.errors import hint
+from normlab.config.settings import described
 from normlab.config.start import Start
 from normlab.models.inherit import inherit
 from normlab.randomness import Clock
@@ -22,16 +23,6 @@ from normlab.training.setup import build_model
 from normlab.training.start import kept_checkpoint
 
 _CELL_AT_STEP = re.compile(r"[0-9a-f]{64}@\d+")
-
-ONE_FUNCTION = ("batch", "batch_ghost", "batch_renorm", "batch_noisy")
-"""Normalizations that are one map in evaluation: by running mean and variance, gamma and beta."""
-
-MAY_CHANGE = (
-    *("momentum", "population", "freeze_after", "ghost_size"),
-    *("mean_range", "scale_range", "mean_jitter", "scale_jitter", "scale_jitter_is"),
-    *("r_max", "d_max", "warmup_steps", "r_ramp_end", "d_ramp_end"),
-)
-"""Settings of a norm on how it trains and what it evaluates by, not on what its parameters mean."""
 
 
 def located(config: RunConfig) -> RunConfig:
@@ -85,7 +76,7 @@ def begun(config: AnyRun, parent: RunConfig) -> AnyRun:
         child, trained = build_model(config, Clock()), build_model(parent, Clock())
         batch = torch.empty(config.batch_size, *config.sample_shape())
         inherit(child, trained.state_dict(), [batch], inserted=config.inserted_norms)
-    inserting = parent.norm.NAME == "none" != config.norm.NAME
+    inserting = config.norm.HAS_LAYERS and not parent.norm.HAS_LAYERS
     return dataclasses.replace(
         config,
         init=parent.init,
@@ -100,24 +91,21 @@ def _refuse_other_model(config: RunConfig, parent: RunConfig) -> None:
             f"a run starts from one with the same model; got model={other.NAME}, and the parent "
             f"has model={one.NAME}. Give model={one.NAME}."
         )
-    _refuse_differences(one, other, ())
+    _refuse_differences(one, other, _fixed_at_start(one, other))
 
 
 def _refuse_other_norm(config: RunConfig, parent: RunConfig) -> None:
     one, other = _effective_norm(parent), _effective_norm(config)
-    are_one_function = one.NAME in ONE_FUNCTION and other.NAME in ONE_FUNCTION
-    if one.NAME not in ("none", other.NAME) and not are_one_function:
+    if one.HAS_LAYERS and not one.is_in_evaluation(other):
         raise ValueError(
             f"a run with norm={other.NAME} cannot start from one with norm={one.NAME}: their "
             "parameters mean different things. Start from norm=none, or from the same norm."
         )
-    if one.NAME == "none":
-        only_here = {field.name for field in dataclasses.fields(other)}
-        _refuse_differences(one, other, only_here - {"weight_standardization"})
-    else:
-        _refuse_differences(one, other, MAY_CHANGE)
-    is_reset = config.inserted_norms == "reset" and one.NAME == "none"
-    if is_reset and getattr(other, "freeze_after", None) == 0:
+    # of a norm without layers, the other settings have no effect
+    names = _fixed_at_start(one, other) if one.HAS_LAYERS else ["weight_standardization"]
+    _refuse_differences(one, other, names)
+    is_reset = config.inserted_norms == "reset" and not one.HAS_LAYERS
+    if is_reset and other.needs_trained_statistics:
         raise ValueError(
             "norm.freeze_after=0 trains by the running statistics it starts from, which "
             "inserted_norms=reset has taken of nothing. Give inserted_norms=identity, or "
@@ -129,13 +117,21 @@ def _effective_norm(config: RunConfig) -> NormConfig:
     return config.model.effective_norm(config.norm.canonical())
 
 
-def _refuse_differences(one: Component, other: Component, free: Collection[str]) -> None:
-    for field in dataclasses.fields(other):
-        if field.name in free or not hasattr(one, field.name):
-            continue
-        before, now = getattr(one, field.name), getattr(other, field.name)
+def _fixed_at_start(one: Component, other: Component) -> list[str]:
+    """The settings of both that say what a network computes."""
+    before, now = described(type(one)), described(type(other))
+    return [
+        name
+        for name, said in now.items()
+        if name in before and not (said.free_at_start or before[name].free_at_start)
+    ]
+
+
+def _refuse_differences(one: Component, other: Component, names: Iterable[str]) -> None:
+    for name in names:
+        before, now = getattr(one, name), getattr(other, name)
         if before != now:
-            key = f"{other.GROUP}.{field.name}"
+            key = f"{other.GROUP}.{name}"
             raise ValueError(
                 f"a run starts from one whose network computes the same; got {key}={written(now)}, "
                 f"and the parent has {written(before)}. Give {key}={written(before)}."
