@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from bench.reader import make_runs
-from normlab.figures.curves import plot
+from normlab.figures.facets import plot
 from normlab.figures.manifest import save
 from normlab.report import write_report
 

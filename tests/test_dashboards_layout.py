@@ -40,14 +40,14 @@ claims:
     smallest_effect: 0.0
 """
 FIGURE = """
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, draw_panels
 
 def draw(table):
     rows = [
         [Panel(y=y, where={"optimizer.lr": rate}, title=f"rate {rate}") for rate in (0.1, 0.2)]
         for y in ("train/loss", "test/accuracy")
     ]
-    return sheet(table, rows)
+    return draw_panels(table, rows)
 """
 
 

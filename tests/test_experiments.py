@@ -154,11 +154,11 @@ def test_a_finished_run_that_measured_more_is_reused(tmp_path, composer):
 
 
 FIGURE = """
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, draw_panels
 
 
 def draw(table):
-    return sheet(table, [[Panel(y="test/accuracy"), Panel(y="ics/cosine")]])
+    return draw_panels(table, [[Panel(y="test/accuracy"), Panel(y="ics/cosine")]])
 """
 
 

@@ -94,7 +94,7 @@ def test_the_figure_is_drawn_of_variances_alone_and_marks_no_untrained_network()
         ]
     ).assign(state="finished", outcome="stuck", chance=0.1)
     table["optimizer.lr"] = 1e-6
-    figure = draw(table)
+    figure = draw(table).figure
     assert [axis.get_title() for axis in figure.axes[:3]] == [
         "skip, over inputs and weights",
         "skip, over inputs alone",

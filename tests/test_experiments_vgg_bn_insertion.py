@@ -82,7 +82,7 @@ def test_the_figure():
     ).assign(metric="insertion/evaluation_difference", outcome="computed", state="finished")
     differences = differences.assign(cell="d", run=["d-s0", "d-s1"], layer=None)
     drawn = figure.draw(pd.concat([losses, accuracies, differences], ignore_index=True))
-    axes = {axis.get_title(): axis for axis in drawn.axes}
+    axes = {axis.get_title(): axis for axis in drawn.figure.axes}
     assert {"Adam, rate 0.1", "Adam, rate 0.2", "after one epoch"} <= set(axes)
     axis = axes["at insertion, evaluation mode"]
     assert axis.get_ylim() == (0, pytest.approx(1.15e-5))

@@ -104,7 +104,7 @@ def test_the_figure_is_drawn_of_what_there_is(kept):
         table = own.dropna(axis="columns", how="all").assign(layer=None)
     if kept == "evaluations":
         table = table[table["start_from"] == WHOLE]
-    figure = draw(table)
+    figure = draw(table).figure
     assert [axis.get_title() for axis in figure.axes] == [
         "ours",
         "published: ResNet-50, ImageNet",

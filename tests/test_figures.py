@@ -17,20 +17,15 @@ from normlab.analysis import statistics
 from normlab.config import choices
 from normlab.figures import comparison as comparison_module
 from normlab.figures import manifest as manifest_module
-from normlab.figures.comparison import comparison
-from normlab.figures.curves import plot
-from normlab.figures.manifest import (
-    DPI,
-    LIMIT_BYTES,
-    NOTE_INCHES,
-    compact,
-    picture,
-    save,
-    table_hash,
-)
-from normlab.figures.points import curve_points, final_points
+from normlab.figures.averages import average_curves, average_last_values
+from normlab.figures.comparison import compare
+from normlab.figures.facets import plot
+from normlab.figures.layout import draw_panels
+from normlab.figures.manifest import LIMIT_BYTES, compact, save, table_hash
+from normlab.figures.parts import read_published
+from normlab.figures.pictures import DPI, NOTE_INCHES
 from normlab.figures.references import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures.sheet import Panel
 from normlab.figures.style import (
     SPARE_LOOKS,
     STAND_IN_LOOKS,
@@ -91,8 +86,8 @@ def texts(figure):
     return "\n".join(found)
 
 
-def test_curve_points_are_means_with_student_intervals():
-    points = curve_points(table_of(), "test/accuracy", ["norm"]).means
+def test_average_curves_are_means_with_student_intervals():
+    points = average_curves(table_of(), "test/accuracy", ["norm"]).means
     row = points[(points["norm"] == "batch") & (points["x"] == 100)].iloc[0]
     reference = statistics.mean_interval([0.5, 0.51, 0.52])
     assert (row["mean"], row["n"]) == (pytest.approx(0.51), 3)
@@ -100,20 +95,20 @@ def test_curve_points_are_means_with_student_intervals():
 
 
 def test_one_seed_has_no_interval():
-    points = curve_points(table_of(seeds=(0,)), "test/accuracy", ["norm"]).means
+    points = average_curves(table_of(seeds=(0,)), "test/accuracy", ["norm"]).means
     assert points["low"].isna().all()
-    assert "one seed: no interval" in texts(plot(table_of(seeds=(0,)), hue="norm"))
+    assert "one seed: no interval" in texts(plot(table_of(seeds=(0,)), hue="norm").figure)
 
 
 def test_cells_are_averaged_within_a_seed_so_that_n_counts_seeds():
     table = table_of(factors={"optimizer.lr": [0.1, 0.5]})
-    assert set(curve_points(table, "test/accuracy", ["norm"]).means["n"]) == {3}
-    assert "n=3, mean of 2 cells" in texts(plot(table, hue="norm"))
+    assert set(average_curves(table, "test/accuracy", ["norm"]).means["n"]) == {3}
+    assert "n=3, mean of 2 cells" in texts(plot(table, hue="norm").figure)
 
 
 def test_diverged_runs_count_as_chance_in_accuracy_and_end_in_loss():
     table = table_of(outcome=lambda norm, seed: "diverged" if norm == "none" else "trained")
-    accuracy = curve_points(table, "test/accuracy", ["norm"])
+    accuracy = average_curves(table, "test/accuracy", ["norm"])
     late = accuracy.means[(accuracy.means["norm"] == "none") & (accuracy.means["x"] >= 100)]
     assert late["mean"].tolist() == pytest.approx([0.1] * 11)
     marks = accuracy.marks
@@ -121,10 +116,10 @@ def test_diverged_runs_count_as_chance_in_accuracy_and_end_in_loss():
         [90],
         ["diverged"],
     )
-    loss = curve_points(table, "train/loss", ["norm"]).means
+    loss = average_curves(table, "train/loss", ["norm"]).means
     assert loss[loss["norm"] == "none"]["x"].max() == 98.5  # the window of steps 98 and 99
-    assert "none  n=3 (3 diverged)" in texts(plot(table, hue="norm"))
-    assert final_points(table, "test/accuracy", "norm", []).means["mean"].tolist() == (
+    assert "none  n=3 (3 diverged)" in texts(plot(table, hue="norm").figure)
+    assert average_last_values(table, "test/accuracy", "norm", []).means["mean"].tolist() == (
         pytest.approx([1.01, 0.1])
     )
 
@@ -135,7 +130,7 @@ def test_an_exploding_run_does_not_squash_the_panel():
         (table["norm"] == "none") & (table["metric"] == "train/loss") & (table["step"] == 99)
     )
     table.loc[exploding, "value"] = 1e30
-    axis = plot(table, y="train/loss", hue="norm").axes[0]
+    axis = plot(table, y="train/loss", hue="norm").figure.axes[0]
     assert axis.get_ylim()[1] < 4
     mark = next(line for line in axis.lines if line.get_gid() is not None)
     # three marks at the same place are one
@@ -146,7 +141,7 @@ def test_a_line_has_a_gap_where_seeds_drop_out():
     table = table_of(
         outcome=lambda norm, seed: "diverged" if (norm, seed) == ("none", 2) else "trained"
     )
-    axis = plot(table, y="train/loss", hue="norm").axes[0]
+    axis = plot(table, y="train/loss", hue="norm").figure.axes[0]
     gaps = [
         int(np.isnan(np.asarray(line.get_ydata(), dtype=float)).sum()) for line in axis.lines[:2]
     ]
@@ -157,27 +152,29 @@ def test_long_curves_are_averaged_over_windows_and_say_so():
     steps = np.arange(3000)
     rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
     table = pd.DataFrame({**rows, "layer": None, "value": steps.astype(float), "norm": "batch"})
-    points = curve_points(table, "train/loss", ["norm"])
+    points = average_curves(table, "train/loss", ["norm"])
     assert (points.window_steps, len(points.means)) == (20, 150)
     assert points.means["mean"].iloc[0] == points.means["x"].iloc[0] == 9.5
-    assert "mean of 20 steps" in texts(plot(table, y="train/loss"))
+    assert "mean of 20 steps" in texts(plot(table, y="train/loss").figure)
 
 
 def test_layers_are_panels_in_the_networks_order_or_averaged():
     table = table_of(layers=("conv2", "conv10", "conv3"))
-    figure = plot(table, y="ics/l2", hue="norm", col="layer")
+    figure = plot(table, y="ics/l2", hue="norm", col="layer").figure
     assert [axis.get_title() for axis in figure.axes] == ["conv2", "conv3", "conv10"]
     assert figure.axes[0].get_yscale() == "log"
     assert "geometric mean" in texts(figure)
-    assert "mean of 3 layers" in texts(plot(table, y="ics/l2", hue="norm"))
-    one = curve_points(table, "ics/l2/conv10", ["norm"]).means
+    assert "mean of 3 layers" in texts(plot(table, y="ics/l2", hue="norm").figure)
+    one = average_curves(table, "ics/l2/conv10", ["norm"]).means
     assert one["mean"].unique() == pytest.approx(20.0)
 
 
 def test_axes_carry_label_and_unit_from_the_registry():
-    axis = plot(table_of(), hue="norm").axes[0]
+    axis = plot(table_of(), hue="norm").figure.axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("step", "test accuracy [fraction]")
-    over = plot(table_of(factors={"init.scale": [0.001, 0.1, 1.0]}), x="init.scale", hue="norm")
+    over = plot(
+        table_of(factors={"init.scale": [0.001, 0.1, 1.0]}), x="init.scale", hue="norm"
+    ).figure
     assert over.axes[0].get_xscale() == "log"
     assert over.axes[0].get_ylabel() == "final test accuracy [fraction]"
 
@@ -185,7 +182,7 @@ def test_axes_carry_label_and_unit_from_the_registry():
 def test_references_and_published_values_are_drawn_and_named():
     published = pd.DataFrame({"x": [100, 200], "y": [0.6, 0.8], "norm": "batch"})
     reference = Reference(value=50, label="lr decay", axis="x")
-    figure = plot(table_of(), hue="norm", references=[reference], published=published)
+    figure = plot(table_of(), hue="norm", references=[reference], published=published).figure
     assert {"lr decay", "chance", "published", "bands: 95 % interval"} <= set(
         texts(figure).splitlines()
     )
@@ -196,7 +193,7 @@ def test_references_and_published_values_are_drawn_and_named():
 def test_published_values_of_later_steps_stand_in_a_strip_of_their_own():
     published = pd.DataFrame({"x": [100, 15000, 15000], "y": [0.6, 6.0, 0.1], "norm": "batch"})
     published.loc[2, "norm"] = "none"
-    figure = plot(table_of(), y="train/loss", hue="norm", published=published)
+    figure = plot(table_of(), y="train/loss", hue="norm", published=published).figure
     axis = figure.axes[0]
     assert "published (on grey:\nbeyond our steps)" in texts(figure)
     assert axis.get_xlim()[1] < 300
@@ -212,12 +209,12 @@ def test_published_values_of_later_steps_stand_in_a_strip_of_their_own():
 def test_published_values_without_a_step_are_named_as_the_panel_says():
     published = pd.DataFrame({"x": [float("nan")], "y": [0.7], "norm": ["batch"]})
     panel = Panel(y="test/accuracy", published=published, published_at="peak")
-    axis = sheet(table_of(), [[panel]]).axes[0]
+    axis = draw_panels(table_of(), [[panel]]).figure.axes[0]
     assert axis.get_xticklabels()[-1].get_text() == "peak"
 
 
 def test_a_panel_may_be_told_its_scale():
-    axis = sheet(table_of(), [[Panel(y="train/loss", logarithmic=True)]]).axes[0]
+    axis = draw_panels(table_of(), [[Panel(y="train/loss", logarithmic=True)]]).figure.axes[0]
     assert axis.get_yscale() == "log"
     assert axis.get_ylabel() == "training loss\ngeometric mean\nmean of 2 steps"
 
@@ -236,7 +233,9 @@ def test_no_line_crosses_the_label_of_a_reference(end):
     values = np.where(steps < 200 * end, 1.0, 1.0 + 0.5 * np.sin(steps))
     rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
     table = pd.DataFrame({**rows, "layer": None, "value": values, "norm": "batch"})
-    figure = plot(table, y="train/loss", hue="norm", references=[Reference(value=1, label="one")])
+    figure = plot(
+        table, y="train/loss", hue="norm", references=[Reference(value=1, label="one")]
+    ).figure
     axis = figure.axes[0]
     label, panel = label_box(figure, axis, "one")
     path = next(line for line in axis.lines if len(line.get_xdata()) > 50).get_path()
@@ -247,10 +246,11 @@ def test_no_line_crosses_the_label_of_a_reference(end):
 
 
 def test_labels_are_placed_anew_where_limits_changed_since():
-    figure = plot(table_of(), hue="norm", references=[Reference(value=2, label="beyond")])
+    sheet = plot(table_of(), hue="norm", references=[Reference(value=2, label="beyond")])
+    figure = sheet.figure
     axis = figure.axes[0]
     axis.set_ylim(0, 2.5)
-    picture(figure, "png")
+    sheet.picture("png")
     label, panel = label_box(figure, axis, "beyond")
     assert panel.x0 < label.x0
     assert label.x1 < panel.x1
@@ -261,7 +261,9 @@ def test_a_label_without_room_inside_stands_right_of_the_panel():
     values = np.where(steps % 2, 0.0, 2.0)
     rows = {"run": "a", "cell": "a", "seed": 0, "step": steps, "metric": "train/loss"}
     table = pd.DataFrame({**rows, "layer": None, "value": values, "norm": "batch"})
-    figure = plot(table, y="train/loss", hue="norm", references=[Reference(value=1, label="one")])
+    figure = plot(
+        table, y="train/loss", hue="norm", references=[Reference(value=1, label="one")]
+    ).figure
     label, panel = label_box(figure, figure.axes[0], "one")
     assert panel.x1 < label.x0 < panel.x1 + 20
 
@@ -269,7 +271,7 @@ def test_a_label_without_room_inside_stands_right_of_the_panel():
 def test_labels_of_near_references_do_not_overlap():
     near = [Reference(value=0.5, label="chance"), Reference(value=0.51, label="2/lr")]
     table = table_of().drop(columns="chance")
-    figure = plot(table, hue="norm", references=near)
+    figure = plot(table, hue="norm", references=near).figure
     boxes = [label_box(figure, figure.axes[0], text)[0] for text in ("chance", "2/lr")]
     assert not boxes[0].overlaps(boxes[1])
 
@@ -280,7 +282,7 @@ def test_the_legend_counts_odd_runs_among_all_of_a_hue_and_speaks_in_words():
         {"optimizer.lr": [0.1, 0.5]},
         outcome=lambda norm, seed: "stuck" if norm == "none" else "trained",
     )
-    legend = texts(plot(table, hue="norm", col="optimizer.lr"))
+    legend = texts(plot(table, hue="norm", col="optimizer.lr").figure)
     assert "none  n=3\n(6 stuck of 6 runs)" in legend
     assert "batch noisy  n=3" in legend
     assert "normalization" in legend
@@ -288,15 +290,15 @@ def test_the_legend_counts_odd_runs_among_all_of_a_hue_and_speaks_in_words():
 
 def test_n_is_that_of_the_panels_that_show_every_seed():
     one = Panel(y="train/loss", where={"seed": 0})
-    figure = sheet(table_of(), [[Panel(y="test/accuracy"), one]])
+    figure = draw_panels(table_of(), [[Panel(y="test/accuracy"), one]]).figure
     assert "batch  n=3" in texts(figure)
 
 
 def test_grids_wrap_and_the_unused_places_are_empty():
     table = table_of(factors={"init.scale": [0.1, 0.2, 0.3, 0.4, 0.5]})
-    axes = plot(table, hue="norm", col="init.scale").axes
+    axes = plot(table, hue="norm", col="init.scale").figure.axes
     assert [axis.get_visible() for axis in axes] == [True] * 5 + [False] * 3
-    grid = plot(table_of(factors={"init": ["he", "xavier"]}), row="norm", col="init")
+    grid = plot(table_of(factors={"init": ["he", "xavier"]}), row="norm", col="init").figure
     assert grid.axes[0].get_title() == "norm = none   init = he"
 
 
@@ -323,11 +325,11 @@ def test_the_readers_categories_and_missing_factors_draw_the_same():
         }
     )
     for one in (table, categories):
-        figure = plot(one, hue="norm.num_groups", col="norm")
+        figure = plot(one, hue="norm.num_groups", col="norm").figure
         assert "unset  n=3" in texts(figure)
         assert "2  n=3" in texts(figure)
     left, right = (
-        curve_points(one, "test/accuracy", ["norm"])
+        average_curves(one, "test/accuracy", ["norm"])
         .means.astype({"norm": str})
         .sort_values(["norm", "x"], ignore_index=True)
         for one in (table, categories)
@@ -335,9 +337,9 @@ def test_the_readers_categories_and_missing_factors_draw_the_same():
     pd.testing.assert_frame_equal(left, right)
 
 
-def test_comparison_of_few_settings_shows_curves_and_final_points():
+def test_comparison_of_few_settings_shows_curves_and_average_last_values():
     table = table_of(("none", "batch"), {"init": ["he", "xavier"], "model": ["mlp"]})
-    figure = comparison(table, ["norm", "init", "model", "seed"])
+    figure = compare(table, ["norm", "init", "model", "seed"]).figure
     assert len(figure.axes) == 5
     assert [axis.get_title() for axis in figure.axes[:2]] == ["init=he", "init=xavier"]
     assert figure.axes[4].get_xlabel() == "final test accuracy [fraction]"
@@ -345,7 +347,7 @@ def test_comparison_of_few_settings_shows_curves_and_final_points():
 
 def test_comparison_over_a_numeric_factor_ends_with_a_line():
     table = table_of(factors={"init.scale": [10.0**-k for k in range(6)]})
-    figure = comparison(table, ["norm", "init.scale"])
+    figure = compare(table, ["norm", "init.scale"]).figure
     assert len(figure.axes) == 7
     assert figure.axes[-1].get_xlabel() == "scale of the initial weights"
     assert figure.axes[-1].get_xscale() == "log"
@@ -358,18 +360,18 @@ def test_comparison_of_many_combinations_is_a_table(monkeypatch):
         "dropout": [0.0, 0.3, 0.5],
     }
     table = table_of(("none", "batch", "layer"), factors, seeds=(0, 1))
-    figure = comparison(table, ["norm", *factors])
+    figure = compare(table, ["norm", *factors]).figure
     assert len(figure.axes) == 1
     assert "init=he, lr=0.1, dropout=0.3" in texts(figure)
     assert "1.005 ± 0.064" in texts(figure)
     monkeypatch.setattr(comparison_module, "MOST_ROWS", 5)
-    assert "the best 5 of 18 combinations" in texts(comparison(table, ["norm", *factors]))
+    assert "the best 5 of 18 combinations" in texts(compare(table, ["norm", *factors]).figure)
 
 
 def test_comparison_without_swept_factors_or_rows():
-    assert len(comparison(table_of(("batch",)), ["seed"]).axes) == 3
+    assert len(compare(table_of(("batch",)), ["seed"]).figure.axes) == 3
     with pytest.raises(ValueError, match="nothing to compare"):
-        comparison(pd.DataFrame(), ["norm"])
+        compare(pd.DataFrame(), ["norm"])
 
 
 def test_every_norm_has_its_own_look():
@@ -491,13 +493,14 @@ def test_save_writes_five_files_and_a_manifest_that_names_every_run(tmp_path):
 
 
 def test_the_note_below_a_figure_is_not_under_a_legend_at_its_bottom():
-    figures = [plot(table_of(), hue="norm") for _ in range(2)]
-    for figure, place in zip(figures, ("outside lower left", "outside upper right"), strict=True):
+    sheets = [plot(table_of(), hue="norm") for _ in range(2)]
+    for sheet, place in zip(sheets, ("outside lower left", "outside upper right"), strict=True):
+        figure = sheet.figure
         figure.legends[0].remove()
         figure.legend(handles=[Line2D([], [], color="red", linewidth=9)], labels=[""], loc=place)
     heights = []
-    for figure in figures:
-        drawn = Image.open(io.BytesIO(picture(figure, "png", note="one line"))).convert("RGB")
+    for sheet in sheets:
+        drawn = Image.open(io.BytesIO(sheet.picture("png", note="one line"))).convert("RGB")
         is_red = (np.asarray(drawn) == (255, 0, 0)).all(axis=2)
         heights.append(drawn.height - 1 - np.flatnonzero(is_red.any(axis=1)))
     note_pixels = round(NOTE_INCHES * DPI)
@@ -569,3 +572,58 @@ def test_table_hash_ignores_order_and_sees_values():
     changed = table.copy()
     changed.loc[3, "value"] += 1e-15
     assert table_hash(changed) != table_hash(table)
+
+
+def test_a_sheet_knows_its_panels_and_where_each_was_drawn():
+    accuracy, loss = Panel(y="test/accuracy"), Panel(y="train/loss", logarithmic=True)
+    missing = Panel(y="ics/l2", where={"norm": "batch"})
+    sheet = draw_panels(table_of(), [[accuracy, None, loss], [missing]])
+    assert [[drawn.panel for drawn in row] for row in sheet.rows] == [[accuracy, loss], [missing]]
+    assert [axis.get_visible() for axis in sheet.figure.axes] == [True, False, True, True] + [
+        False
+    ] * 2
+    assert sheet.axis(loss).get_yscale() == "log"
+    assert [drawn.log_y for drawn in sheet.rows[0]] == [False, True]
+    assert [text.get_text() for text in sheet.axis(missing).texts] == ["no runs yet"]
+    grid = plot(table_of(factors={"init": ["he", "xavier"]}), row="norm", col="init")
+    assert [[drawn.panel.where for drawn in row] for row in grid.rows] == [
+        [{"norm": norm, "init": init} for init in ("he", "xavier")] for norm in ("none", "batch")
+    ]
+
+
+def test_a_sheet_gives_the_same_picture_each_time_and_where_it_is_saved(tmp_path):
+    panel = Panel(y="train/loss", references=[Reference(value=1.0, label="one")])
+    sheet = draw_panels(table_of(), [[panel]])
+    sheet.axis(panel).set_ylim(0, 3)
+    first = sheet.picture("png")
+    assert first == sheet.picture("png") == sheet._repr_png_()
+    sheet.save(tmp_path / "figure.svg")
+    assert b"<svg" in (tmp_path / "figure.svg").read_bytes()
+    written = io.BytesIO()
+    sheet.save(written, "png")
+    assert Image.open(written).size == Image.open(io.BytesIO(first)).size
+
+
+def test_panels_of_one_range_are_labelled_at_the_outer_ones():
+    panels = [Panel(y="train/loss", where={"norm": norm}) for norm in ("none", "batch")]
+    table = table_of()
+    table.loc[table["norm"] == "batch", "value"] += 5
+    sheet = draw_panels(table, [panels], same_limits=True)
+    first, second = map(sheet.axis, panels)
+    assert first.get_ylim() == second.get_ylim()
+    assert (first.get_ylabel() != "", second.get_ylabel()) == (True, "")
+
+
+def test_published_values_are_read_as_a_panel_takes_them(tmp_path):
+    path = tmp_path / "published.csv"
+    path.write_text(
+        "metric,norm,rate,step,value\na,none,1e-6,10,1.5\na,none,,20,2.5\nb,batch,1,,3\n"
+    )
+    found = read_published(path, where={"metric": "a", "rate": 0.000001})
+    assert found is not None
+    assert found[["x", "y"]].to_numpy().tolist() == [[10, 1.5]]
+    assert read_published(path, where={"metric": "b"}) is None
+    nowhere = read_published(path, x=None, where={"metric": "b"})
+    assert nowhere is not None
+    assert nowhere["x"].isna().all()
+    assert nowhere["y"].tolist() == [3]

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.santurkar_landscape import claims as landscape
 from experiments.stable_learning_rate import claims as stable
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, draw_panels
 from normlab.figures.style import looks, ordered
 
 RATES = (0.1, 0.2, 0.4)
@@ -130,8 +130,8 @@ def test_metrics_on_one_axis_share_its_scale():
         for metric, values in ((middle, (-0.1, -0.2)), (high, (0.01, 1.0)))
         for step, value in enumerate(values)
     ]
-    figure = sheet(pd.DataFrame(rows), [[Panel(y=f"{middle}/conv1", also=[f"{high}/conv1"])]])
-    (axis,) = figure.axes
+    panel = Panel(y=f"{middle}/conv1", also=[f"{high}/conv1"])
+    axis = draw_panels(pd.DataFrame(rows), [[panel]]).axis(panel)
     assert axis.get_yscale() == "linear"
     low, top = axis.get_ylim()
     assert low < -0.2
@@ -154,8 +154,8 @@ def test_positive_metrics_on_one_axis_are_logarithmic_where_one_of_them_is():
         for metric, values in ((low, (1.0, 2.0)), (high, (3.0, 3e6)))
         for step, value in enumerate(values)
     ]
-    figure = sheet(pd.DataFrame(rows), [[Panel(y=low, also=[high])]])
-    (axis,) = figure.axes
+    panel = Panel(y=low, also=[high])
+    axis = draw_panels(pd.DataFrame(rows), [[panel]]).axis(panel)
     assert axis.get_yscale() == "log"
     bottom, top = axis.get_ylim()
     assert 0 < bottom < 1

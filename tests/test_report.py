@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from normlab.analysis.ledger import judge_experiment, write_verdicts
-from normlab.figures.comparison import comparison
-from normlab.figures.curves import plot
+from normlab.figures.comparison import compare
+from normlab.figures.facets import plot
 from normlab.figures.manifest import save
 from normlab.report import write_report, write_sweep_page
 
@@ -123,7 +123,7 @@ def test_report_lists_the_newest_500_runs(results):
 def test_sweep_page_shows_command_final_values_and_runs(tmp_path):
     folder = tmp_path / "2024-x"
     table = table_of()
-    save(lambda own: comparison(own, ["norm", "seed"]), folder, table, name="comparison")
+    save(lambda own: compare(own, ["norm", "seed"]), folder, table, name="comparison")
     failed = pd.DataFrame([{"run": f"bad{EVIL}", "state": "failed"}])
     runs = pd.concat([runs_of(table), failed], ignore_index=True)
     command = f"train.py -m norm=none,batch 'x={EVIL}'"
@@ -150,6 +150,6 @@ def test_sweep_page_without_a_single_row(tmp_path):
 
 def test_sweep_page_of_runs_that_are_all_unfinished(tmp_path):
     table = table_of().assign(state="running")
-    save(lambda own: comparison(own, ["norm"]), tmp_path, table, name="comparison")
+    save(lambda own: compare(own, ["norm"]), tmp_path, table, name="comparison")
     text = write_sweep_page(tmp_path, table, factors=["norm"], command="x").read_text()
     assert "6 runs; 6 running" in text

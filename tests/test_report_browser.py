@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from support.recorded_runs import finished_run
 
-from normlab.figures.curves import plot
+from normlab.figures.facets import plot
 from normlab.figures.manifest import save
 from normlab.report import write_report
 

@@ -89,6 +89,7 @@ CLAIMS = """
 FIGURE = """
 from matplotlib.figure import Figure
 
+from normlab.figures import Sheet
 from normlab.figures.style import styled
 
 
@@ -97,7 +98,7 @@ def draw(table):
     with styled():
         figure = Figure()
         figure.subplots().plot(wave["place"], wave["value"])
-    return figure
+    return Sheet(figure)
 """
 
 

@@ -12,7 +12,7 @@ from support.command_line import run_script, runs, train
 from support.recorded_runs import claimed_run, finish, finished_run, loss_rows, record
 from support.wandb_stub import API_KEY, Behaviour
 
-from normlab.figures.curves import plot
+from normlab.figures.facets import plot
 from normlab.figures.manifest import save
 from normlab.records import RunFolder, run_folders
 from normlab.records.compare import metrics_that_differ

@@ -1,15 +1,14 @@
 """Test accuracy and internal covariate shift, with and without batch normalization."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
 
 NAMES = {"vgg11": "VGG-11", "mlp": "MLP"}
 ARMS = (("vgg11", 0.05), ("vgg11", 0.5), ("mlp", 0.05), ("mlp", 0.5))
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     rows = [
         [
             Panel(
@@ -21,4 +20,4 @@ def draw(table: pd.DataFrame) -> Figure:
         ]
         for metric in ("test/accuracy", "ics/cosine")
     ]
-    return sheet(table, rows, wide=0.9)
+    return draw_panels(table, rows, wide=0.9)

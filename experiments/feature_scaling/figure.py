@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from normlab.figures.points import curve_points, final_points
-from normlab.figures.references import Reference, draw_reference
+from normlab.figures import Reference, Sheet, draw_reference
+from normlab.figures.averages import average_curves, average_last_values
 from normlab.figures.style import Look, axis_text, looks, styled
 
 SCALINGS = {"raw": "raw", "min_max": "min-max", "standardized": "standardized"}
@@ -58,7 +58,7 @@ class Surface:
         return ellipse
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     scaling_looks = looks("scaling", list(SCALINGS))
     with styled():
         # labels beside axes of equal aspect reach further than the layout knows
@@ -106,7 +106,7 @@ def draw(table: pd.DataFrame) -> Figure:
             fontsize=8,
             color="#444444",
         )
-    return figure
+    return Sheet(figure)
 
 
 def selected(table: pd.DataFrame, **where: str) -> pd.DataFrame:
@@ -173,7 +173,7 @@ def draw_losses(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Loo
         own = own[lowest > ROUNDING]
         if own.empty:
             continue
-        line = curve_points(own, "descent/excess_loss", [], logarithmic=True).means
+        line = average_curves(own, "descent/excess_loss", [], logarithmic=True).means
         axis.plot(
             line["x"],
             line["mean"],
@@ -205,9 +205,9 @@ def draw_numbers(
             own = selected(table, regression="linear", scaling=scaling, **where)
             if not own.loc[own["metric"] == metric, "value"].notna().any():
                 continue
-            (point,) = final_points(own, metric, "scaling", [], logarithmic=True).means.to_dict(
-                "records"
-            )
+            (point,) = average_last_values(
+                own, metric, "scaling", [], logarithmic=True
+            ).means.to_dict("records")
             axis.errorbar(
                 place + 0.2 * (aside - 1),
                 point["mean"],
@@ -236,7 +236,7 @@ def draw_limit(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Look
             own = selected(table, rate=rate, scaling=scaling)
             if not (own["metric"] == "descent/excess_loss").any():
                 continue
-            line = curve_points(own, "descent/excess_loss", [], logarithmic=True).means
+            line = average_curves(own, "descent/excess_loss", [], logarithmic=True).means
             axis.plot(line["x"], line["mean"], color=look.color, linestyle=dash)
             axis.fill_between(
                 line["x"], line["low"], line["high"], color=look.color, alpha=0.15, lw=0

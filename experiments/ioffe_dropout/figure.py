@@ -1,12 +1,11 @@
 """What is left at the end over the rate of dropout, and the way there at three rates."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     rates = sorted(table["dropout"].unique())
     shown = [rates[0], 0.2, rates[-1]]
     rows = [
@@ -26,4 +25,4 @@ def draw(table: pd.DataFrame) -> Figure:
     ]
     # small differences matter here: with chance and the untrained network in view they do not show
     untrained = (table["metric"] == "test/loss") & (table["step"] == 0)
-    return sheet(table[~untrained].drop(columns="chance"), rows)
+    return draw_panels(table[~untrained].drop(columns="chance"), rows)

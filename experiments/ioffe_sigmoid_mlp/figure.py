@@ -1,11 +1,11 @@
 """The paper's figure 1: test accuracy, then the percentiles of one sigmoid's input, an arm each."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
+from normlab.figures.limits import share_limits
+from normlab.figures.parts import percentile_panel
 
-PERCENTILE = "activations/after_norm/percentile_{}/linear3"
 WITHOUT_AFFINE = "batch, no gamma, beta"
 TITLES = {
     "none": "without normalization",
@@ -15,7 +15,7 @@ TITLES = {
 PAPERS_AXIS = (0.7, 1.0)
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     names = table["norm"].astype(str)
     table = table.assign(norm=names.mask(~table["norm.affine"].astype(bool), WITHOUT_AFFINE))
     seed = int(table["seed"].min())
@@ -35,20 +35,16 @@ def draw(table: pd.DataFrame) -> Figure:
         ),
     ]
     second = [
-        Panel(
-            y=PERCENTILE.format(50),
-            also=[PERCENTILE.format(15), PERCENTILE.format(85)],
+        percentile_panel(
+            "linear3",
             y_label="a sigmoid's input (linear3)\n15th, 50th, 85th percentile",
             where={"norm": norm, "seed": seed},
             title=f"{title} (seed {seed})",
         )
         for norm, title in TITLES.items()
     ]
-    figure = sheet(table, [first, second], wide=1.1)
+    sheet = draw_panels(table, [first, second], wide=1.1)
     if on_papers_axis:
-        figure.axes[0].set_ylim(*PAPERS_AXIS)
-    drawn = [axis for axis in figure.axes[3:] if axis.lines]
-    limits = [axis.get_ylim() for axis in drawn]
-    for axis in drawn:
-        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-    return figure
+        sheet.axis(first[0]).set_ylim(*PAPERS_AXIS)
+    share_limits(axis for axis in map(sheet.axis, second) if axis.lines)
+    return sheet

@@ -9,26 +9,23 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from experiments.ioffe_training_speed.claims import BASE_RATE, steps_share
 from normlab.analysis.statistics import mean_interval
-from normlab.figures.panels import published_style
-from normlab.figures.references import Reference, draw_reference, settle_references
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels, draw_reference
+from normlab.figures.drawing import published_style
 from normlab.figures.style import axis_text, norm_looks, styled
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     rates = sorted(table["optimizer.lr"].unique())
     published = pd.read_csv(PUBLISHED)
     published = published.assign(x=published["factor"] * rates[0], y=published["accuracy"])
-    rows: list[list[Panel | None]] = []
-    for metric in ("test/accuracy", "train/loss"):
-        panels = [
+    accuracies, losses = (
+        [
             Panel(
                 y=metric,
                 where={"optimizer.lr": rate},
@@ -36,18 +33,18 @@ def draw(table: pd.DataFrame) -> Figure:
             )
             for rate in rates
         ]
-        last = Panel(
-            y="test/accuracy",
-            x="optimizer.lr",
-            title="at the end; published: ImageNet",
-            published=published,
-        )
-        rows.append([*panels, last if metric == "test/accuracy" else None])
-    figure = sheet(table, rows, wide=0.9)
+        for metric in ("test/accuracy", "train/loss")
+    )
+    final = Panel(
+        y="test/accuracy",
+        x="optimizer.lr",
+        title="at the end; published: ImageNet",
+        published=published,
+    )
+    sheet = draw_panels(table, [[*accuracies, final], losses], wide=0.9)
     with styled():
-        draw_steps(figure.axes[-1], table, rates, published)
-        settle_references(figure)
-    return figure
+        draw_steps(sheet.figure.axes[-1], table, rates, published)
+    return sheet
 
 
 def draw_steps(

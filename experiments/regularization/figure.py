@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from experiments.regularization.compute import MINIMUM, closed_form
-from normlab.figures.points import curve_points, final_points
+from normlab.figures import Sheet
+from normlab.figures.averages import average_curves, average_last_values
+from normlab.figures.drawing import note_missing
 from normlab.figures.style import PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, norm_color, styled
 
 PUBLISHED = Path(__file__).with_name("published.csv")
@@ -23,7 +25,7 @@ BOOK = (("book L2 0.1", "L2 0.1"), ("book dropout 0.2", "dropout 0.2"))
 NEAR_ZERO, AT_ZERO = "weights/sparsity", "weights/zeros"
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     computed = table["metric"].str.startswith("one_weight/")
     toy, trained = table[computed], table[~computed]
     arms = [arm for arm in trained["arm"].drop_duplicates().tolist() if not arm.startswith("book ")]
@@ -39,7 +41,7 @@ def draw(table: pd.DataFrame) -> Figure:
             axis = figure.add_subplot(grid[1, 3 * place : 3 * place + 3])
             _book(axis, trained, arm, name)
         _every_arm(figure, grid[2, :], trained, arms)
-    return figure
+    return Sheet(figure)
 
 
 def _one_weight(axis: Axes, toy: pd.DataFrame, penalty: str) -> None:
@@ -49,10 +51,10 @@ def _one_weight(axis: Axes, toy: pd.DataFrame, penalty: str) -> None:
     axis.set_xlabel("weight")
     axis.set_ylabel("loss")
     if "strength" not in toy:
-        return _none_yet(axis)
+        return note_missing(axis)
     own = toy[(toy["penalty"] == penalty) & (toy["strength"] == SHOWN_STRENGTH)]
     if own.empty:
-        return _none_yet(axis)
+        return note_missing(axis)
     looks = {
         "loss": (norm_color("none"), "-", "loss"),
         "penalty": (PENALTY, (0, (4, 1.5)), "penalty"),
@@ -107,7 +109,7 @@ def _minima(axis: Axes, toy: pd.DataFrame) -> None:
     axis.set_xlabel("strength of the penalty")
     axis.set_ylabel("weight")
     if "strength" not in toy or toy.empty:
-        return _none_yet(axis)
+        return note_missing(axis)
     strengths = np.linspace(0, LARGEST_STRENGTH, 141)
     for penalty, line, marker, formula in (
         ("l2", "-", "o", "L2: 4.5 / (1 + strength)"),
@@ -154,7 +156,7 @@ def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
     axis.set_ylabel("accuracy [fraction]")
     own = trained[trained["arm"].isin(["book none", arm])]
     if own.empty:
-        return _none_yet(axis)
+        return note_missing(axis)
     handles = []
     for member, color, text in (
         ("book none", norm_color("none"), "none"),
@@ -167,7 +169,7 @@ def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
             ("train/accuracy", (0, (4, 1.5)), "white", "training"),
             ("test/accuracy", "-", color, "test"),
         ):
-            means = curve_points(rows, metric, ["arm"]).means.sort_values("x")
+            means = average_curves(rows, metric, ["arm"]).means.sort_values("x")
             x, low, high = (means[key].to_numpy(dtype=float) for key in ("x", "low", "high"))
             axis.fill_between(x, low, high, color=color, alpha=0.17, linewidth=0)
             (drawn,) = axis.plot(
@@ -301,7 +303,7 @@ def _points(own: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Mean, interval and n of the final values, by arm."""
     if own.empty or not (own["metric"] == metric).any():
         return pd.DataFrame(columns=["mean", "low", "high", "n"], index=pd.Index([], name="x"))
-    means = final_points(own, metric, "arm", [], logarithmic=False).means
+    means = average_last_values(own, metric, "arm", [], logarithmic=False).means
     return means.set_index("x")
 
 
@@ -337,7 +339,3 @@ def _milliseconds_per_step(own: pd.DataFrame) -> pd.DataFrame:
     speeds = own[own["metric"] == "samples_per_second"]
     times = 1000 * speeds["batch_size"].astype(float) / speeds["value"].astype(float)
     return times.groupby(speeds["arm"]).agg(["min", "max"])
-
-
-def _none_yet(axis: Axes) -> None:
-    axis.text(0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777")

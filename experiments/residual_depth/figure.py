@@ -9,10 +9,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from experiments.residual_depth.claims import NUM_GROUPS, blocks_of, depths
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
 from normlab.figures.style import REFERENCE_COLOR
 from normlab.theory.variance import residual_variance
 
@@ -20,7 +19,7 @@ ARMS = {"skipinit": "SkipInit", "fixup": "Fixup"}
 SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance", "residual/ratio"
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     table = table.assign(depth=depths(table).astype(float))
     arms = table["model.residual"].astype(object).map(ARMS).fillna(table["norm"].astype(object))
     variances = table["metric"].astype(str).str.startswith("residual/") & (table["step"] == 0)
@@ -34,12 +33,12 @@ def draw(table: pd.DataFrame) -> Figure:
     trained = table.assign(norm=arms)[~variances & table["optimizer.lr"].isin(rates)]
     depth = trained["depth"].max()
     shown = sorted(rates.unique())
-    first: list[Panel | None] = [
+    variances_by_block = [
         Panel(y=POOLED, y_label="variance", title="skip, over inputs and weights"),
         Panel(y=SKIP, y_label="variance", title="skip, over inputs alone"),
         Panel(y=RATIO, y_label="branch / skip", title="branch over skip, inputs alone"),
     ]
-    losses: list[Panel | None] = [
+    losses = [
         Panel(
             y="train/loss",
             where={"optimizer.lr": rate, "depth": depth},
@@ -47,26 +46,24 @@ def draw(table: pd.DataFrame) -> Figure:
         )
         for rate in shown
     ]
-    accuracies: list[Panel | None] = [
+    accuracies = [
         Panel(y="test/accuracy", x="depth", where={"optimizer.lr": rate}, title=f"rate {rate:g}")
         for rate in shown
     ]
-    rows = [first, losses, accuracies] if len(shown) > 1 else [first, losses + accuracies]
-    width = max(map(len, rows))
-    figure = sheet(
-        pd.concat([before, trained], ignore_index=True),
-        [[*row, *[None] * (width - len(row))] for row in rows],
+    of_training = [losses, accuracies] if len(shown) > 1 else [losses + accuracies]
+    sheet = draw_panels(
+        pd.concat([before, trained], ignore_index=True), [variances_by_block, *of_training]
     )
-    for axis in figure.axes:
-        if axis.get_ylabel().startswith("training loss") and axis.get_yscale() == "linear":
+    for axis in map(sheet.axis, losses):
+        if axis.get_yscale() == "linear":
             axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
-        if axis.get_xlabel().startswith("depth"):
-            axis.set_xlabel("layers")
-            axis.set_xticks(sorted(trained["depth"].unique()))
-            axis.set_ylim(0, 1)
+    for axis in map(sheet.axis, accuracies):
+        axis.set_xlabel("layers")
+        axis.set_xticks(sorted(trained["depth"].unique()))
+        axis.set_ylim(0, 1)
     if before.empty:
-        return figure
-    pooled, skip, ratio = figure.axes[:3]
+        return sheet
+    pooled, skip, ratio = map(sheet.axis, variances_by_block)
     blocks = before["step"].max()
     for axis, metric in ((pooled, POOLED), (skip, SKIP)):
         _sums(axis, table, metric)
@@ -75,7 +72,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ratio.set_ylim(min(bottom, -0.03), max(top, 1.05))
     for axis in (pooled, skip, ratio):
         axis.set_xlabel(f"block of {blocks}, before training")
-    return figure
+    return sheet
 
 
 def _sums(axis: Axes, table: pd.DataFrame, metric: str) -> None:

@@ -14,7 +14,8 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from normlab.figures.points import final_points
+from normlab.figures import Sheet
+from normlab.figures.averages import average_last_values
 from normlab.figures.style import Look, axis_text, looks, styled
 
 ACTIVATIONS = {"sigmoid": "sigmoid", "relu": "ReLU", "tanh": "tanh"}
@@ -39,7 +40,7 @@ PITCH = (1.12, 1.3)
 """From box to box, across and down, where a box is 1 wide and 1 high."""
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     schemes = [scheme for scheme in SCHEMES if scheme in set(table["init"])]
     scheme_looks = looks("init", list(dict.fromkeys(COLORED)))
     with styled():
@@ -93,7 +94,7 @@ def draw(table: pd.DataFrame) -> Figure:
             fontsize=7.5,
             color="#444444",
         )
-    return figure
+    return Sheet(figure)
 
 
 def draw_histograms(
@@ -191,7 +192,7 @@ def draw_layers(
         if own.empty:
             continue
         look = scheme_looks[scheme]
-        line = final_points(own, metric, "layer", [], logarithmic=logarithmic).means
+        line = average_last_values(own, metric, "layer", [], logarithmic=logarithmic).means
         axis.errorbar(
             [LAYERS.index(layer) + 1 for layer in line["x"]],
             line["mean"],

@@ -3,16 +3,14 @@
 import math
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.references import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels
 
 TITLES = {"none": "without normalization (the book's)", "batch": "with batch normalization (ours)"}
 CHANCE = Reference(value=math.log(10), label="chance\n= ln 10")
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     rows = [
         [
             Panel(
@@ -26,4 +24,4 @@ def draw(table: pd.DataFrame) -> Figure:
         ]
         for metric in ("train/loss", "test/accuracy")
     ]
-    return sheet(table, rows, hue="init", wide=1.1)
+    return draw_panels(table, rows, hue="init", wide=1.1)

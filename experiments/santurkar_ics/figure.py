@@ -6,9 +6,9 @@ The VGG's rows come first, those of the deep linear network below.
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
+from normlab.figures.parts import read_published
 from normlab.figures.style import MODEL_NAMES
 
 PUBLISHED = Path(__file__).parent / "published.csv"
@@ -19,7 +19,7 @@ LAYERS = {
 }
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     models = [model for model in LAYERS if model in set(table["model"])]
     rows = []
     for model in models:
@@ -38,18 +38,13 @@ def draw(table: pd.DataFrame) -> Figure:
                         y=metric,
                         where={"model": model, "optimizer.lr": rate},
                         title=title,
-                        published=published(metric, model, rate),
+                        published=read_published(
+                            PUBLISHED,
+                            where={"metric": metric, "model": model, "optimizer.lr": rate},
+                        ),
                         logarithmic=None if model != "deep_linear" or "cosine" in metric else True,
                     )
                     for metric, title in titles.items()
                 ]
             )
-    return sheet(table, rows, wide=0.8)
-
-
-def published(metric: str, model: str, rate: float) -> pd.DataFrame | None:
-    """The paper's values."""
-    points = pd.read_csv(PUBLISHED)
-    points = points[(points["metric"] == metric) & (points["model"] == model)]
-    points = points[(points["optimizer.lr"] - rate).abs() < 1e-12]
-    return points.rename(columns={"step": "x", "value": "y"}) if len(points) else None
+    return draw_panels(table, rows, wide=0.8)

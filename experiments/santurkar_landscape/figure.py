@@ -4,63 +4,56 @@ The VGG's row comes first, that of the deep linear network below; 2/lr is where 
 descent's effective smoothness settles at the edge of stability.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.references import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels
+from normlab.figures.parts import read_published
 from normlab.figures.style import MODEL_NAMES
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 MODELS = ("vgg11", "vgg16", "deep_linear")
 
 
-def draw(table: pd.DataFrame) -> Figure:
-    rows: list[list[Panel | None]] = []
-    for model in (one for one in MODELS if one in set(table["model"])):
-        where = {"model": model}
-        (rate,) = table.loc[table["model"] == model, "optimizer.lr"].unique()
-        levels = [Reference(value=2 / rate, label=f"2/lr\n= {2 / rate:g}")]
-        rows.append(
-            [
-                Panel(
-                    y="landscape/loss_max",
-                    also=["landscape/loss_min"],
-                    y_label="least and greatest loss",
-                    where=where,
-                    title=f"{MODEL_NAMES[model]}, learning rate {rate:g}",
-                    published=published("landscape/loss_max", model),
-                    published_at="peak",
-                ),
-                Panel(
-                    y="landscape/gradient_change_max",
-                    also=["landscape/gradient_change_min"],
-                    y_label="least and greatest change\nof the gradient (L2)",
-                    where=where,
-                    title="gradient predictiveness",
-                    published=published("landscape/gradient_change_max", model),
-                    published_at="peak",
-                ),
-                Panel(
-                    y="landscape/beta",
-                    y_label="effective beta-smoothness",
-                    where=where,
-                    title="effective smoothness",
-                    references=levels,
-                    published=published("landscape/beta", model),
-                    published_at="peak",
-                ),
-            ]
-        )
-    return sheet(table, rows)
+def draw(table: pd.DataFrame) -> Sheet:
+    models = [model for model in MODELS if model in set(table["model"])]
+    return draw_panels(table, [panels_of(table, model) for model in models])
 
 
-def published(metric: str, model: str) -> pd.DataFrame | None:
-    """The paper's greatest values over training; it has no step for them."""
-    points = pd.read_csv(PUBLISHED).assign(x=float("nan"))
-    points = points[
-        (points["metric"] == metric) & (points["network"] == model.rstrip("0123456789"))
+def panels_of(table: pd.DataFrame, model: str) -> list[Panel]:
+    """A row, each panel with the paper's greatest value over training: it has no step for that."""
+    (rate,) = table.loc[table["model"] == model, "optimizer.lr"].unique()
+    panels = [
+        Panel(
+            y="landscape/loss_max",
+            also=["landscape/loss_min"],
+            y_label="least and greatest loss",
+            title=f"{MODEL_NAMES[model]}, learning rate {rate:g}",
+        ),
+        Panel(
+            y="landscape/gradient_change_max",
+            also=["landscape/gradient_change_min"],
+            y_label="least and greatest change\nof the gradient (L2)",
+            title="gradient predictiveness",
+        ),
+        Panel(
+            y="landscape/beta",
+            y_label="effective beta-smoothness",
+            title="effective smoothness",
+            references=[Reference(value=2 / rate, label=f"2/lr\n= {2 / rate:g}")],
+        ),
     ]
-    return points.rename(columns={"value": "y"}) if len(points) else None
+    network = model.rstrip("0123456789")
+    return [
+        replace(
+            panel,
+            where={"model": model},
+            published=read_published(
+                PUBLISHED, x=None, where={"metric": panel.y, "network": network}
+            ),
+            published_at="peak",
+        )
+        for panel in panels
+    ]

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
 from normlab.data.gaussian import GaussianConfig
-from normlab.figures.panels import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels
+from normlab.figures.parts import read_published
 from normlab.figures.style import MODEL_NAMES
 
 PUBLISHED = Path(__file__).parent / "published.csv"
@@ -17,13 +16,13 @@ RANKS = (4, 5, 6)
 LAYERS = {"vgg11": ("conv2", "conv5", "conv8"), "vgg16": ("conv2", "conv9", "conv13")}
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     table = with_orders(table)
     of_linear = Panel(
         y="train/loss",
         where={"model": "deep_linear"},
         title="linear network of 25 layers",
-        published=published(),
+        published=read_published(PUBLISHED),
         references=[
             Reference(value=loss, label=f"rank {rank}")
             for rank, loss in least_losses().items()
@@ -33,7 +32,7 @@ def draw(table: pd.DataFrame) -> Figure:
     )
     vgg = next((model for model in LAYERS if model in set(table["model"])), None)
     if vgg is None:
-        return sheet(table, [[of_linear]], wide=1.6)
+        return draw_panels(table, [[of_linear]], wide=1.6)
     of_vgg = {"model": vgg}
     drifts = [
         Panel(
@@ -48,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure:
         Panel(y=f"{split}/accuracy", where=of_vgg, title=MODEL_NAMES[vgg])
         for split in ("train", "test")
     ]
-    return sheet(table, [[*accuracies, of_linear], drifts])
+    return draw_panels(table, [[*accuracies, of_linear], drifts])
 
 
 def least_losses() -> dict[int, float]:
@@ -67,8 +66,3 @@ def with_orders(table: pd.DataFrame) -> pd.DataFrame:
     is_lp = table["norm"] == "lp"
     names = table.loc[is_lp, "norm.p"].map(lambda order: f"lp p={float(order):g}")
     return table.assign(norm=table["norm"].astype(object).mask(is_lp, names))
-
-
-def published() -> pd.DataFrame:
-    """The paper's values."""
-    return pd.read_csv(PUBLISHED).rename(columns={"step": "x", "value": "y"})

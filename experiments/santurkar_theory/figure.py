@@ -15,7 +15,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from normlab.analysis.statistics import half_width
-from normlab.figures.panels import Reference, draw_reference
+from normlab.figures import Reference, Sheet, draw_reference
+from normlab.figures.drawing import note_missing
 from normlab.figures.style import REFERENCE_COLOR, Look, looks, styled
 
 Place = Literal["best", "lower left", "lower right"]
@@ -37,7 +38,7 @@ class Line:
     high: Array
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     with styled():
         figure = Figure(figsize=(10.2, 8.6))
         axes = figure.subplots(3, 3)
@@ -55,7 +56,7 @@ def draw(table: pd.DataFrame) -> Figure:
             "middle half of 1,000 draws. start: initialization; end: after training.",
             fontsize=8,
         )
-    return figure
+    return Sheet(figure)
 
 
 def sides_over_batch_size(axis: Axes, table: pd.DataFrame) -> None:
@@ -290,6 +291,6 @@ def decimals(axis: Axes) -> None:
 
 def finish(axis: Axes, place: Place) -> None:
     if not axis.lines:
-        axis.text(0.5, 0.5, "no runs yet", transform=axis.transAxes, ha="center", color="#777")
+        note_missing(axis)
         return
     axis.legend(loc=place, fontsize=7, handlelength=2.2)

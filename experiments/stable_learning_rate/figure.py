@@ -1,16 +1,15 @@
 """Final training accuracy over the learning rate at each depth; the largest rate that trains."""
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from experiments.stable_learning_rate.claims import depths, largest_rates
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
 
 RATE = "optimizer/lr"
 LARGEST = "largest rate that trains"
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     largest = largest_rates(table).astype({"depth": float})
     table = table[table["metric"] != RATE]
     table = table.assign(depth=depths(table).astype(float))
@@ -39,4 +38,4 @@ def draw(table: pd.DataFrame) -> Figure:
         Panel(y=RATE, x="depth", y_label=LARGEST, title="by depth", logarithmic=True),
     ]
     middle = len(row) // 2
-    return sheet(table, [row[:middle], row[middle:]] if len(row) == 4 else [row])
+    return draw_panels(table, [row[:middle], row[middle:]] if len(row) == 4 else [row])

@@ -1,19 +1,15 @@
 """Fine-tuning after the insertion at each rate, where it ends, and what it does to outputs."""
 
-from collections.abc import Sequence
-
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from normlab.figures.panels import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels
+from normlab.figures.limits import share_limits
 
 FRESH = "batch, fresh"
 BOUND = Reference(value=1e-5, label="bound of the claim")
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     parents = table[table["arm"] == "plain"]
     before = last_test_accuracy(parents)
     # a few points of accuracy are the matter here, far from chance
@@ -54,19 +50,14 @@ def draw(table: pd.DataFrame) -> Figure:
             for mode, references in (("evaluation", [BOUND]), ("training", []))
         ),
     ]
-    num_columns = max(len(rates), len(ends))
-    rows: list[list[Panel | None]] = [
-        [*row, *([None] * (num_columns - len(row)))] for row in (accuracies, losses, ends)
-    ]
-    figure = sheet(table, rows)
-    axes = {axis.get_title(): axis for axis in figure.axes}
+    sheet = draw_panels(table, [accuracies, losses, ends])
     for row in (accuracies, losses):
-        share_scale([axes[panel.title] for panel in row])
+        share_limits(map(sheet.axis, row))
     for panel in ends[1:]:
         values = table.loc[table["metric"] == panel.y, "value"]
         highest = max([*values, *(line.value for line in panel.references)], default=1.0)
-        axes[panel.title].set_ylim(0, 1.15 * highest)
-    return figure
+        sheet.axis(panel).set_ylim(0, 1.15 * highest)
+    return sheet
 
 
 def last_test_accuracy(parents: pd.DataFrame) -> list[Reference]:
@@ -74,9 +65,3 @@ def last_test_accuracy(parents: pd.DataFrame) -> list[Reference]:
     rows = parents[parents["metric"] == "test/accuracy"].sort_values("step")
     last = rows.groupby("seed")["value"].last()
     return [Reference(value=float(last.mean()), label="before")] if len(last) else []
-
-
-def share_scale(axes: Sequence[Axes]) -> None:
-    limits = [axis.get_ylim() for axis in axes]
-    for axis in axes:
-        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

@@ -4,16 +4,16 @@ the way there, and the speed."""
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Sheet, draw_panels
+from normlab.figures.parts import read_published
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 NUM_GROUPS = (4, 32)
 """Of the arms over batch sizes: at scale small and smoke, and at scale paper."""
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     is_main = (table["norm"] != "group") | table["norm.groups"].isin(NUM_GROUPS)
     table = table.assign(is_main=is_main)
     sizes = sorted(table["batch_size"].unique())
@@ -24,7 +24,7 @@ def draw(table: pd.DataFrame) -> Figure:
             x="batch_size",
             where=main,
             title="ours; published (dotted): ImageNet",
-            published=published("batch_size"),
+            published=read_published(PUBLISHED, x="batch_size", y="accuracy"),
         ),
         Panel(
             y="train/accuracy",
@@ -38,7 +38,7 @@ def draw(table: pd.DataFrame) -> Figure:
             x="norm.groups",
             where={"norm": "group", "batch_size": 32},
             title="number of groups, batch 32",
-            published=published("norm.groups"),
+            published=read_published(PUBLISHED, x="norm.groups", y="accuracy"),
         ),
     ]
     beside = [
@@ -54,13 +54,8 @@ def draw(table: pd.DataFrame) -> Figure:
             title="training speed",
         ),
     ]
-    figure = sheet(table, [over_size, beside])
-    for axis in (figure.axes[0], figure.axes[2]):
+    sheet = draw_panels(table, [over_size, beside])
+    for axis in (sheet.axis(over_size[0]), sheet.axis(over_size[2])):
         low, high = axis.get_ylim()
         axis.set_ylim(min(low, 0.6), max(high, 0.8))  # room for the published values
-    return figure
-
-
-def published(x: str) -> pd.DataFrame:
-    points = pd.read_csv(PUBLISHED).dropna(subset=[x])
-    return points.rename(columns={x: "x", "accuracy": "y"})[["norm", "x", "y"]]
+    return sheet

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.references import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 NBS = "normalization batch size (NBS)"
@@ -27,17 +25,18 @@ MOST_ERROR = 0.35
 """Of the MLP's panels: its errors at NBS 2 and 4 would hide the rest."""
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     errors = _errors(table)
     drawn = pd.concat([errors, *_differences(errors, ["seed", "model", NBS])], ignore_index=True)
     models = [model for model in (*CONVOLUTIONAL, "mlp") if model in set(table["model"])]
-    rows: list[list[Panel | None]] = []
+    rows = []
     for model in models:
         (data,) = table.loc[table["model"] == model, "data"].unique()
         of_all = _panel(model, [POPULATION, BATCH, TRAINING, FROZEN], f"{model} on {data}")
         rows.append([of_all, *(_panel(model, [name], name) for name in DIFFERENCES)])
-    figure = sheet(drawn, rows, hue="curve")
-    for panel, axis in zip([one for row in rows for one in row if one], figure.axes, strict=True):
+    sheet = draw_panels(drawn, rows, hue="curve")
+    for panel in (panel for row in rows for panel in row):
+        axis = sheet.axis(panel)
         axis.invert_xaxis()
         axis.set_xticks([512, 128, 32, 8, 2], ["512", "128", "32", "8", "2"])
         low, high = axis.get_ylim()
@@ -49,7 +48,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for line in axis.lines:
             if not line.get_clip_on():  # a mark of an outcome: off the panel, it stands at its edge
                 line.set_ydata(np.clip(line.get_ydata(), *axis.get_ylim()))
-    return figure
+    return sheet
 
 
 def _panel(model: str, curves: list[str], title: str) -> Panel:

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from normlab.figures.panels import Reference, draw_reference
-from normlab.figures.points import curve_points, final_points
+from normlab.figures import Reference, Sheet, draw_reference
+from normlab.figures.averages import average_curves, average_last_values
+from normlab.figures.limits import share_limits
 from normlab.figures.style import PUBLISHED_COLOR, Look, axis_text, looks, styled
 
 PUBLISHED = Path(__file__).with_name("published.csv")
@@ -59,7 +60,7 @@ IMAGES = {
 }
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     table = table.astype(dict.fromkeys(table.select_dtypes("category").columns, "object"))
     published = pd.read_csv(PUBLISHED)
     detections = published[published["table"] == 6].rename(columns={"value": "mean"})
@@ -83,6 +84,8 @@ def draw(table: pd.DataFrame) -> Figure:
             )
         axes[0, 2].set(title="clean test images", xlabel="images the statistics are of")
         share_limits(axes[0])
+        for axis in axes[0]:
+            axis.set_ylabel("test error")
 
         dots(axes[1, 0], accuracies(table), "trained", "by", TRAINED, EVALUATIONS)
         axes[1, 0].set(title="the trained networks", xlabel="trained with (groups of 8)")
@@ -111,7 +114,7 @@ def draw(table: pd.DataFrame) -> Figure:
             loc="outside right lower",
         )
         figure.supxlabel(note(table), fontsize=8, color="#444444")
-    return figure
+    return Sheet(figure)
 
 
 def errors(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +129,7 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
         images=clean_named(own, "data.test_corruption"),
         statistics=trained_on.mask(own["norm.population"] == "ema", "running"),
     )
-    means = final_points(own, ACCURACY, "images", ["statistics"]).means.rename(
+    means = average_last_values(own, ACCURACY, "images", ["statistics"]).means.rename(
         columns={"x": "images"}
     )
     of_error = {"mean": 1 - means["mean"], "low": 1 - means["high"], "high": 1 - means["low"]}
@@ -162,7 +165,9 @@ def accuracies(table: pd.DataFrame) -> pd.DataFrame:
     rows = pd.concat(parts, ignore_index=True)
     if not (rows["metric"] == ACCURACY).any():
         return pd.DataFrame(columns=["trained", "by", "mean", "low", "high"])
-    return final_points(rows, ACCURACY, "trained", ["by"]).means.rename(columns={"x": "trained"})
+    return average_last_values(rows, ACCURACY, "trained", ["by"]).means.rename(
+        columns={"x": "trained"}
+    )
 
 
 def children(table: pd.DataFrame, parent: str) -> pd.DataFrame:
@@ -217,7 +222,7 @@ def draw_training(axis: Axes, table: pd.DataFrame) -> dict[str, Look]:
     rows = table[table["arm"].isin(list(NORMS)) & (table["metric"] == BATCH_ACCURACY)]
     if len(rows):
         rows = rows.assign(norm=rows["arm"].map(NORMS))
-        for norm, line in curve_points(rows, BATCH_ACCURACY, ["norm"]).means.groupby("norm"):
+        for norm, line in average_curves(rows, BATCH_ACCURACY, ["norm"]).means.groupby("norm"):
             look = arm_looks[str(norm)]
             axis.fill_between(
                 line["x"].astype(float),
@@ -253,13 +258,6 @@ def handles(own_looks: Looks, *, filled: bool = True) -> list[Line2D]:
     return [
         Line2D([], [], **marks(look, filled=filled), label=text) for text, look in own_looks.items()
     ]
-
-
-def share_limits(axes: Any) -> None:
-    limits = [axis.get_ylim() for axis in axes]
-    for axis in axes:
-        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-        axis.set_ylabel("test error")
 
 
 def note(table: pd.DataFrame) -> str:

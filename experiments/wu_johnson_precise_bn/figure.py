@@ -2,17 +2,15 @@
 shows of one channel (how far running means lag) for all, and table 2 with its values beside ours.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from experiments.wu_johnson_precise_bn.claims import milestones, watched
-from normlab.figures.references import Reference
-from normlab.figures.sheet import Panel, sheet
+from normlab.figures import Panel, Reference, Sheet, draw_panels
+from normlab.figures.limits import share_limits
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 RUNNING, POPULATION, BATCH = "running averages", "population", "mini-batch"
@@ -23,7 +21,7 @@ LARGE_SIZE = 1000
 SIZE, SAMPLES = "batch size of the statistics", "samples of the statistics"
 
 
-def draw(table: pd.DataFrame) -> Figure:
+def draw(table: pd.DataFrame) -> Sheet:
     errors = _together(
         table[table["step"] > 0],  # before training all are at chance, far above what is compared
         ERROR,
@@ -41,8 +39,8 @@ def draw(table: pd.DataFrame) -> Figure:
     final = _final(table)
     followed = watched(table)
     arms = followed[["batch_size", "optimizer.lr", "steps"]].drop_duplicates()
-    by_error: list[Panel | None] = []
-    by_distance: list[Panel | None] = []
+    by_error: list[Panel] = []
+    by_distance: list[Panel] = []
     for size, rate, steps in sorted(arms.itertuples(index=False)):
         where = {"batch_size": size, "optimizer.lr": rate, NBS: None}
         decays = [
@@ -62,7 +60,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 references=decays,
             )
         )
-    by_size: list[Panel | None] = [
+    by_size = [
         Panel(
             y=ERROR,
             x=SIZE,
@@ -82,13 +80,12 @@ def draw(table: pd.DataFrame) -> Figure:
     )
     drawn = pd.concat([errors, distances, final], ignore_index=True)
     curves = [row for row in (by_error, by_distance) if row]
-    figure = sheet(drawn, [*curves, [*by_size, by_samples]], hue="statistics")
-    panels = len(by_size) + 1
-    for row in range(len(curves)):
-        _share_limits(figure.axes[row * panels : (row + 1) * panels])
-    for axis in figure.axes[-panels:-1]:
+    sheet = draw_panels(drawn, [*curves, [*by_size, by_samples]], hue="statistics")
+    for row in curves:
+        share_limits(map(sheet.axis, row))
+    for axis in map(sheet.axis, by_size):
         axis.set_xticks([2, 10, 100, 1000, 10000], ["2", "10", "100", "1,000", "10,000"])
-    return figure
+    return sheet
 
 
 def _together(table: pd.DataFrame, name: str, metrics: Mapping[str, str]) -> pd.DataFrame:
@@ -149,9 +146,3 @@ def _published(nbs: int) -> pd.DataFrame:
     levels = published[published["batch_size"].isna()].drop(columns="batch_size")
     levels = levels.merge(known[["batch_size"]], how="cross")
     return pd.concat([known, levels], ignore_index=True).rename(columns={"batch_size": "x"})
-
-
-def _share_limits(axes: Sequence[Axes]) -> None:
-    limits = [axis.get_ylim() for axis in axes]
-    for axis in axes:
-        axis.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))

@@ -164,8 +164,7 @@ def show_run(folder: RunFolder, console: Console) -> None:
 
 def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
     """Draw one metric of a selection of runs; the file it is in."""
-    from normlab.figures.curves import plot
-    from normlab.figures.style import styled
+    from normlab.figures.facets import plot
     from normlab.records import metrics_frame
 
     if arguments.x == arguments.hue:
@@ -184,7 +183,7 @@ def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
             f"no run that passes has recorded {arguments.y}. `runs.py ls` lists the runs, "
             "`runs.py show RUN` what one has recorded."
         )
-    figure = plot(
+    sheet = plot(
         table,
         x=arguments.x,
         y=arguments.y,
@@ -195,8 +194,7 @@ def plot_runs(runs_dir: Path, arguments: argparse.Namespace) -> Path:
     )
     path = Path(arguments.output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with styled():
-        figure.savefig(path)
+    sheet.save(path)
     return path
 
 

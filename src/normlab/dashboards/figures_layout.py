@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -22,15 +21,12 @@ from normlab.dashboards.layout import (
     sections_by_family,
     sections_of,
 )
-from normlab.figures.shown import shown
 from normlab.figures.style import norm_looks
 from normlab.metrics import full_name
 from normlab.plan.table import facts_table
 from normlab.records.files import read_json
+from normlab.studies.drawing import drawing_of
 from normlab.studies.experiment import SCALES, Experiment
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 OVERVIEW = "overview"
 OTHER_COLOR = "#777777"
@@ -127,14 +123,12 @@ def _before_any_run(experiment: Experiment, composer: Composer, scale: str) -> p
 
 def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...], ...]:
     """The panels of the experiment's figure; where that does not tell, its claims' metrics."""
-    module = importlib.import_module(f"{experiment.folder.parent.name}.{experiment.name}.figure")
     try:
-        figure: Figure | None = module.draw(table)
+        drawn = drawing_of(experiment)(table).rows
     except (ValueError, KeyError, IndexError):
         if table["value"].notna().any():
             raise
-        figure = None  # a drawing that needs numbers, before there are any
-    drawn = shown(figure) if figure is not None else []
+        drawn = ()  # a drawing that needs numbers, before there are any
     if not drawn:
         names = dict.fromkeys(
             full_name(claim.metric, layer)
@@ -146,14 +140,14 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...
     return tuple(
         tuple(
             Panel(
-                x=one.x,
-                y=one.y,
-                also=one.also,
-                label=one.y_text,
-                title=one.title,
+                x=one.panel.x,
+                y=one.panel.y,
+                also=tuple(one.panel.also),
+                label=one.panel.y_label,
+                title=one.panel.title,
                 log_x=one.log_x,
                 log_y=one.log_y,
-                where={key: _plain(value) for key, value in one.where.items()},
+                where={key: _plain(value) for key, value in one.panel.where.items()},
             )
             for one in row
         )

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from normlab.analysis.values import runs_of
-from normlab.figures.references import settle_references
-from normlab.figures.style import styled
+from normlab.figures.pictures import DPI, KINDS
+from normlab.figures.sheet import Sheet
 from normlab.records.files import read_json, write_json_whole, write_whole
 
 LIMIT_BYTES = 1_000_000
@@ -33,19 +29,9 @@ TABLE_BYTES = 430_000
 FIGURE_BYTES = 930_000
 """Most bytes of table and pictures before these are made smaller; what is left is for the words."""
 
-DPI = 150
-NOTE_INCHES = 0.22
-
-# no dates and no versions: the same figure gives the same bytes
-_METADATA: Mapping[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-}
-
 
 def save(
-    figure: Figure | Callable[[pd.DataFrame], Figure],
+    sheet: Sheet | Callable[[pd.DataFrame], Sheet],
     folder: Path,
     table: pd.DataFrame,
     *,
@@ -57,8 +43,8 @@ def save(
     """Write a figure and what it was drawn from; returns the manifest.
 
     Args:
-        figure: drawn already, or a function of the table. With a function the figure is drawn from
-            the very table that is stored, and can be drawn again from it exactly.
+        sheet: drawn already, or a function of the table. With a function it is drawn from the
+            very table that is stored, and can be drawn again from it exactly.
         folder: made where missing; files there are replaced, each whole.
         name: of the pictures.
         primary: whether table and manifest are the folder's table.parquet and manifest.json; those
@@ -68,12 +54,12 @@ def save(
         missing: what the figure lacks, in words ("6 runs missing"); they stand below it.
     """
     stored, thinned = compact(table)
-    if callable(figure):
-        figure = figure(stored)
+    if callable(sheet):
+        sheet = sheet(stored)
     table_name = "table.parquet" if primary else f"{name}.parquet"
     table_file = _parquet(stored)
     lacking = list(missing)
-    pictures, notes = _pictures(figure, FIGURE_BYTES - len(table_file), "; ".join(lacking))
+    pictures, notes = _pictures(sheet, FIGURE_BYTES - len(table_file), "; ".join(lacking))
     content = {f"{name}.{kind}": data for kind, data in pictures.items()}
     content[table_name] = table_file
     manifest = {
@@ -92,7 +78,7 @@ def save(
     return manifest
 
 
-def redraw(draw: Callable[[pd.DataFrame], Figure], folder: Path) -> None:
+def redraw(draw: Callable[[pd.DataFrame], Sheet], folder: Path) -> None:
     """Replace a folder's pictures by ones drawn anew from its table, after a change of the drawing.
 
     The manifest keeps what it says of the runs.
@@ -160,18 +146,18 @@ def _parquet(table: pd.DataFrame) -> bytes:
 
 
 def _pictures(
-    figure: Figure, limit_bytes: int, note: str
+    sheet: Sheet, limit_bytes: int, note: str
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    pictures = {kind: picture(figure, kind, DPI, note) for kind in _METADATA}
+    pictures = {kind: sheet.picture(kind, DPI, note) for kind in KINDS}
     if _total(pictures) <= limit_bytes:
         return pictures, ()
-    for axis in figure.axes:
+    for axis in sheet.figure.axes:
         for artist in (*axis.lines, *axis.collections):
             artist.set_rasterized(True)
     notes: tuple[str, ...] = ("lines rasterized in the vector pictures",)
     for dpi in (DPI, 110, 80):
         # not the PNG: it is what a redrawn figure is compared with
-        pictures |= {kind: picture(figure, kind, dpi, note) for kind in ("svg", "pdf")}
+        pictures |= {kind: sheet.picture(kind, dpi, note) for kind in ("svg", "pdf")}
         if dpi < DPI:
             notes = (notes[0], f"and these at {dpi} dots an inch")
         if _total(pictures) <= limit_bytes:
@@ -179,64 +165,8 @@ def _pictures(
     return pictures, notes
 
 
-_COORDINATES = re.compile(rb'(?<=\s)(?:d|x|y)="[^"]*"')
-_DECIMALS = re.compile(rb"(\.\d\d)\d+")
-
-
-def _rounded(svg: bytes) -> bytes:
-    """The same picture with coordinates to a hundredth of a point, and without indentation."""
-    rounded = _COORDINATES.sub(lambda found: _DECIMALS.sub(rb"\1", found.group()), svg)
-    return re.sub(rb"\n +", b"\n", rounded)
-
-
 def _total(pictures: Mapping[str, bytes]) -> int:
     return sum(map(len, pictures.values()))
-
-
-def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
-    """The bytes of a figure's picture; a PNG has 256 colours, at a third of the size.
-
-    Args:
-        note: a line below the figure, for which the picture grows.
-    """
-    buffer = io.BytesIO()
-    width, height = figure.get_size_inches()
-    bottom = -NOTE_INCHES if note else 0.0
-    with styled():
-        settle_references(figure)  # a figure may have changed its limits since
-        line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
-        area = Bbox([[0, bottom], [width, height]])
-        with _laid_out(figure):
-            figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind], bbox_inches=area)
-        line.remove()
-    if kind == "png":
-        return _quantized(buffer)
-    return _rounded(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
-
-
-@contextmanager
-def _laid_out(figure: Figure) -> Iterator[None]:
-    """Everything in its place, legends too: they would move into what a picture is larger by."""
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.execute(figure)
-    figure.set_layout_engine("none")
-    inside = [legend for legend in figure.legends if legend.get_bbox_to_anchor() is figure.bbox]
-    for legend in inside:
-        legend.set_bbox_to_anchor((0, 0, 1, 1), figure.transFigure)
-    yield
-    for legend in inside:
-        legend.set_bbox_to_anchor(None)
-    figure.set_layout_engine(engine)
-
-
-def _quantized(png: io.BytesIO) -> bytes:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    colours = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    colours.save(buffer, "PNG", optimize=True, dpi=(DPI, DPI))
-    return buffer.getvalue()
 
 
 def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:

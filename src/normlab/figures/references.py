@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,9 +20,6 @@ _LABEL = "label of a reference"
 LETTER_POINTS, LINE_POINTS, GAP_POINTS = 4.1, 8.0, 3.0
 """Size of a reference's label, and how far from its line it stands, in points (1/72 inch)."""
 
-_settled: WeakKeyDictionary[Figure, list[tuple[float, ...]]] = WeakKeyDictionary()
-"""The limits at which a figure's labels were placed."""
-
 _NINE_POINTS = np.array(list(itertools.product([0, 0.5, 1], repeat=2)))
 
 
@@ -37,7 +33,7 @@ class Reference:
 
 
 def draw_reference(axis: Axes, reference: Reference) -> None:
-    """Its label stands outside the panel until `settle_references` finds it a place inside."""
+    """Draw one across a panel. Its label stands outside until `place_labels` finds it a place."""
     settings: dict[str, Any] = {
         "color": REFERENCE_COLOR,
         "linewidth": 0.9,
@@ -59,15 +55,17 @@ def draw_reference(axis: Axes, reference: Reference) -> None:
     _put_outside(text)
 
 
-def settle_references(figure: Figure) -> None:
-    """Put labels of references where no line or mark crosses them, once all limits are final;
-    those without such a place stay outside their panel."""
-    labels = {axis: [text for text in axis.texts if _is_label(text)] for axis in figure.axes}
-    labels = {axis: own for axis, own in labels.items() if own and axis.get_visible()}
-    limits: list[tuple[float, ...]] = [(*axis.get_xlim(), *axis.get_ylim()) for axis in labels]
-    if not labels or _settled.get(figure) == limits:
-        return
-    _settled[figure] = limits
+def labelled_limits(figure: Figure) -> list[tuple[float, ...]]:
+    """The limits of all panels with a labelled line, on which the labels' places depend."""
+    return [(*axis.get_xlim(), *axis.get_ylim()) for axis in _labels(figure)]
+
+
+def place_labels(figure: Figure) -> None:
+    """Put labels of references where no line or mark crosses them, once all limits are final.
+
+    Those without such a place stay outside their panel.
+    """
+    labels = _labels(figure)
     for text in itertools.chain(*labels.values()):
         _put_outside(text)
         text.set_in_layout(False)
@@ -89,6 +87,11 @@ def settle_references(figure: Figure) -> None:
                     taken.append((corner + extent * _NINE_POINTS, 0.0))
                     break
             text.set_in_layout(True)
+
+
+def _labels(figure: Figure) -> dict[Axes, list[Annotation]]:
+    labels = {axis: [text for text in axis.texts if _is_label(text)] for axis in figure.axes}
+    return {axis: own for axis, own in labels.items() if own and axis.get_visible()}
 
 
 def _is_label(text: Text) -> TypeGuard[Annotation]:

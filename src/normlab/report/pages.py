@@ -23,7 +23,7 @@ import pandas as pd
 from normlab.analysis import ledger
 from normlab.analysis.calibration import Calibration
 from normlab.analysis.values import runs_of
-from normlab.figures.points import final_points
+from normlab.figures.averages import average_last_values
 from normlab.figures.style import axis_text, level_texts, norm_looks, ordered
 from normlab.metrics import kind_of
 from normlab.records.files import write_whole
@@ -257,7 +257,7 @@ def _final_values(
     runs = runs_of(table)
     levels = {factor: ordered(factor, list(runs[factor].unique())) for factor in factors}
     names = {factor: level_texts(levels[factor]) for factor in factors}
-    means = {metric: final_points(table, metric, "cell", []).means for metric in metrics}
+    means = {metric: average_last_values(table, metric, "cell", []).means for metric in metrics}
     rows = []
     for cell, own in runs.groupby("cell", sort=False, observed=True):
         first = own.iloc[0]

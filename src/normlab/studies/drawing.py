@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from normlab.analysis.ledger import judge_experiment, write_verdicts
-from normlab.figures.manifest import picture, redraw, save, table_hash
+from normlab.figures.manifest import redraw, save, table_hash
+from normlab.figures.sheet import Sheet
 from normlab.plan.runs import PlannedRun
 from normlab.plan.table import joined, results_table
 from normlab.records import RunFolder
@@ -24,7 +25,6 @@ from normlab.studies.experiment import Experiment
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 PIXEL_TOLERANCE = 8
 """Of 255: how far a redrawn pixel may be off before it counts as different."""
@@ -63,12 +63,10 @@ def draw_and_judge(
     table = joined(tables, factors)
     folder = results / experiment.name / scale
     lacking = completeness(runs, num_computed, len(computed))
-    drawing = _module(experiment, "figure")
-    draw: Callable[[pd.DataFrame], Figure] = drawing.draw
     carried = {run.name: _carried(run.folder) for run in runs}
     commit = {"commit": current_commit()}
     carried |= {task.run_name: commit for task, rows in found.items() if rows is not None}
-    save(draw, folder, table, provenance=carried, missing=[lacking])
+    save(drawing_of(experiment), folder, table, provenance=carried, missing=[lacking])
     verdicts = judge_experiment(
         experiment.claims_path,
         table,
@@ -82,6 +80,12 @@ def draw_and_judge(
     )
     write_verdicts(folder, verdicts)
     return Drawn(folder, lacking, verdicts["claims"])
+
+
+def drawing_of(experiment: Experiment) -> Callable[[pd.DataFrame], Sheet]:
+    """The function `draw` of an experiment's figure.py, from the tidy table to its figure."""
+    draw: Callable[[pd.DataFrame], Sheet] = _module(experiment, "figure").draw
+    return draw
 
 
 def completeness(runs: Sequence[PlannedRun], num_computed: int = 0, num_to_compute: int = 0) -> str:
@@ -117,7 +121,7 @@ def redraw_all(experiments: Sequence[Experiment], results: Path, console: Consol
     """Draw every stored figure anew from its stored table; tables and verdicts stay."""
     for experiment in experiments:
         for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
-            redraw(_module(experiment, "figure").draw, manifest_path.parent)
+            redraw(drawing_of(experiment), manifest_path.parent)
             console.print(f"drawn {experiment.name}/{manifest_path.parent.name}")
 
 
@@ -129,19 +133,19 @@ def _verify(experiment: Experiment, folder: Path) -> list[str]:
     problems = []
     if table_hash(table) != manifest["table_sha256"]:
         problems.append("table.parquet is not the one the manifest names")
-    figure = _module(experiment, "figure").draw(table)
+    sheet = drawing_of(experiment)(table)
     note = "; ".join(manifest["missing"])
-    share = _share_of_pixels_off(figure, note, folder / "figure.png")
+    share = _share_of_pixels_off(sheet, note, folder / "figure.png")
     if share > SHARE_OF_PIXELS:
         problems.append(f"{share:.2%} of the pixels are off, more than {SHARE_OF_PIXELS:.2%}")
     return problems
 
 
-def _share_of_pixels_off(figure: Figure, note: str, path: Path) -> float:
+def _share_of_pixels_off(sheet: Sheet, note: str, path: Path) -> float:
     import numpy as np
     from PIL import Image
 
-    redrawn = Image.open(io.BytesIO(picture(figure, "png", note=note)))
+    redrawn = Image.open(io.BytesIO(sheet.picture("png", note=note)))
     drawn = np.asarray(redrawn.convert("RGB"), dtype=int)
     stored = np.asarray(Image.open(path).convert("RGB"), dtype=int)
     if drawn.shape != stored.shape:

@@ -31,8 +31,7 @@ def write_sweep(runs: Sequence[PlannedRun], words: Sequence[str]) -> Path | None
 
     Drawing imports pandas and seaborn, which nothing before it needs.
     """
-    from normlab.figures.comparison import comparison
-    from normlab.figures.style import styled
+    from normlab.figures.comparison import compare
     from normlab.plan.table import results_table
     from normlab.records import runs_frame
     from normlab.report import write_sweep_page
@@ -47,9 +46,9 @@ def write_sweep(runs: Sequence[PlannedRun], words: Sequence[str]) -> Path | None
     with whole_file(folder / "table.parquet") as file:
         table.to_parquet(file, index=False, compression="zstd")
     factors = factors_of(runs)
-    figure = comparison(table, factors)
-    with whole_file(folder / "comparison.png") as file, styled():
-        figure.savefig(file, format="png")
+    sheet = compare(table, factors)
+    with whole_file(folder / "comparison.png") as file:
+        sheet.save(file, "png")
     begun = [run.folder for run in runs if (run.folder.path / "identity.json").exists()]
     write_sweep_page(folder, table, factors=factors, command=command, runs=runs_frame(begun))
     return folder

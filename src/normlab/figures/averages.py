@@ -1,4 +1,4 @@
-"""From the tidy table to the points of a figure: means with 95 % intervals over seeds.
+"""From the tidy table to what a figure draws: means with 95 % intervals over seeds.
 
 Where a group of the figure holds several cells, they are averaged within each seed first: n counts
 seeds, never cells times seeds.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from scipy import special
 
 from normlab.analysis.statistics import CONFIDENCE, NO_SPREAD
 from normlab.analysis.values import divergence_steps, is_metric, runs_of
-from normlab.figures.style import require
+from normlab.figures.style import ordered, require
 from normlab.metrics import kind_of
 
 MOST_STEPS = 150
@@ -27,52 +28,56 @@ DECADES = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Points:
-    """`means`: the group columns, x, mean, low, high (NaN without interval), n. `marks`: one row
-    for each diverged or stuck run: the group columns, run, outcome, x, y (last finite value).
-    `members`: the runs of each group: the group columns, run, cell, seed, outcome.
-    `view`: least and greatest mean without diverged runs, whose last values would hide the rest.
-    `logarithmic`: positive values over decades; means and intervals are then of their logarithms
-    (geometric means), as the interval of an arithmetic mean would reach below zero.
-    `positive`: every value is.
-    """
+class Averages:
+    """One metric averaged over seeds, at each x of each group."""
 
+    metric: str
+    x: str
+    """`step`, or the factor whose levels are along the axis."""
     means: pd.DataFrame
+    """The group columns, x, mean, low, high (NaN without interval), n."""
     marks: pd.DataFrame
+    """A row for each diverged or stuck run: the group columns, run, outcome, x, y (last finite
+    value)."""
     members: pd.DataFrame
+    """The runs of each group: the group columns, run, cell, seed, outcome."""
     view: tuple[float, float]
+    """Least and greatest mean without diverged runs, whose last values would hide the rest."""
     logarithmic: bool = False
+    """Positive values over decades; means and intervals are then of their logarithms (geometric
+    means), as the interval of an arithmetic mean would reach below zero."""
     positive: bool = False
+    """Every value is."""
     window_steps: int = 1
+    """How many steps are averaged into one."""
     layers_averaged: int = 0
+    chance: tuple[float, ...] = ()
+    """Of an accuracy: what guessing comes to, on each data set of the table."""
+
+    @property
+    def groups(self) -> list[str]:
+        """The columns that tell the means apart."""
+        described = ("run", "cell", "seed", "outcome")
+        return [column for column in self.members.columns if column not in described]
+
+    @cached_property
+    def categories(self) -> tuple[Any, ...] | None:
+        """The levels of x in the order they are shown; None where x is a number."""
+        if self.x == "step":
+            return None
+        levels = ordered(self.x, self.means["x"].unique().tolist())
+        are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
+        return None if are_numbers else tuple(levels)
+
+    @property
+    def has_intervals(self) -> bool:
+        return bool(self.means["low"].notna().any())
 
 
-def factors_of(table: pd.DataFrame) -> list[str]:
-    """The columns that describe a run, plus `layer`."""
-    fixed = {"run", "step", "metric", "value"}
-    return [str(column) for column in table.columns if column not in fixed]
-
-
-def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
-    """The table with "unset" where one of `factors` is missing for a run.
-
-    Raises:
-        ValueError: if one of them is not in the table; the nearest is named.
-    """
-    for factor in factors:
-        if factor in ("layer", "step"):
-            continue
-        require(factor, factors_of(table), "factor")
-        if table[factor].isna().any():
-            column = table[factor].astype(object)
-            table = table.assign(**{factor: column.where(column.notna(), "unset")})
-    return table
-
-
-def curve_points(
+def average_curves(
     table: pd.DataFrame, metric: str, groups: Sequence[str], *, logarithmic: bool | None = None
-) -> Points:
-    """A metric over steps; `logarithmic` as in `Points`, None: as the values suggest.
+) -> Averages:
+    """A metric over steps; `logarithmic` as in `Averages`, None: as the values suggest.
 
     After divergence accuracy counts as chance where the table's column `chance` says it; any other
     metric ends there, and the mean goes on over the runs that remain.
@@ -89,19 +94,25 @@ def curve_points(
         middle = (start + (width - 1) / 2).clip(upper=float(steps[-1]))
         rows = rows.assign(step=middle)
         window = round(width)
-    return _points(rows, marks, metric, groups, "step", window, layers_averaged, logarithmic)
+    averages = _average(rows, marks, metric, groups, "step", logarithmic)
+    return replace(
+        averages,
+        window_steps=window,
+        layers_averaged=layers_averaged,
+        chance=_chance_levels(table, metric),
+    )
 
 
-def final_points(
+def average_last_values(
     table: pd.DataFrame,
     metric: str,
     x: str,
     groups: Sequence[str],
     *,
     logarithmic: bool | None = None,
-) -> Points:
+) -> Averages:
     """The last value of a metric over the levels of a factor `x`, of finished runs;
-    `logarithmic` as in `Points`, None: as the values suggest.
+    `logarithmic` as in `Averages`, None: as the values suggest.
 
     A diverged run's accuracy is chance, where the table's column `chance` says it; in any other
     metric a diverged run has a mark and no part in the mean.
@@ -120,20 +131,23 @@ def final_points(
         else:
             counted = rows[~diverged]
     marks = _marks(rows, groups, x)
-    points = _points(counted, marks, metric, groups, x, 1, layers_averaged, logarithmic)
-    return replace(points, members=_members(rows, every))
+    averages = _average(counted, marks, metric, groups, x, logarithmic)
+    return replace(
+        averages,
+        members=_members(rows, every),
+        layers_averaged=layers_averaged,
+        chance=_chance_levels(table, metric),
+    )
 
 
-def _points(
+def _average(
     rows: pd.DataFrame,
     marks: pd.DataFrame,
     metric: str,
     groups: Sequence[str],
     x: str,
-    window_steps: int,
-    layers_averaged: int,
     logarithmic: bool | None,
-) -> Points:
+) -> Averages:
     view = _view(rows, groups, x)
     positive = bool((rows["value"] > 0).all())
     if logarithmic is None:
@@ -147,16 +161,22 @@ def _points(
         view = (float(np.exp(low)), float(np.exp(high)))
     else:
         means = _means(rows, groups, x)
-    return Points(
+    return Averages(
+        metric=metric,
+        x=x,
         means=means,
         marks=marks,
         members=_members(rows, groups),
         view=view,
         logarithmic=logarithmic,
         positive=positive,
-        window_steps=window_steps,
-        layers_averaged=layers_averaged,
     )
+
+
+def _chance_levels(table: pd.DataFrame, metric: str) -> tuple[float, ...]:
+    if kind_of(metric) != "accuracy" or "chance" not in table:
+        return ()
+    return tuple(sorted(map(float, table["chance"].dropna().unique())))
 
 
 def _metric_rows(

@@ -1,0 +1,129 @@
+"""The one legend of a figure, right of all panels: what each look stands for, and of how many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from normlab.figures.drawing import Shown, mark_style, published_style
+from normlab.figures.palette import ALONE, Palette
+from normlab.figures.style import PUBLISHED_COLOR, Look, axis_text, level_texts
+from normlab.figures.tables import level_words, rows_where
+
+MOST_WORDS = 20
+"""Letters of a count of runs that stand in one line."""
+NO_INTERVAL = "one seed: no interval"
+GREY = "#444444"
+"""Of marks and dashes, which mean the same in every colour."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Legend:
+    """What a figure's legend has to explain."""
+
+    palette: Palette
+    members: pd.DataFrame
+    """The runs behind the means."""
+    groups: Sequence[str]
+    """The columns of `members` that tell the means apart."""
+    shown: Sequence[Shown]
+    intervals: str
+    """What stands for an interval: bands, bars."""
+    has_intervals: bool
+    has_published: bool = False
+
+    def draw(self, figure: Figure) -> None:
+        """Put it at the figure's right."""
+        figure.legend(
+            handles=self._entries(),
+            title=self.palette.hue and axis_text(self.palette.hue),
+            loc="outside right upper",
+            alignment="left",
+        )
+
+    def _entries(self) -> list[Line2D]:
+        return [*self._hues(), *self._styles(), *self._notes()]
+
+    def _hues(self) -> list[Line2D]:
+        palette = self.palette
+        if palette.hue is None:
+            count = count_text(self.members, self.groups)
+            return [Line2D([], [], color=ALONE.color, label=f"mean  {count}")]
+        names = level_words(palette.hues)
+        entries = []
+        for level in palette.hues:
+            look = palette.looks[level]
+            count = count_text(rows_where(self.members, {palette.hue: level}), self.groups)
+            entries.append(
+                Line2D(
+                    [],
+                    [],
+                    color=look.color,
+                    linestyle="-" if palette.style else look.linestyle,
+                    marker=look.marker,
+                    markersize=4.5,
+                    label=f"{names[level]}  {count}",
+                )
+            )
+        return entries
+
+    def _styles(self) -> list[Line2D]:
+        palette = self.palette
+        if palette.style is None:
+            return []
+        texts = level_texts(palette.styles)
+        lines = [
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                linestyle=Look(color="", dash=palette.dashes[level]).linestyle,
+                label=texts[level],
+            )
+            for level in palette.styles
+        ]
+        return [_heading(palette.style), *lines]
+
+    def _notes(self) -> list[Line2D]:
+        interval = f"{self.intervals}: 95 % interval\nover n seeds"
+        entries = [_heading(""), _heading(interval if self.has_intervals else NO_INTERVAL)]
+        outcomes = frozenset[str]().union(*(one.outcomes for one in self.shown))
+        for outcome in ("diverged", "stuck"):
+            if outcome in outcomes:
+                entries.append(Line2D([], [], label=outcome, **mark_style(outcome, GREY)))
+        if self.has_published:
+            has_strip = any(one.strip_text is not None for one in self.shown)
+            text = "published" + " (on grey:\nbeyond our steps)" * has_strip
+            entries.append(Line2D([], [], label=text, **published_style(PUBLISHED_COLOR)))
+        return entries
+
+
+def count_text(members: pd.DataFrame, groups: Sequence[str]) -> str:
+    """ "n=3", "n=2-3", with what diverged or got stuck, and how many cells a mean holds."""
+    if members.empty:
+        return "n=0"
+    grouped = (
+        members.groupby(list(groups), dropna=False, observed=True) if groups else [((), members)]
+    )
+    seeds = [int(own["seed"].nunique()) for _, own in grouped]
+    low, high = min(seeds), max(seeds)
+    text = f"n={low}" if low == high else f"n={low}-{high}"
+    if (cells := max(int(own["cell"].nunique()) for _, own in grouped)) > 1:
+        text += f", mean of {cells} cells"
+    runs = members.drop_duplicates("run")["outcome"]
+    counts = {word: int((runs == word).sum()) for word in ("diverged", "stuck")}
+    odd = [f"{count} {word}" for word, count in counts.items() if count]
+    if not odd:
+        return text
+    if len(runs) > high:
+        odd[-1] += f" of {len(runs)} runs"
+    in_words = ", ".join(odd)
+    return f"{text}{' ' if len(text) + len(in_words) < MOST_WORDS else chr(10)}({in_words})"
+
+
+def _heading(text: str) -> Line2D:
+    return Line2D([], [], color="none", label=text)

@@ -1,0 +1,53 @@
+"""Rows and levels of the tidy table, as figures choose them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from normlab.figures.style import level_texts, ordered, require
+
+
+def factors_of(table: pd.DataFrame) -> list[str]:
+    """The columns that describe a run, plus `layer`."""
+    fixed = {"run", "step", "metric", "value"}
+    return [str(column) for column in table.columns if column not in fixed]
+
+
+def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The table with "unset" where one of `factors` is missing for a run.
+
+    Raises:
+        ValueError: if one of them is not in the table; the nearest is named.
+    """
+    for factor in factors:
+        if factor in ("layer", "step"):
+            continue
+        require(factor, factors_of(table), "factor")
+        if table[factor].isna().any():
+            column = table[factor].astype(object)
+            table = table.assign(**{factor: column.where(column.notna(), "unset")})
+    return table
+
+
+def levels_of(frame: pd.DataFrame, factor: str | None) -> tuple[Any, ...]:
+    """The levels of a factor in the order they are shown; None alone without a factor."""
+    if factor is None:
+        return (None,)
+    return tuple(ordered(factor, list(frame[factor].unique())))
+
+
+def rows_where(frame: pd.DataFrame, chosen: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows with these levels; a factor that the frame lacks chooses nothing."""
+    for factor, level in chosen.items():
+        if factor in frame:
+            column = frame[factor]
+            frame = frame[column.isna() if pd.isna(level) else column == level]
+    return frame
+
+
+def level_words(levels: Sequence[Any]) -> dict[Any, str]:
+    """Levels as words: `batch_channel` is what one types."""
+    return {level: text.replace("_", " ") for level, text in level_texts(levels).items()}
