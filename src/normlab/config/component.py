@@ -12,7 +12,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from normlab.config.look import Look
 from normlab.config.settings import Settings, neutral, setting
@@ -42,6 +43,17 @@ class Component(Settings, ABC):
     @property
     def key(self) -> str:
         return self.GROUP
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        """Of a group's base: whichever component the `name` in a mapping stands for."""
+        if hasattr(cls, "NAME"):
+            return handler(source)
+        from pydantic_core import core_schema
+
+        from normlab.config.convert import component
+
+        return core_schema.no_info_plain_validator_function(partial(component, cls.GROUP))
 
     def canonical(self) -> Self:
         """The same science with every setting that has no effect put back to its default."""

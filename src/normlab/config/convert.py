@@ -1,7 +1,8 @@
 """Plain nested dictionaries to frozen dataclasses, once, at the door.
 
-Pydantic checks and coerces the types of each dataclass; this module finds the class a `name`
-stands for, refuses keys the class does not have, and says what is wrong in the user's words.
+Pydantic checks and builds each dataclass as a whole: types, keys that do not exist, values that
+are missing. This module finds the class a `name` stands for, and says what is wrong in the
+user's words.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from functools import cache
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from normlab.config.component import Component
 from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
 from normlab.config.registry import choices, owners
 from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
+from normlab.config.settings import described
 
 COMPONENT_GROUPS = (
     "model",
@@ -43,29 +46,17 @@ def run_config(plain: Mapping[str, Any]) -> RunConfig:
         ConfigError: with the dotted key, the value and the way out.
     """
     values = {key: value for key, value in plain.items() if key != "hydra"}
-    _refuse_unknown_keys("", values, RunConfig, "configs/train.yaml")
-    _refuse_probe_budget(values)
+    if "probe_budget" in values:
+        budget = values["probe_budget"]
+        raise ConfigError(f"probe_budget is written probe.budget; give probe.budget={budget}.")
     for group in COMPONENT_GROUPS:
         if group not in values:
             raise ConfigError(f"a run needs a {group}: give {group}=NAME.{_choices(group)}")
-    built: dict[str, Any] = {}
-    for key, value in values.items():
-        if key in COMPONENT_GROUPS:
-            built[key] = component(key, value)
-        elif key == "probe":
-            built[key], built["probe_budget"] = _probes(value)
-        elif dataclasses.is_dataclass(nested := _annotations(RunConfig)[key]):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f"{key} must be a mapping of settings; got {_show(value)}.")
-            built[key] = _dataclass(nested, key, value, "configs/train.yaml")
-        else:
-            built[key] = _scalar(RunConfig, "", key, value)
-    try:
-        return RunConfig(**built)
-    except ConfigError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise ConfigError(str(error)) from None
+    if "probe" in values:
+        values |= _probes(values["probe"])
+    config = _built(RunConfig, "", values, "configs/train.yaml")
+    assert isinstance(config, RunConfig)
+    return config
 
 
 def resolved_run(plain: Mapping[str, Any]) -> ResolvedRun:
@@ -89,17 +80,21 @@ def resolved_run(plain: Mapping[str, Any]) -> ResolvedRun:
     return ResolvedRun(**vars(config) | {"eval": ResolvedEvalConfig(**vars(config.eval))})
 
 
-def component(group: str, values: Any, key: str | None = None) -> Component:
-    """The component a mapping with a `name` stands for."""
-    key = key or group
+def component(group: str, values: Any) -> Component:
+    """The component a mapping with a `name` stands for.
+
+    Raises:
+        ConfigError: likewise.
+    """
     if not isinstance(values, Mapping) or "name" not in values:
-        raise ConfigError(f"{key} must be the name of a {group}.{_choices(group)}")
+        raise ConfigError(f"{group} must be the name of a {group}.{_choices(group)}")
     settings = dict(values)
     name = settings.pop("name")
     available = choices(group)
     if name not in available:
         raise ConfigError(unknown(group, str(name), available, f"configs/{group}/"))
-    built = _dataclass(available[name], key, settings, f"configs/{group}/{name}.yaml")
+    key = f"{group}.{name}" if group == "probe" else group
+    built = _built(available[name], key, settings, f"configs/{group}/{name}.yaml")
     assert isinstance(built, Component)
     return built
 
@@ -130,67 +125,58 @@ def _settings(instance: Any) -> dict[str, Any]:
     }
 
 
-def _probes(value: Any) -> tuple[tuple[Component, ...], float | None]:
-    """The probes, and `probe.budget`, which stands among them."""
+def _probes(value: Any) -> dict[str, Any]:
+    """The fields that the mapping `probe` fills: the probes, and the budget that stands there."""
     if not isinstance(value, Mapping):
         raise ConfigError(
             f"probe must be a list of probe names, such as 'probe=[ics]'; got {_show(value)}."
         )
-    probes = []
-    budget = _scalar(RunConfig, "probe.", "budget", value.get("budget"), field="probe_budget")
-    for name, settings in sorted(value.items()):
-        if name == "budget":
-            continue
+    probes = {name: settings for name, settings in sorted(value.items()) if name != "budget"}
+    for name, settings in probes.items():
         if not isinstance(settings, Mapping):
             raise ConfigError(f"probe.{name} must be a mapping of settings; got {_show(settings)}.")
-        probes.append(component("probe", {**settings, "name": name}, f"probe.{name}"))
-    return tuple(probes), budget
+    return {
+        "probe": [{**settings, "name": name} for name, settings in probes.items()],
+        "probe_budget": value.get("budget"),
+    }
 
 
-def _dataclass(cls: Any, key: str, values: Mapping[str, Any], defined_in: str) -> Any:
-    _refuse_unknown_keys(f"{key}.", values, cls, defined_in)
-    built = {name: _scalar(cls, f"{key}.", name, value) for name, value in values.items()}
-    missing = [
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.name not in built
-        and field.default is dataclasses.MISSING
-        and field.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise ConfigError(f"{key}.{missing[0]} has no value; give {key}.{missing[0]}=VALUE.")
+def _built(cls: Any, key: str, values: Mapping[str, Any], defined_in: str) -> Any:
     try:
-        return cls(**built)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+        return _adapter(cls).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+        first = next((one for one in errors if one["type"] == _UNKNOWN_KEY), errors[0])
+        raise ConfigError(_text(first, cls, key, values, defined_in)) from None
 
 
-def _refuse_unknown_keys(prefix: str, values: Mapping[str, Any], cls: Any, defined_in: str) -> None:
-    valid = [prefix + field.name for field in dataclasses.fields(cls)]
-    for name in values:
-        if prefix + str(name) not in valid:
-            others = owners(prefix.rstrip("."), str(name))
-            raise ConfigError(no_such_setting(f"{prefix}{name}", valid, defined_in, others))
+_UNKNOWN_KEY = "unexpected_keyword_argument"
 
 
-def _refuse_probe_budget(values: Mapping[str, Any]) -> None:
-    if "probe_budget" in values:
-        raise ConfigError(
-            f"probe_budget is written probe.budget; give probe.budget={values['probe_budget']}."
-        )
-
-
-def _scalar(cls: Any, prefix: str, name: str, value: Any, field: str | None = None) -> Any:
-    """A setting's value; `field` is the dataclass's name for it where that is another."""
-    annotation = _annotations(cls)[field or name]
-    try:
-        return _adapter(annotation).validate_json(json.dumps(value), strict=True)
-    except (ValidationError, TypeError):
-        text = f"{prefix}{name} must be {_describe(annotation)}; got {_show(value)}."
-        match = nearest(value, _literals(annotation)) if isinstance(value, str) else None
-        if match is not None:
-            text += f" Did you mean '{match}'?"
-        raise ConfigError(text) from None
+def _text(
+    error: ErrorDetails, cls: Any, key: str, values: Mapping[str, Any], defined_in: str
+) -> str:
+    """What pydantic found wrong with the values of a dataclass, in our words."""
+    if (raised := error.get("ctx", {}).get("error")) is not None:
+        return str(raised)
+    name, *inner = map(str, error["loc"])
+    prefix = f"{key}." if key else ""
+    full = f"{prefix}{name}"
+    if error["type"] == _UNKNOWN_KEY and not inner:
+        valid = [prefix + field.name for field in dataclasses.fields(cls)]
+        return no_such_setting(full, valid, defined_in, owners(key, name))
+    if error["type"] == "missing":
+        return f"{full} has no value; give {full}=VALUE."
+    annotation = _annotations(cls)[name]
+    if dataclasses.is_dataclass(annotation):
+        if not isinstance(values[name], Mapping):
+            return f"{full} must be a mapping of settings; got {_show(values[name])}."
+        return _text({**error, "loc": error["loc"][1:]}, annotation, full, values[name], defined_in)
+    value = values[name]
+    full = described(cls)[name].key or full
+    text = f"{full} must be {_describe(annotation)}; got {_show(value)}."
+    match = nearest(value, _literals(annotation)) if isinstance(value, str) else None
+    return text if match is None else f"{text} Did you mean '{match}'?"
 
 
 @cache

@@ -138,6 +138,7 @@ class Settings:
     """
 
     KEY: ClassVar[str] = ""
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     @property
     def key(self) -> str:
