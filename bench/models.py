@@ -86,7 +86,10 @@ def _entries(pair: Twins, num_rounds: int) -> list[dict[str, Any]]:
 
         return seconds_of(first_step)
 
-    makers = {"ours": partial(ours, pair.ours), "theirs": pair.theirs}
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "ours": partial(ours, pair.ours),
+        "theirs": pair.theirs,
+    }
     parts: dict[str, Callable[[Callable[[], nn.Module]], float]] = {
         "build": seconds_of,
         "step": step,

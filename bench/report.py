@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import tempfile
@@ -58,8 +59,10 @@ def _seconds(results: Path) -> float:
 def _make_figures(results: Path) -> None:
     """Figures as busy as those of experiments: four panels of bands."""
     random = np.random.default_rng(0)
-    shape = {"norm": ["none", "batch", "layer"], "optimizer.lr": [0.1, 0.5], "width": [1, 2]}
-    cells = pd.MultiIndex.from_product(shape.values(), names=shape.keys()).to_frame(index=False)
+    cells = [
+        {"norm": norm, "optimizer.lr": rate, "width": width}
+        for norm, rate, width in itertools.product(("none", "batch", "layer"), (0.1, 0.5), (1, 2))
+    ]
     rows = [
         {
             "run": f"{index}-{seed}",
@@ -72,7 +75,7 @@ def _make_figures(results: Path) -> None:
             "outcome": "trained",
             **cell,
         }
-        for index, cell in enumerate(cells.to_dict("records"))
+        for index, cell in enumerate(cells)
         for seed in range(3)
         for step in range(0, 100, 2)
     ]

@@ -112,7 +112,7 @@ class Work:
             there = copy.deepcopy(self._network)
             with torch.no_grad():
                 for parameter, direction in zip(there.parameters(), gradient, strict=True):
-                    parameter -= 1e-3 * size * direction
+                    parameter.sub_(direction, alpha=1e-3 * size)
             moved = self._gradient(there)
             float((flat(moved) - flat(gradient)).norm())
 
@@ -148,7 +148,7 @@ class Work:
 
     def _gradient(self, network: torch.nn.Module) -> list[Tensor]:
         network.zero_grad()
-        cross_entropy(network(self._batch[0]), self._batch[1]).backward()
+        cross_entropy(network(self._batch[0]), self._batch[1]).backward()  # type: ignore[no-untyped-call]
         return [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
 

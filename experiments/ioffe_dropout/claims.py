@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from normlab.analysis.values import by_seed
+
 
 def gain_difference(table: pd.DataFrame) -> Mapping[int, float]:
     """Dropout's gain in final test accuracy, of none less that of batch, by seed."""
@@ -16,10 +18,10 @@ def gain_difference(table: pd.DataFrame) -> Mapping[int, float]:
     if len(gains) < 2:
         return {}
     difference = gains["none"] - gains["batch"]
-    return {int(seed): float(value) for seed, value in difference.dropna().items()}
+    return by_seed(difference.dropna())
 
 
 def _gain(accuracy: pd.DataFrame, norm: str) -> pd.Series:
-    by_rate = accuracy[norm]
-    with_dropout = by_rate[[rate for rate in by_rate if rate > 0]]
-    return with_dropout.max(axis=1, skipna=False) - by_rate[0.0]
+    by_rate = pd.DataFrame(accuracy[norm])
+    with_dropout = by_rate.drop(columns=[0.0])
+    return with_dropout.max(axis="columns", skipna=False).sub(by_rate[0.0])

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from normlab.analysis.values import by_seed
+
 PERCENTILE = "activations/after_norm/percentile_"
 
 
@@ -27,4 +29,4 @@ def _drift_ratio(values: pd.Series) -> dict[int, float]:
     drift = values.groupby(level=["norm", "seed"], observed=True).std()
     none, batch = (drift[drift.index.get_level_values("norm") == n] for n in ("none", "batch"))
     ratio = none.droplevel("norm") / batch.droplevel("norm")
-    return {int(seed): float(value) for seed, value in ratio.dropna().items()}
+    return by_seed(ratio.dropna())

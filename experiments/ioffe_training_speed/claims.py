@@ -23,9 +23,9 @@ def steps_share(table: pd.DataFrame, *, factor: float) -> dict[int, float]:
     normalized = _accuracies(table, "batch", factor * BASE_RATE)
     shares = {}
     for seed, accuracy in plain.items():
-        if seed in normalized and accuracy.idxmax() > 0:
-            own_steps = _first_step_at(normalized[seed], accuracy.max())
-            shares[seed] = own_steps / float(accuracy.idxmax())
+        best_step = float(accuracy.index.to_numpy()[accuracy.argmax()])
+        if seed in normalized and best_step > 0:
+            shares[seed] = _first_step_at(normalized[seed], accuracy.max()) / best_step
     return shares
 
 
@@ -38,7 +38,10 @@ def _accuracies(table: pd.DataFrame, norm: str, rate: float) -> dict[int, pd.Ser
         & (table["state"] == "finished")
     )
     rows = table[chosen].sort_values("step")
-    return {int(seed): own.set_index("step")["value"] for seed, own in rows.groupby("seed")}
+    return {
+        seed: rows[rows["seed"] == seed].set_index("step")["value"]
+        for seed in rows["seed"].astype(int).unique().tolist()
+    }
 
 
 def _first_step_at(accuracy: pd.Series, level: float) -> float:

@@ -60,8 +60,8 @@ def draw_steps(
     for rate in rates:
         shares = list(steps_share(table, factor=rate / BASE_RATE).values())
         reached = [share for share in shares if math.isfinite(share)]
-        seeds = {"color": look.color, "markersize": 4, "alpha": 0.6}
-        axis.plot([0.85 * rate] * len(reached), reached, ".", **seeds)
+        xs = [0.85 * rate] * len(reached)
+        axis.plot(xs, reached, ".", color=look.color, markersize=4, alpha=0.6)
         never = len(shares) - len(reached)
         if never:
             axis.annotate(
@@ -76,7 +76,8 @@ def draw_steps(
             )
         elif len(shares) > 1:
             found = mean_interval([math.log(share) for share in shares])
-            low, mean, high = (math.exp(one) for one in (found.low, found.value, found.high))
+            mean = math.exp(found.value)
+            low, high = (mean if one is None else math.exp(one) for one in (found.low, found.high))
             axis.errorbar(
                 rate,
                 mean,

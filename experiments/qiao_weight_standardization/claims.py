@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from normlab.analysis.values import by_seed
+
 
 def layer_gain_over_batch_gain(table: pd.DataFrame) -> Mapping[int, float]:
     """Its gain in final test accuracy with layer normalization less that with batch, by seed."""
@@ -22,4 +24,4 @@ def layer_gain_over_batch_gain(table: pd.DataFrame) -> Mapping[int, float]:
         return {}
     gain = {norm: accuracy[norm, True] - accuracy[norm, False] for norm in ("layer", "batch")}
     difference = (gain["layer"] - gain["batch"]).dropna()
-    return {int(seed): float(value) for seed, value in difference.items()}
+    return by_seed(difference)

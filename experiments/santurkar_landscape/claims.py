@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from normlab.analysis.values import by_seed
+
 END = 0.75
 """Share of the run after which its measurements count as the end."""
 
@@ -23,7 +25,7 @@ def vgg_loss_range(table: pd.DataFrame) -> Mapping[int, float]:
     of_norm = {norm: own.droplevel("norm") for norm, own in width.groupby("norm")}
     if set(of_norm) < {"none", "batch"}:
         return {}
-    return _by_seed((of_norm["none"] / of_norm["batch"]).dropna())
+    return by_seed((of_norm["none"] / of_norm["batch"]).dropna())
 
 
 def vgg_none_beta_at_end(table: pd.DataFrame) -> Mapping[int, float]:
@@ -50,12 +52,8 @@ def _beta_at_end(table: pd.DataFrame, models: list[str], norm: str) -> Mapping[i
     own = own[own["step"] >= END * own["step"].max()]
     beta = _values(own, "landscape/beta", ["seed", "step"])
     level = _values(own, "landscape/two_over_lr", ["seed", "step"])
-    return _by_seed((beta / level).groupby("seed").mean())
+    return by_seed((beta / level).groupby("seed").mean())
 
 
 def _values(table: pd.DataFrame, metric: str, index: list[str]) -> pd.Series:
     return table[table["metric"] == metric].set_index(index)["value"].astype(float)
-
-
-def _by_seed(values: pd.Series) -> Mapping[int, float]:
-    return {int(seed): float(value) for seed, value in values.items()}

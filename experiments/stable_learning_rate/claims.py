@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from normlab.analysis.values import runs_of
+from normlab.analysis.values import by_seed, runs_of
 
 
 def largest_rates(table: pd.DataFrame) -> pd.DataFrame:
@@ -72,11 +72,11 @@ def _ratios(table: pd.DataFrame, treatment: str, baseline: str) -> pd.DataFrame:
 
 def _geometric_mean(by_depth: pd.DataFrame) -> Mapping[int, float]:
     means = np.exp(np.log(by_depth).mean(axis=1))
-    return {int(seed): float(value) for seed, value in means.items()}
+    return by_seed(means)
 
 
 def _ends(by_depth: pd.DataFrame) -> Mapping[int, float]:
     if by_depth.empty:
         return {}
     ratios = by_depth[by_depth.columns.max()] / by_depth[by_depth.columns.min()]
-    return {int(seed): float(value) for seed, value in ratios.items()}
+    return by_seed(ratios)

@@ -129,6 +129,11 @@ def side_values(
     )
 
 
+def by_seed(values: pd.Series) -> dict[int, float]:
+    """What an experiment's own claim function returns, of a series with the seeds as its index."""
+    return dict(zip(values.index.astype(int).tolist(), values.astype(float).tolist(), strict=True))
+
+
 def divergence_steps(table: pd.DataFrame) -> dict[str, float]:
     """The step at which each diverged run diverged.
 
