@@ -12,7 +12,8 @@ import torch
 from support.wandb_stub import Behaviour, WandbStub
 
 from normlab.config.registry import choices
-from normlab.metrics import METRICS, describe
+from normlab.metrics import METRICS
+from normlab.metrics.registry import find
 
 choices("probe")  # and with them all metrics
 os.environ.pop("WANDB_API_KEY", None)  # no test speaks for the user
@@ -30,7 +31,7 @@ def _as_found() -> Iterator[None]:
     if known != METRICS:
         METRICS.clear()
         METRICS.update(known)
-        describe.cache_clear()
+        find.cache_clear()
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision(matmul)
     assert torch.get_default_dtype() == torch.float32, "a test changed torch's default dtype"

@@ -2,12 +2,14 @@
 
 import pytest
 
+from normlab import metrics
 from normlab.metrics import (
     METRICS,
     Metric,
     axis_text,
     describe,
     full_name,
+    is_known,
     kind_of,
     register,
     split_name,
@@ -196,6 +198,24 @@ def test_a_level_must_be_a_number_of_a_known_metric():
         describe("steps_to/test/accuracy>=high")
     with pytest.raises(ValueError, match="no metric is called 'test/speed'"):
         describe("steps_to/test/speed>=1")
+
+
+def test_probes_are_asked_before_a_name_is_refused(monkeypatch):
+    """A process that only reads has imported none of them."""
+    asked = []
+
+    def import_probes(group):
+        asked.append(group)
+        register(Metric(name="mine/late", label="late", doc="Late.", per_layer=True))
+
+    monkeypatch.setattr(metrics.registry, "choices", import_probes)
+    assert split_name("ics/l2/conv1") == ("ics/l2", "conv1")
+    assert not is_known("chance")
+    assert asked == []
+    assert split_name("mine/late/conv1") == ("mine/late", "conv1")
+    assert not is_known("mine/other")
+    assert not is_known("best/mine/late")
+    assert asked == ["probe"] * 2
 
 
 def test_one_may_register_a_metric_of_ones_own():

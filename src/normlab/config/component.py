@@ -302,6 +302,11 @@ class ProbeConfig(Component):
     def key(self) -> str:
         return f"probe.{self.NAME}"
 
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """The registered names of all that it may record with these settings, arrays too."""
+
     @abstractmethod
     def check(self, model: nn.Module) -> None:
         """Refuse, before anything is started, what cannot be measured on this model."""

@@ -34,26 +34,36 @@ def register(metric: Metric) -> Metric:
                     f"{metric.name!r}."
                 )
     METRICS[metric.name] = metric
-    describe.cache_clear()
+    find.cache_clear()
     return metric
 
 
-@cache
 def describe(name: str) -> tuple[Metric, str | None]:
     """The metric behind a recorded name, and its layer: "ics/l2/conv5" -> (ics/l2, "conv5").
 
     Raises:
         ValueError: no metric has this name; the nearest that exists is named.
     """
-    found = _registered(name) or derived(name, describe)
-    if found is None and "/" in name:
-        choices("probe")  # a probe of one's own registers what it records
-        found = _registered(name)
+    found = find(name)
     if found is None:
         raise ValueError(
             f"no metric is called {name!r}.{_nearest(name)} normlab.metrics lists them all; "
             "metrics.register adds one."
         )
+    return found
+
+
+@cache
+def find(name: str) -> tuple[Metric, str | None] | None:
+    """As `describe`; None where no metric has this name.
+
+    Raises:
+        ValueError: a derived form of a metric that does not exist, or that has no such form.
+    """
+    found = _registered(name) or derived(name, describe)
+    if found is None and "/" in name:
+        choices("probe")  # a probe of one's own registers what it records
+        found = _registered(name)
     return found
 
 
@@ -92,19 +102,18 @@ def split_name(name: str) -> tuple[str, str | None]:
     (('ics/l2', 'conv5'), ('train/loss', None), ('of/older/days', None))
     """
     try:
-        metric, layer = describe(name)
+        found = find(name)
     except ValueError:
         return name, None
-    return metric.name, layer
+    return (name, None) if found is None else (found[0].name, found[1])
 
 
 def is_known(name: str) -> bool:
     """Whether a metric has this name; one recorded by other code may not be."""
     try:
-        describe(name)
+        return find(name) is not None
     except ValueError:
         return False
-    return True
 
 
 def kind_of(name: str) -> Kind:

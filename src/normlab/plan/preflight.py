@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from normlab.config import InitConfig, ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
-from normlab.config.errors import ConfigError
+from normlab.config.errors import ConfigError, nearest
 from normlab.data.batches import steps_per_epoch
+from normlab.metrics import METRICS
 from normlab.models.kit import Kit
 from normlab.models.network import build_network
 from normlab.models.shapes import output_shape
@@ -39,6 +40,8 @@ def check_run(config: RunConfig) -> None:
         steps_per_epoch(config.data.num_train_samples, config.batch_size)
         shape = config.sample_shape()
         _refuse_wrong_samples(config.model, shape, config)
+        for probe in config.probe:
+            refuse_unregistered(probe)
         _check_network(
             config.model,
             config.norm,
@@ -76,6 +79,23 @@ def _refuse_wrong_samples(model: ModelConfig, shape: Sequence[int], config: RunC
             f"shape {tuple(shape)}. Choose other data, or a model that takes {kind}s: "
             f"{', '.join(_models_for(kind))}."
         )
+
+
+def refuse_unregistered(probe: ProbeConfig) -> None:
+    """Whatever a probe declares must be a metric, or it would be refused once it was measured.
+
+    Raises:
+        ConfigError: one is not, with the way out.
+    """
+    for name in probe.metrics:
+        if name not in METRICS:
+            near = nearest(name, METRICS)
+            raise ConfigError(
+                f"probe={probe.NAME} records {name!r}, and no metric is called that; register it "
+                f"beside the probe, in {type(probe).__module__}: metrics.register(metrics.Metric("
+                f"name={name!r}, label=…, doc=…)), with per_layer=True for one number a layer."
+                + (f" Did you mean {near!r}?" if near else "")
+            )
 
 
 def _models_for(kind: str) -> list[str]:

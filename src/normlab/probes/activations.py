@@ -59,6 +59,17 @@ class ActivationsConfig(ScheduledConfig):
         super().__post_init__()
         check_places(KEY, self.places)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        quantities = ["mean", "variance"]
+        if self.num_units:
+            quantities += [f"percentile_{percentile}" for percentile in PERCENTILES]
+            quantities += ["histogram", "percentiles", "unit_counts"]
+        names = [f"activations/{place}/{name}" for place in self.places for name in quantities]
+        if "after_activation" in self.places:
+            names += ["activations/dead", "activations/saturated"]
+        return tuple(names)
+
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from normlab.config import ProbeConfig
 from normlab.data import evaluation_batches
 from normlab.data.batches import Batch, Batches
 from normlab.data.dataset import Dataset
@@ -99,6 +100,11 @@ def defined(values: Layered[float]) -> dict[str, float | dict[str, float]]:
     return layered(found for found in each(values) if not math.isnan(found[-1]))
 
 
+def over_replicates(metrics: Sequence[str]) -> tuple[str, ...]:
+    """The names that `spread` gives to what it makes of these."""
+    return tuple(f"{metric}_{what}" for metric in metrics for what in ("mean", "spread"))
+
+
 def spread(replicates: Sequence[Layered[float]]) -> dict[str, float | dict[str, float]]:
     """METRIC_mean and METRIC_spread (standard deviation) over replicates; nothing of a single one.
 
@@ -111,8 +117,9 @@ def spread(replicates: Sequence[Layered[float]]) -> dict[str, float | dict[str, 
         metric, layer, _ = same[0]
         numbers = [number for _, _, number in same]
         deviation = statistics.stdev(numbers) if all(map(math.isfinite, numbers)) else math.nan
-        found.append((f"{metric}_mean", layer, statistics.fmean(numbers)))
-        found.append((f"{metric}_spread", layer, deviation))
+        mean_name, spread_name = over_replicates([metric])
+        found.append((mean_name, layer, statistics.fmean(numbers)))
+        found.append((spread_name, layer, deviation))
     return defined(layered(found))
 
 
@@ -123,6 +130,21 @@ def gradients_of_step(model: nn.Module, names: Sequence[str]) -> list[Tensor]:
         torch.zeros_like(p) if p.grad is None else p.grad.detach()
         for p in (parameters[name] for name in names)
     ]
+
+
+def refuse_undeclared(config: ProbeConfig, measurement: Measurement) -> None:
+    """What a probe measures, its configuration declares: names are checked before a run starts.
+
+    Raises:
+        ValueError: one is not declared.
+    """
+    declared = config.metrics
+    for metric in (*measurement.values, *measurement.arrays):
+        if metric not in declared:
+            raise ValueError(
+                f"probe={config.NAME} measured {metric!r}, which it does not declare; add the name "
+                f"to {type(config).__qualname__}.metrics. It declares {', '.join(declared)}."
+            )
 
 
 class Probe(ABC):

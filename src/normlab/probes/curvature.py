@@ -12,7 +12,7 @@ from torch import nn
 from normlab.config import register, setting
 from normlab.measures.curvature import Curvature, curvature
 from normlab.measures.surface import Batch, Surface
-from normlab.probes.base import Measurement, Probe, StepView, defined, spread
+from normlab.probes.base import Measurement, Probe, StepView, defined, over_replicates, spread
 from normlab.probes.schedule import ScheduledConfig
 from normlab.randomness import generator
 
@@ -43,6 +43,19 @@ class CurvatureConfig(ScheduledConfig):
         at_least=0,
     )
     replicates: int = setting(1, "Mini-batches measured, the step's own among them.", at_least=1)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        trace = ("curvature/trace",) if self.num_trace_probes else ()
+        compared = ("curvature/largest_eigenvalue", *trace, "curvature/along_gradient")
+        return (
+            *compared,
+            "curvature/smallest_eigenvalue",
+            "curvature/largest_eigenvalue_residual",
+            *(("curvature/trace_error",) if self.num_trace_probes else ()),
+            *(over_replicates(compared) if self.replicates > 1 else ()),
+            "curvature/eigenvalues",
+        )
 
     def check(self, model: nn.Module) -> None:
         """Every model has a Hessian."""

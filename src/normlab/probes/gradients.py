@@ -38,6 +38,11 @@ class GradientsConfig(ScheduledConfig):
         at_least=1,
     )
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        ratio = ("gradients/signal_to_noise",) if self.replicates > 1 else ()
+        return ("gradients/norm", "gradients/cosine", *ratio)
+
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 

@@ -17,11 +17,14 @@ from normlab.measures.ics import (
 )
 from normlab.measures.replay import Replay
 from normlab.models.chain import weight_layers
-from normlab.probes.base import Measurement, Probe, StepView, defined, spread
+from normlab.probes.base import Measurement, Probe, StepView, defined, over_replicates, spread
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, ScheduledConfig
 
 KEY = "probe.ics"
+
+COMPARED = ("ics/l2", "ics/relative_l2", "ics/cosine")
+"""What is compared between replicates."""
 
 
 @register("ics")
@@ -45,6 +48,13 @@ class IcsConfig(ScheduledConfig):
         "What of the earlier layers moves; weights: without their biases and norm parameters.",
     )
     replicates: int = neutral(1, "Mini-batches measured, the step's own among them.", at_least=1)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        names = [*COMPARED, "ics/gradient_norm", "ics/moved_gradient_norm", "ics/update_norm"]
+        if self.control != "never":
+            names.append("ics/control")
+        return (*names, *(over_replicates(COMPARED) if self.replicates > 1 else ()))
 
     def check(self, model: nn.Module) -> None:
         self._measured(model)
@@ -137,7 +147,6 @@ def _values(shift: CovariateShift) -> dict[str, dict[str, float]]:
 
 
 def _compared(shift: CovariateShift) -> dict[str, dict[str, float]]:
-    """What is compared between replicates."""
     return {
         "ics/l2": {row.layer: row.l2 for row in shift.rows},
         "ics/relative_l2": {row.layer: row.relative_l2 for row in shift.rows},

@@ -69,6 +69,21 @@ class LandscapeConfig(ScheduledConfig):
     def canonical(self) -> Self:
         return dataclasses.replace(self, range=self.bounds)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (
+            "landscape/loss_min",
+            "landscape/loss_max",
+            "landscape/gradient_change_min",
+            "landscape/gradient_change_max",
+            "landscape/beta",
+            "landscape/beta_per_step_size",
+            "landscape/two_over_lr",
+            "landscape/gradient_norm",
+            *(("landscape/control",) if self.control != "never" else ()),
+            "landscape/curves",
+        )
+
     def check(self, model: nn.Module) -> None:
         """Every model has a gradient to follow."""
 

@@ -41,6 +41,14 @@ class MomentDriftConfig(ScheduledConfig):
         refuse_step_0_alone(KEY, self.steps)
         check_places(KEY, self.places)
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(
+            f"moment_drift/{place}/{quantity}"
+            for place in self.places
+            for quantity in ("mean", "variance")
+        )
+
     def check(self, model: nn.Module) -> None:
         chosen_units(KEY, self.layers, model)
 

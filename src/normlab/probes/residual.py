@@ -32,6 +32,10 @@ class ResidualConfig(ScheduledConfig):
         "all", 'Names, places or patterns of blocks, such as [block1,9,"block?"].'
     )
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return ("residual/branch_variance", "residual/skip_variance", "residual/ratio")
+
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 

@@ -55,6 +55,20 @@ class StatisticsGapConfig(ScheduledConfig):
         1000, "Test samples to evaluate on, rounded down to whole mini-batches.", at_least=1
     )
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (
+            "statistics_gap/ema_mean",
+            "statistics_gap/ema_variance",
+            "statistics_gap/batch_mean",
+            "statistics_gap/batch_variance",
+            "statistics_gap/error_ema",
+            "statistics_gap/error_precise",
+            "statistics_gap/error_batch",
+            "statistics_gap/num_samples",
+            "statistics_gap/statistics",
+        )
+
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 

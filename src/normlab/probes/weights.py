@@ -28,6 +28,16 @@ class WeightsConfig(ScheduledConfig):
 
     layers: Layers = setting("all", "Which layers: all, names, 1-based places or patterns.")
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return (
+            "weights/norm",
+            "weights/effective_lr",
+            "weights/layer_zeros",
+            "weights/layer_sparsity",
+            "weights/negligible",
+        )
+
     def check(self, model: nn.Module) -> None:
         self._measured(model)
 

@@ -26,7 +26,7 @@ from normlab.metrics.layered import each
 from normlab.models.chain import weight_layers
 from normlab.norms.population import precise_statistics
 from normlab.objectives import accuracy
-from normlab.probes.base import Measurement, Probe, StepView, Surroundings
+from normlab.probes.base import Measurement, Probe, StepView, Surroundings, refuse_undeclared
 from normlab.records.recorder import Recorder
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import arithmetic
@@ -102,6 +102,9 @@ class Loop:
             seed=config.seed,
             batch_size=config.batch_size,
             batches=partial(training_batches, config, dataset),
+        )
+        self._probe_configs = dict(
+            zip((probe.name for probe in setup.probes), config.probe, strict=True)
         )
         self._watch = DivergenceWatch()
         self._memory = PeakMemory(self._device)
@@ -334,6 +337,7 @@ class Loop:
     ) -> None:
         result = self._advance(probe, measurement)
         assert result is not None, f"probe {probe.name} pauses more than twice"
+        refuse_undeclared(self._probe_configs[probe.name], result)
         if result.values:
             self._recorder.record(step, result.values)
         for metric, layer, array in each(result.arrays):
