@@ -16,7 +16,7 @@ from support.runs import composer
 from support.wandb_stub import WandbStub
 
 from normlab.dashboards.agents import grids, write_sweeps
-from normlab.plan.grid import Point
+from normlab.plan.grid import Combination
 from normlab.plan.runs import plan_runs
 from normlab.records import run_folders
 from normlab.studies.experiment import Experiment
@@ -49,19 +49,21 @@ def test_a_product_is_one_sweep():
 def test_the_words_of_a_sweep_are_the_runs_of_the_experiment(name, tmp_path):
     experiment = Experiment.load(ROOT / "experiments" / name)
     paths = write_sweeps(experiment, composer(), "smoke", tmp_path, seeds=[0])
-    points = []
+    combinations = []
     for path in paths:
         content = yaml.safe_load(path.read_text())
         assert content["command"][-1] == "${args_no_hyphens}"
         grid = {
             key: one.get("values", [one.get("value")]) for key, one in content["parameters"].items()
         }
-        points += [
-            Point(tuple(f"{key}={value}" for key, value in cell.items()), {})
+        combinations += [
+            Combination(tuple(f"{key}={value}" for key, value in cell.items()), {})
             for cell in cells_of(grid)
         ]
     planned = experiment.plan(composer(), "smoke", seeds=[0])
-    assert {run.name for run in plan_runs(composer(), points)} == {run.name for run in planned}
+    assert {run.name for run in plan_runs(composer(), combinations)} == {
+        run.name for run in planned
+    }
 
 
 def test_a_real_agent_carries_out_a_cell_under_its_own_name(tmp_path):

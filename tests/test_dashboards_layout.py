@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +11,7 @@ from support.runs import carried_out, composer, planned
 from support.wandb_stub import WandbStub
 
 from normlab.dashboards.figures_layout import experiment_dashboard, sweep_dashboard
-from normlab.dashboards.layout import Cell, Dashboard, Panel, sections_by_family, sections_of
+from normlab.dashboards.layout import Cell, Chart, Dashboard, sections_by_family, sections_of
 from normlab.figures.style import norm_color
 from normlab.studies.drawing import draw_and_judge
 from normlab.studies.experiment import Experiment
@@ -64,8 +65,8 @@ def experiment(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def panels(section):
-    return [panel.y for panel in section.panels]
+def charts(section):
+    return [chart.y for chart in section.charts]
 
 
 def test_a_view_follows_the_figure_before_and_after_there_are_runs(experiment, results_dir):
@@ -78,7 +79,7 @@ def test_a_view_follows_the_figure_before_and_after_there_are_runs(experiment, r
     draw_and_judge(experiment, "smoke", runs, results_dir)
     after = experiment_dashboard(experiment, results_dir, composer())
     for made in (before, after):
-        assert [panels(section) for section in made.sections] == [["train/loss"], ["test/accuracy"]]
+        assert [charts(section) for section in made.sections] == [["train/loss"], ["test/accuracy"]]
         assert [[panel.title for panel in row] for row in made.rows] == [
             ["rate 0.1", "rate 0.2"]
         ] * 2
@@ -95,6 +96,14 @@ def test_a_view_follows_the_figure_before_and_after_there_are_runs(experiment, r
     assert accuracy["range"] == [0.0, 1.0]
 
 
+def test_an_experiment_that_trains_nothing_has_a_view_before_it_is_computed(results_dir):
+    """Its plan has no runs, and its table no row."""
+    computed = Experiment.load(Path(__file__).parents[1] / "experiments" / "saito_activations")
+    made = experiment_dashboard(computed, results_dir, composer())
+    assert made.cells == ()
+    assert ["activations/saturated"] in map(charts, made.sections)
+
+
 def test_a_sweep_gets_a_view_of_what_it_recorded(results_dir):
     runs = [
         planned(f"norm={norm}", "steps=3", results_dir=results_dir) for norm in ("none", "batch")
@@ -106,7 +115,7 @@ def test_a_sweep_gets_a_view_of_what_it_recorded(results_dir):
     assert made.name == f"sweep {sweep_folder(runs).name}"
     assert made.text == ("python scripts/train.py -m norm=none,batch model=mlp",)
     assert made.sections[0].name == "accuracy and loss"
-    assert panels(made.sections[0])[:2] == ["test/loss", "test/accuracy"]
+    assert charts(made.sections[0])[:2] == ["test/loss", "test/accuracy"]
 
 
 def test_metrics_of_layers_share_a_panel_and_unknown_ones_have_none():
@@ -115,10 +124,10 @@ def test_metrics_of_layers_share_a_panel_and_unknown_ones_have_none():
         "accuracy and loss",
         "internal covariate shift",
     ]
-    (panel,) = sections[1].panels
-    assert (panel.keys, panel.pattern) == ((), "^(ics/l2)/.+$")
-    same = [[Panel(y="train/loss", where={"a": 1}), Panel(y="train/loss", where={"a": 2})]]
-    assert [len(section.panels) for section in sections_of(same)] == [1]
+    (chart,) = sections[1].charts
+    assert (chart.keys, chart.pattern) == ((), "^(ics/l2)/.+$")
+    same = [[Chart(y="train/loss", where={"a": 1}), Chart(y="train/loss", where={"a": 2})]]
+    assert [len(section.charts) for section in sections_of(same)] == [1]
 
 
 @pytest.fixture
@@ -136,7 +145,7 @@ def test_a_second_call_updates_and_never_duplicates(server):
     from normlab.dashboards.workspaces import Dashboards
 
     cell = Cell(name="c-1", color="#0072b2", runs=("r-1",), settings={"norm": "batch"})
-    rows = ((Panel(y="train/loss", log_y=True), Panel(y="ics/l2", where={"norm": "batch"})),)
+    rows = ((Chart(y="train/loss", log_y=True), Chart(y="ics/l2", where={"norm": "batch"})),)
     made = Dashboard(
         name="figure_1",
         title="Figure 1",

@@ -21,8 +21,8 @@ def plan(*words: str, results_dir: Path = Path("results")) -> list[PlannedRun]:
 
 
 def test_every_combination_in_the_order_written_the_last_varying_fastest() -> None:
-    points = expand(["norm=none,batch", "steps=10", "seed=0,1,2"])
-    assert [point.words for point in points] == [
+    combinations = expand(["norm=none,batch", "steps=10", "seed=0,1,2"])
+    assert [combination.words for combination in combinations] == [
         ("norm=none", "steps=10", "seed=0"),
         ("norm=none", "steps=10", "seed=1"),
         ("norm=none", "steps=10", "seed=2"),
@@ -30,14 +30,14 @@ def test_every_combination_in_the_order_written_the_last_varying_fastest() -> No
         ("norm=batch", "steps=10", "seed=1"),
         ("norm=batch", "steps=10", "seed=2"),
     ]
-    assert points[4].factors == {"norm": "batch", "seed": 1}
+    assert combinations[4].factors == {"norm": "batch", "seed": 1}
 
 
 def test_words_without_a_list_are_one_point_without_factors() -> None:
-    (point,) = expand(["norm=batch", "probe=[ics]"])
-    assert point.words == ("norm=batch", "probe=[ics]")
-    assert point.factors == {}
-    assert [point.words for point in expand([])] == [()]
+    (combination,) = expand(["norm=batch", "probe=[ics]"])
+    assert combination.words == ("norm=batch", "probe=[ics]")
+    assert combination.factors == {}
+    assert [combination.words for combination in expand([])] == [()]
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_words_without_a_list_are_one_point_without_factors() -> None:
     ],
 )
 def test_the_forms_of_a_list(word: str, words: list[str], values: list[object]) -> None:
-    points = expand([word])
-    assert [point.words for point in points] == [(w,) for w in words]
-    assert [next(iter(point.factors.values())) for point in points] == values
+    combinations = expand([word])
+    assert [combination.words for combination in combinations] == [(w,) for w in words]
+    assert [next(iter(combination.factors.values())) for combination in combinations] == values
 
 
 @pytest.mark.parametrize("key", ["launcher", "launcher.rerun_failed", "tracker", "results_dir"])

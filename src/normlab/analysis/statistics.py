@@ -141,9 +141,9 @@ def difference(treatment: Sequence[float], baseline: Sequence[float] | float) ->
     if np.isnan(treated).any() or np.isnan(base).any():
         raise ValueError("a difference needs values, got NaN; drop seeds with missing values")
     if np.isfinite(treated).all() and np.isfinite(base).all():
-        scale = float(max(np.abs(treated).max(), np.abs(base).max()))
+        largest = float(max(np.abs(treated).max(), np.abs(base).max()))
         method = STUDENT if against_number else STUDENT_PAIRED
-        return _student(treated - base, scale, CONFIDENCE, method)
+        return _student(treated - base, largest, CONFIDENCE, method)
     if against_number:
         return _order_statistics(_subtract(treated, base), SIGNS, (treated.size, 0))
     pairs = _subtract(treated[:, None], base[None, :]).ravel()
@@ -219,14 +219,16 @@ def smallest_sizes(method: str) -> int:
     raise AssertionError(method)
 
 
-def _student(values: NDArray[np.float64], scale: float, confidence: float, method: str) -> Estimate:
+def _student(
+    values: NDArray[np.float64], largest: float, confidence: float, method: str
+) -> Estimate:
     n = values.size
     mean = float(values.mean())
     if n == 1:
         return Estimate(
             value=mean, low=None, high=None, n=n, method=method, no_interval="one seed only"
         )
-    if float(np.ptp(values)) <= NO_SPREAD * scale:
+    if float(np.ptp(values)) <= NO_SPREAD * largest:
         return Estimate(
             value=mean,
             low=None,

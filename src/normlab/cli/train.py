@@ -79,8 +79,8 @@ def explain(error: Exception, arguments: Sequence[str], config_dir: Path) -> str
         if "-m" not in arguments and "--multirun" not in arguments:
             refuse_lists(words)
         composer = Composer(config_dir)
-        for point in expand(words):
-            run_config(composer.compose(point.words))
+        for combination in expand(words):
+            run_config(composer.compose(combination.words))
     except ConfigError as explained:
         return str(explained)
     return str(error).strip().splitlines()[0]

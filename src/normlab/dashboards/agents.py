@@ -46,21 +46,25 @@ def write_sweeps(
         ValueError: for what cannot be run.
     """
     plan = experiment.plan(composer, scale, seeds=seeds, cell=cell)
-    points = experiment.points(composer, scale, seeds=seeds, cell=cell)
-    staged = [point.factors["arm"] for point in points if point.start_from is not None]
+    combinations = experiment.combinations(composer, scale, seeds=seeds, cell=cell)
+    staged = [
+        combination.factors["arm"]
+        for combination in combinations
+        if combination.start_from is not None
+    ]
     if staged:
         raise ConfigError(
             f"{experiment.name} has cells that start from others ({staged[0]}), and an agent takes "
             f"runs in any order. Run it with make {experiment.name}, or choose cells with --cell."
         )
-    if not points:
+    if not combinations:
         raise ConfigError(f"{experiment.name} has nothing to train at scale {scale}.")
     tracker = {"tracker.project": project} | ({"tracker.entity": entity} if entity else {})
     kept = {(run.factors["arm"], str(run.config.seed)): run.config.checkpoint.keep for run in plan}
     settings = []
-    for point in points:
-        own = settings_of(point.words)
-        steps = kept.get((point.factors["arm"], own["seed"]))
+    for combination in combinations:
+        own = settings_of(combination.words)
+        steps = kept.get((combination.factors["arm"], own["seed"]))
         keep = {"checkpoint.keep": f"[{','.join(map(str, steps))}]"} if steps else {}
         settings.append(own | keep | ALWAYS | tracker)
     found = list(grids(settings))

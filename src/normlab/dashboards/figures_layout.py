@@ -10,14 +10,14 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.analysis.claims import load_claims
+from normlab.analysis.claims import SCALES, load_claims
 from normlab.analysis.values import runs_of
 from normlab.config.compose import Composer
 from normlab.dashboards.figures import claim_rows, figure_run_name
 from normlab.dashboards.layout import (
     Cell,
+    Chart,
     Dashboard,
-    Panel,
     sections_by_family,
     sections_of,
 )
@@ -26,12 +26,14 @@ from normlab.metrics import full_name
 from normlab.plan.table import facts_table
 from normlab.records.files import read_json
 from normlab.studies.drawing import drawing_of
-from normlab.studies.experiment import SCALES, Experiment
+from normlab.studies.experiment import Experiment
 
 OVERVIEW = "overview"
 OTHER_COLOR = "#777777"
 NOT_SETTINGS = ("run", "cell", "seed", "state", "outcome", "chance")
 FIGURE = "figure.png"
+COLUMNS = ("run", "cell", "seed", "step", "metric", "layer", "value")
+"""Of every tidy table."""
 
 
 def experiment_dashboard(
@@ -109,6 +111,8 @@ def _scale_with_results(experiment: Experiment, results: Path) -> str:
 def _before_any_run(experiment: Experiment, composer: Composer, scale: str) -> pd.DataFrame:
     """The table that the runs of a plan will make, with one missing number each."""
     runs = experiment.plan(composer, scale)
+    if not runs:  # all of it is computed
+        return pd.DataFrame(columns=COLUMNS)
     cells = {run.name: (run.identity.cell_name, run.config.seed) for run in runs}
     facts = facts_table(runs)
     return facts.assign(
@@ -121,8 +125,8 @@ def _before_any_run(experiment: Experiment, composer: Composer, scale: str) -> p
     )
 
 
-def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...], ...]:
-    """The panels of the experiment's figure; where that does not tell, its claims' metrics."""
+def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Chart, ...], ...]:
+    """What the experiment's figure shows; where that does not tell, its claims' metrics."""
     try:
         drawn = drawing_of(experiment)(table).rows
     except (ValueError, KeyError, IndexError):
@@ -136,10 +140,10 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Panel, ...
             if claim.metric is not None
             for layer in claim.layers or (None,)
         )
-        return tuple((Panel(y=name),) for name in names)
+        return tuple((Chart(y=name),) for name in names)
     return tuple(
         tuple(
-            Panel(
+            Chart(
                 x=one.panel.x,
                 y=one.panel.y,
                 also=tuple(one.panel.also),

@@ -25,7 +25,7 @@ FAMILIES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Panel:
+class Chart:
     """A metric over steps, or the runs' last values of it over a setting."""
 
     y: str
@@ -69,7 +69,7 @@ class Panel:
 @dataclass(frozen=True, kw_only=True)
 class Section:
     name: str
-    panels: tuple[Panel, ...]
+    charts: tuple[Chart, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +97,15 @@ class Dashboard:
     """Rows of the claims table: statement, published, ours, verdict, corrected."""
     figure_run: str | None = None
     """The W&B run that holds the figure's picture."""
-    rows: tuple[tuple[Panel, ...], ...] = ()
+    rows: tuple[tuple[Chart, ...], ...] = ()
     """The figure's own layout, panels that differ in their selection alone included."""
 
     def plain(self) -> dict[str, Any]:
         """For people to read, and to compare."""
         content = dataclasses.asdict(self)
         for section in content["sections"]:
-            section["panels"] = [_plain_panel(panel) for panel in section["panels"]]
-        content["report"] = [[_plain_panel(panel) for panel in row] for row in content.pop("rows")]
+            section["panels"] = [_plain_chart(chart) for chart in section.pop("charts")]
+        content["report"] = [[_plain_chart(chart) for chart in row] for row in content.pop("rows")]
         return {key: value for key, value in content.items() if value not in (None, (), [])}
 
     def cells_where(self, where: Mapping[str, Any]) -> tuple[Cell, ...]:
@@ -120,20 +120,20 @@ class Dashboard:
 CLAIM_HEADINGS = ("claim", "published", "ours", "verdict", "corrected")
 
 
-def sections_of(rows: Iterable[Sequence[Panel]]) -> tuple[Section, ...]:
+def sections_of(rows: Iterable[Sequence[Chart]]) -> tuple[Section, ...]:
     """A section for each row of a figure; a view, which cannot show some runs only in one panel,
     has each metric once."""
     sections: list[Section] = []
     seen: set[tuple[str, str, tuple[str, ...]]] = set()
     for row in rows:
-        panels = []
-        for panel in row:
-            if (panel.x, panel.y, panel.also) not in seen:
-                seen.add((panel.x, panel.y, panel.also))
-                panels.append(dataclasses.replace(panel, title="", where={}))
-        if panels:
-            name = " · ".join(dict.fromkeys(describe(panel.y)[0].label for panel in panels))
-            sections.append(Section(name=name, panels=tuple(panels)))
+        charts = []
+        for chart in row:
+            if (chart.x, chart.y, chart.also) not in seen:
+                seen.add((chart.x, chart.y, chart.also))
+                charts.append(dataclasses.replace(chart, title="", where={}))
+        if charts:
+            name = " · ".join(dict.fromkeys(describe(chart.y)[0].label for chart in charts))
+            sections.append(Section(name=name, charts=tuple(charts)))
     return tuple(sections)
 
 
@@ -141,10 +141,10 @@ def sections_by_family(names: Iterable[str]) -> tuple[Section, ...]:
     """Metrics in the registry's order, by family; layers share their metric's panel."""
     recorded = {split_name(name)[0] for name in names}
     ordered = [name for name in METRICS if name in recorded]
-    found: dict[str, list[Panel]] = {}
+    found: dict[str, list[Chart]] = {}
     for name in ordered:
-        found.setdefault(_family(name), []).append(Panel(y=name))
-    return tuple(Section(name=name, panels=tuple(panels)) for name, panels in found.items())
+        found.setdefault(_family(name), []).append(Chart(y=name))
+    return tuple(Section(name=name, charts=tuple(charts)) for name, charts in found.items())
 
 
 def _family(name: str) -> str:
@@ -159,8 +159,8 @@ def _has(cell: Cell, key: str, value: Any) -> bool:
     return key in cell.settings and any(cell.settings[key] == one for one in wanted)
 
 
-def _plain_panel(panel: Mapping[str, Any]) -> dict[str, Any]:
-    drawn = Panel(**panel)
+def _plain_chart(chart: Mapping[str, Any]) -> dict[str, Any]:
+    drawn = Chart(**chart)
     low, high = drawn.range_y
     content = {
         "y": drawn.y,

@@ -23,7 +23,7 @@ with warnings.catch_warnings():
     from wandb_workspaces.workspaces import internal as ws_internal
 
 from normlab.dashboards.figures import KEY
-from normlab.dashboards.layout import CLAIM_HEADINGS, Cell, Dashboard, Panel
+from normlab.dashboards.layout import CLAIM_HEADINGS, Cell, Chart, Dashboard
 from normlab.figures.style import norm_looks
 
 NUM_NAME_DIGITS = 11
@@ -104,10 +104,10 @@ def workspace(dashboard: Dashboard, entity: str, project: str) -> ws.Workspace:
         sections=[
             ws.Section(
                 name=section.name,
-                panels=[_panel(panel) for panel in section.panels],
+                panels=[_panel(chart) for chart in section.charts],
                 is_open=True,
                 layout_settings=ws.SectionLayoutSettings(
-                    columns=min(3, len(section.panels)), rows=-(-len(section.panels) // 3)
+                    columns=min(3, len(section.charts)), rows=-(-len(section.charts) // 3)
                 ),
             )
             for section in dashboard.sections
@@ -148,10 +148,10 @@ def report(dashboard: Dashboard, entity: str, project: str) -> wr.Report:
         blocks += [wr.H2("Claims"), wr.MarkdownBlock(text=claims_table(dashboard.claims))]
     blocks.append(wr.H2("Live"))
     for row in dashboard.rows:
-        for where, panels in _by_selection(row):
+        for where, charts in _by_selection(row):
             cells = dashboard.cells_where(where)
             if cells:
-                blocks.append(_grid(panels, cells, entity, project))
+                blocks.append(_grid(charts, cells, entity, project))
     return wr.Report(
         entity=entity,
         project=project,
@@ -190,7 +190,7 @@ def _picture(run: str, entity: str, project: str) -> wr.PanelGrid:
 
 
 def _grid(
-    panels: Sequence[Panel], cells: Sequence[Cell], entity: str, project: str
+    charts: Sequence[Chart], cells: Sequence[Cell], entity: str, project: str
 ) -> wr.PanelGrid:
     """Panels that show the same cells, side by side as in the figure."""
     runs = wr.Runset(
@@ -205,32 +205,32 @@ def _grid(
         key = wr.RunsetGroupKey(key=wr.Metric("Group"), value=cell.name)
         colors[wr.RunsetGroup(runset_name=RUN_SET, keys=(key,))] = cell.color
     placed = [
-        _panel(panel, wr.Layout(x=i % 3 * PANEL_WIDTH, y=i // 3 * PANEL_HEIGHT))
-        for i, panel in enumerate(panels)
+        _panel(chart, wr.Layout(x=i % 3 * PANEL_WIDTH, y=i // 3 * PANEL_HEIGHT))
+        for i, chart in enumerate(charts)
     ]
     return wr.PanelGrid(runsets=[runs], panels=placed, custom_run_colors=colors, hide_run_sets=True)
 
 
-def _panel(panel: Panel, layout: Any = None) -> Any:
+def _panel(chart: Chart, layout: Any = None) -> Any:
     placed = {"layout": layout} if layout is not None else {}
-    if panel.x != "step":
+    if chart.x != "step":
         return wr.ScatterPlot(
-            title=panel.title or None,
-            x=wr.Config(panel.x.replace(".", "_") if "." in panel.x else f"{panel.x}_name"),
-            y=wr.SummaryMetric(panel.y),
-            log_x=panel.log_x or None,
-            log_y=panel.log_y or None,
-            range_y=panel.range_y,
+            title=chart.title or None,
+            x=wr.Config(chart.x.replace(".", "_") if "." in chart.x else f"{chart.x}_name"),
+            y=wr.SummaryMetric(chart.y),
+            log_x=chart.log_x or None,
+            log_y=chart.log_y or None,
+            range_y=chart.range_y,
             **placed,
         )
-    which: dict[str, Any] = {"y": [*panel.keys]} if panel.keys else {"metric_regex": panel.pattern}
+    which: dict[str, Any] = {"y": [*chart.keys]} if chart.keys else {"metric_regex": chart.pattern}
     return wr.LinePlot(
-        title=panel.title or panel.y_text,
+        title=chart.title or chart.y_text,
         x="Step",
-        title_x=panel.x_text,
-        title_y=panel.y_text,
-        range_y=panel.range_y,
-        log_y=panel.log_y or None,
+        title_x=chart.x_text,
+        title_y=chart.y_text,
+        range_y=chart.range_y,
+        log_y=chart.log_y or None,
         groupby_aggfunc="mean",
         groupby_rangefunc="stderr",
         smoothing_factor=0,
@@ -240,14 +240,14 @@ def _panel(panel: Panel, layout: Any = None) -> Any:
     )
 
 
-def _by_selection(row: Sequence[Panel]) -> Iterator[tuple[Mapping[str, Any], list[Panel]]]:
+def _by_selection(row: Sequence[Chart]) -> Iterator[tuple[Mapping[str, Any], list[Chart]]]:
     """Neighbours that show the same runs."""
-    group: list[Panel] = []
-    for panel in row:
-        if group and dict(group[-1].where) != dict(panel.where):
+    group: list[Chart] = []
+    for chart in row:
+        if group and dict(group[-1].where) != dict(chart.where):
             yield group[0].where, group
             group = []
-        group.append(panel)
+        group.append(chart)
     if group:
         yield group[0].where, group
 

@@ -69,7 +69,7 @@ class SameShape(nn.Module):
         return shape
 
 
-class Scale(SameShape):
+class Multiplier(SameShape):
     """y = a * x with one learned number a, of any shape in and out."""
 
     def __init__(self, initial: float) -> None:

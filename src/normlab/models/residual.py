@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from normlab.models.chain import Stage
 from normlab.models.kit import Kit
-from normlab.models.layers import Conv2d, Scale, Shift
+from normlab.models.layers import Conv2d, Multiplier, Shift
 from normlab.norms.base import Normalization
 
 Part = tuple[Callable[[Any], Any], nn.Module | None]
@@ -190,7 +190,7 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
         conv.initial_gain = 0.0 if is_last else gain
         branch += [(f"bias{index}a", Shift()), (f"conv{index}", conv)]
         if is_last:
-            branch += [("scale", Scale(1.0)), (f"bias{index}b", Shift())]
+            branch += [("scale", Multiplier(1.0)), (f"bias{index}b", Shift())]
         else:
             branch.append((f"bias{index}b", Shift()))
             branch += kit.activated(index, conv.out_channels)
@@ -206,7 +206,7 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
 
 def skip_scale(skipinit: bool) -> list[Stage]:
     """The learned factor at the end of a SkipInit branch, 0 at first (De & Smith 2020)."""
-    return [("skip_scale", Scale(0.0))] if skipinit else []
+    return [("skip_scale", Multiplier(0.0))] if skipinit else []
 
 
 def start_at_zero(stages: list[Stage]) -> None:

@@ -16,8 +16,8 @@ FIXED_IN_A_SWEEP = ("launcher", "tracker", "results_dir")
 
 
 @dataclass(frozen=True)
-class Point:
-    """One combination: the words that compose it, and what distinguishes it from the others."""
+class Combination:
+    """The words that compose one run, and what tells it apart from the others."""
 
     words: tuple[str, ...]
     factors: Mapping[str, Any]
@@ -25,10 +25,10 @@ class Point:
     """ARM@STEP, of an experiment's staged cell; on the command line it is one of the words."""
 
 
-def expand(words: Sequence[str]) -> list[Point]:
+def expand(words: Sequence[str]) -> list[Combination]:
     """Every combination of the listed values, in the order written; the last varies fastest.
 
-    >>> [point.words for point in expand(["norm=none,batch", "seed=0,1"])][:2]
+    >>> [one.words for one in expand(["norm=none,batch", "seed=0,1"])][:2]
     [('norm=none', 'seed=0'), ('norm=none', 'seed=1')]
 
     Raises:
@@ -47,13 +47,13 @@ def expand(words: Sequence[str]) -> list[Point]:
                 f"{key} is one for a whole sweep; got {override.input_line}. Keep one of them."
             )
         axes.append([(f"{key}={text}", {key: value}) for text, value in _elements(override)])
-    points = []
-    for combination in itertools.product(*axes):
+    combinations = []
+    for chosen in itertools.product(*axes):
         factors: dict[str, Any] = {}
-        for _, factor in combination:
+        for _, factor in chosen:
             factors |= factor
-        points.append(Point(tuple(word for word, _ in combination), factors))
-    return points
+        combinations.append(Combination(tuple(word for word, _ in chosen), factors))
+    return combinations
 
 
 def refuse_lists(words: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
 from normlab.config.resolve import resolve
-from normlab.plan.grid import Point
+from normlab.plan.grid import Combination
 from normlab.plan.preflight import check_run
 from normlab.plan.starts import located
 from normlab.records.flatten import written
@@ -52,31 +52,31 @@ class PlannedRun:
         return RunFolder(Path(self.config.results_dir) / "runs" / self.name)
 
 
-def plan_runs(composer: Composer, points: Iterable[Point]) -> list[PlannedRun]:
-    """Compose, validate and identify every point; equal runs are planned once.
+def plan_runs(composer: Composer, combinations: Iterable[Combination]) -> list[PlannedRun]:
+    """Compose, validate and identify every combination; equal runs are planned once.
 
     Raises:
-        ConfigError: naming the point's words, for the first point that cannot be run.
+        ConfigError: naming the combination's words, for the first combination that cannot be run.
     """
     planned: dict[str, PlannedRun] = {}
-    for point in points:
-        run = plan_point(composer, point)
+    for combination in combinations:
+        run = plan_combination(composer, combination)
         planned.setdefault(run.name, run)
     return list(planned.values())
 
 
-def plan_point(composer: Composer, point: Point) -> PlannedRun:
+def plan_combination(composer: Composer, combination: Combination) -> PlannedRun:
     """One of them.
 
     Raises:
-        ConfigError: naming the point's words, where it cannot be run.
+        ConfigError: naming the combination's words, where it cannot be run.
     """
     try:
-        return plan_run(run_config(composer.compose(point.words)), point.factors)
+        return plan_run(run_config(composer.compose(combination.words)), combination.factors)
     except ConfigError as error:
-        if not point.factors:
+        if not combination.factors:
             raise
-        at = " ".join(f"{key}={written(value)}" for key, value in point.factors.items())
+        at = " ".join(f"{key}={written(value)}" for key, value in combination.factors.items())
         raise ConfigError(f"{error} (at {at})") from None
 
 

@@ -9,25 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError, hint
 from normlab.config.start import Start
-from normlab.plan.grid import Point
-from normlab.plan.runs import PlannedRun, plan_point
+from normlab.plan.grid import Combination
+from normlab.plan.runs import PlannedRun, plan_combination
 from normlab.plan.starts import begun
 
 ArmAndSeed = tuple[str, int]
 
 
 def plan_stages(
-    composer: Composer, points: Sequence[Point], starts: Iterable[tuple[str, int]] = ()
+    composer: Composer, combinations: Sequence[Combination], starts: Iterable[tuple[str, int]] = ()
 ) -> list[PlannedRun]:
     """The runs of an experiment; equal runs are planned once, and runs that others start from are
     told to keep their network there.
 
     Args:
-        points: with seeds, in the order of the arms.
+        combinations: with seeds, in the order of the arms.
         starts: (ARM@STEP, seed) that something other than these runs needs.
 
     Raises:
-        ConfigError: for a point that cannot be run, or a start that is no arm listed above.
+        ConfigError: for a combination that cannot be run, or a start that is no arm listed above.
     """
     planned: dict[str, PlannedRun] = {}
     by_arm: dict[ArmAndSeed, PlannedRun] = {}
@@ -38,21 +38,21 @@ def plan_stages(
         kept[parent.name].add(step)
         return parent, Start(parent.identity.cell, step)
 
-    def plan(point: Point) -> PlannedRun:
-        if point.start_from is None:
-            return plan_point(composer, point)
-        parent, start = started(point.start_from, _seed(point.words))
-        words = (*point.words, f"start_from={start}")
-        run = plan_point(composer, dataclasses.replace(point, words=words))
+    def plan(combination: Combination) -> PlannedRun:
+        if combination.start_from is None:
+            return plan_combination(composer, combination)
+        parent, start = started(combination.start_from, _seed(combination.words))
+        words = (*combination.words, f"start_from={start}")
+        run = plan_combination(composer, dataclasses.replace(combination, words=words))
         try:
             return run.with_config(begun(run.config, parent.config))
         except ValueError as error:
-            raise ConfigError(f"{error} (at {point.factors['arm']})") from None
+            raise ConfigError(f"{error} (at {combination.factors['arm']})") from None
 
-    for point in points:
-        run = plan(point)
+    for combination in combinations:
+        run = plan(combination)
         planned.setdefault(run.name, run)
-        by_arm.setdefault((point.factors["arm"], run.config.seed), run)
+        by_arm.setdefault((combination.factors["arm"], run.config.seed), run)
     for text, seed in starts:
         started(text, seed)
     return [_keeping(run, kept[run.name]) for run in planned.values()]

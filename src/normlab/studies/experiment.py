@@ -12,17 +12,16 @@ from typing import Any
 
 import yaml
 
-from normlab.analysis.claims import claims_hash, load_claims
+from normlab.analysis.claims import SCALES, claims_hash, load_claims
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
 from normlab.metrics.declared import load_metrics
-from normlab.plan.grid import Point
+from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun
 from normlab.plan.staging import parent_of, plan_stages
 from normlab.studies.computed import Calculation
 
-SCALES = ("smoke", "small", "paper")
 _EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "metrics", "stand_in", "set", "scales")
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
 _ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude")
@@ -31,7 +30,7 @@ _ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude")
 @dataclass(frozen=True)
 class Scale:
     seeds: tuple[int, ...]
-    cells: tuple[Point, ...]
+    cells: tuple[Combination, ...]
     """Words and factors of each cell that is trained, seeds left open."""
     computed: tuple[Calculation, ...] = ()
     """Cells that are computed without training."""
@@ -77,7 +76,7 @@ class Experiment:
             cells = list(_cells(scale, shared, folder, where))
             scales[name] = Scale(
                 seeds=_seeds(scale.get("seeds", 3), where),
-                cells=tuple(cell for cell in cells if isinstance(cell, Point)),
+                cells=tuple(cell for cell in cells if isinstance(cell, Combination)),
                 computed=tuple(cell for cell in cells if isinstance(cell, Calculation)),
                 cost=scale.get("cost"),
             )
@@ -121,9 +120,11 @@ class Experiment:
                 that cannot be run.
         """
         load_claims(self.claims_path)  # what cannot be judged is not run
-        points = self.points(composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell)
+        combinations = self.combinations(
+            composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell
+        )
         computed = self.computed(scale_name, seeds=seeds, cell=cell)
-        runs = plan_stages(composer, points, self._starts(scale_name, points, seeds))
+        runs = plan_stages(composer, combinations, self._starts(scale_name, combinations, seeds))
         for task in computed:
             if task.start_from is not None:
                 parent_of(task.start_from, task.seed, runs)
@@ -131,11 +132,11 @@ class Experiment:
         return [replace(run, experiments=experiments) for run in runs]
 
     def _starts(
-        self, scale_name: str, points: Sequence[Point], seeds: Sequence[int] | None
+        self, scale_name: str, combinations: Sequence[Combination], seeds: Sequence[int] | None
     ) -> list[tuple[str, int]]:
-        """(ARM@STEP, seed) of all in a scale that starts from one of the points."""
+        """(ARM@STEP, seed) of all in a scale that starts from one of the combinations."""
         scale = self.scale(scale_name)
-        arms = {point.factors["arm"] for point in points}
+        arms = {combination.factors["arm"] for combination in combinations}
         starts = [cell.start_from for cell in scale.cells]
         starts += [task.start_from for task in scale.computed]
         return [
@@ -164,7 +165,7 @@ class Experiment:
             task.check()
         return tasks
 
-    def points(
+    def combinations(
         self,
         composer: Composer,
         scale_name: str,
@@ -172,7 +173,7 @@ class Experiment:
         extra_words: Sequence[str] = (),
         seeds: Sequence[int] | None = None,
         cell: str | None = None,
-    ) -> list[Point]:
+    ) -> list[Combination]:
         """The words of every run of a scale; arguments and errors as of `plan`.
 
         A cell that another one starts from comes with it.
@@ -180,9 +181,10 @@ class Experiment:
         scale = self.scale(scale_name)
         return [
             replace(
-                point, words=(*self._on_disk(composer, point.words), *extra_words, f"seed={seed}")
+                combination,
+                words=(*self._on_disk(composer, combination.words), *extra_words, f"seed={seed}"),
             )
-            for point in _chosen(self.name, scale, cell)
+            for combination in _chosen(self.name, scale, cell)
             for seed in (scale.seeds if seeds is None else seeds)
         ]
 
@@ -204,7 +206,7 @@ class Experiment:
         return self.scales[name]
 
 
-def _chosen(name: str, scale: Scale, text: str | None) -> list[Point]:
+def _chosen(name: str, scale: Scale, text: str | None) -> list[Combination]:
     """The trained cells whose arm contains the text, and those that chosen cells start from."""
     if not text:
         return list(scale.cells)
@@ -250,11 +252,11 @@ def _word(value: Any) -> str:
 
 def _cells(
     scale: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, where: str
-) -> Iterator[Point | Calculation]:
+) -> Iterator[Combination | Calculation]:
     own: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
     for arm in scale["arms"]:
         _check_keys(arm, _ARM_KEYS, f"{where}, arms")
-        for factors in _combinations(arm, where):
+        for factors in _products(arm, where):
             settings = _filled({**arm.get("set", {}), **factors}, where)
             if not any(_matches(settings, pattern) for pattern in arm.get("exclude", [])):
                 own.append((arm, settings))
@@ -272,7 +274,7 @@ def _cells(
             continue
         words = {**shared, **scale.get("set", {}), **settings}
         start_from = words.pop("start_from", None)
-        yield Point(tuple(words_of(words)), factors, start_from)
+        yield Combination(tuple(words_of(words)), factors, start_from)
 
 
 def _varied(cells: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -286,7 +288,7 @@ def _name(arm: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _combinations(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
+def _products(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
     product = arm.get("product", {})
     zipped = arm.get("zip", {})
     lengths = {key: len(values) for key, values in zipped.items()}
