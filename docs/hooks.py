@@ -1,4 +1,6 @@
-"""Which files the pages of the documentation site are; MkDocs calls the functions `on_...`.
+"""Which files the pages of the documentation site are, and how they are read.
+
+MkDocs calls the functions `on_...`; mkdocs.yml names `Settings`, by which code is read.
 
 The site has the layout of the checkout: README.md, docs/, experiments/*/README.md, results/. A
 relative link then means on the site what it means in the checkout, and MkDocs checks it. A page of
@@ -14,7 +16,9 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import griffe
 from markdown import Markdown
 from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
@@ -71,6 +75,23 @@ class _Lines(Preprocessor):
                 written.append("")
             written.append(line)
         return written[:-1]
+
+
+class Settings(griffe.Extension):
+    """A setting's default and meaning stand in the call that declares it (`config/settings.py`)."""
+
+    def on_attribute_instance(self, *, node: Any, attr: griffe.Attribute, **_: Any) -> None:
+        call, shown = getattr(node, "value", None), attr.value
+        if not isinstance(call, ast.Call) or not isinstance(shown, griffe.ExprCall):
+            return
+        if ast.unparse(call.func) not in ("setting", "neutral"):
+            return
+        given = dict(zip(("default", "doc"), call.args, strict=False))
+        given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+        attr.value = shown.arguments[0] if "default" in given else None
+        if "doc" in given and attr.docstring is None:
+            text = ast.literal_eval(given["doc"])
+            attr.docstring = griffe.Docstring(text, lineno=call.lineno, parent=attr)
 
 
 def on_config(config: MkDocsConfig) -> None:

@@ -43,6 +43,23 @@ def test_a_doctest_is_code(hooks: ModuleType) -> None:
     assert written.endswith("</ul>")
 
 
+def test_a_setting_is_documented_by_its_declaration(hooks: ModuleType) -> None:
+    import griffe
+
+    code = """
+class Config:
+    eps: float = setting(1e-5, "Under the root.", above=0)
+    lr: float = setting(doc="Of the steps.")
+    rate: float = other(1, "text")
+"""
+    extensions = griffe.Extensions(hooks.Settings())
+    module = griffe.visit("it", filepath=Path("it.py"), code=code, extensions=extensions)
+    eps, lr, rate = (module[f"Config.{name}"] for name in ("eps", "lr", "rate"))
+    assert (str(eps.value), eps.docstring.value) == ("1e-05", "Under the root.")
+    assert (lr.value, lr.docstring.value) == (None, "Of the steps.")
+    assert (str(rate.value), rate.docstring) == ("other(1, 'text')", None)
+
+
 def test_every_package_has_a_page(hooks: ModuleType) -> None:
     pages = {uri: content for uri, _, content in hooks._api_pages()}
     packages = {path.parent.name for path in (ROOT / "src" / "normlab").glob("*/__init__.py")}
