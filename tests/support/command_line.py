@@ -27,17 +27,21 @@ class Ended:
 
 def train(*words: str, cwd: Path) -> Ended:
     """`python scripts/train.py WORDS` in a folder, without the seconds a new process takes."""
-    with _working_in(cwd):
+    with working_in(cwd):
         return run_script("train.py", *words)
 
 
-def run_script(name: str, *words: str) -> Ended:
-    """`python scripts/NAME WORDS`, likewise in this process."""
+def run_script(name: str, *words: str, root: Path = ROOT) -> Ended:
+    """`python scripts/NAME WORDS`, likewise in this process.
+
+    Args:
+        root: the checkout whose script and parts these are.
+    """
     out, err = StringIO(), StringIO()
     code = 0
     with _arguments((name, *words)), redirect_stdout(out), redirect_stderr(err):
         try:
-            code = int(script(name).main() or 0)
+            code = int(script(name, root).main() or 0)
         except SystemExit as end:
             code = int(end.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
@@ -49,9 +53,9 @@ def everything_in(folder: Path) -> list[str]:
 
 
 @cache
-def script(name: str = "train.py") -> ModuleType:
+def script(name: str = "train.py", root: Path = ROOT) -> ModuleType:
     module_name = f"{Path(name).stem}_script"
-    spec = importlib.util.spec_from_file_location(module_name, ROOT / "scripts" / name)
+    spec = importlib.util.spec_from_file_location(module_name, root / "scripts" / name)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -70,7 +74,7 @@ def _arguments(words: tuple[str, ...]) -> Iterator[None]:
 
 
 @contextmanager
-def _working_in(folder: Path) -> Iterator[None]:
+def working_in(folder: Path) -> Iterator[None]:
     before = Path.cwd()
     os.chdir(folder)
     try:

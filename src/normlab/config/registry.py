@@ -1,16 +1,19 @@
 """Which components there are: each registers itself, and its module is found when it is asked for.
 
 Nothing is imported before the first question about a group, so whoever composes a run needs no
-import for its side effect, and a process pays only for the groups it asks about.
+import for its side effect, and a process pays only for the groups it asks about. Components of
+one's own stand in modules of a folder `components/` in the folder one stands in.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pkgutil
+import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -28,6 +31,9 @@ PLACES = {
     "launcher": "normlab.launch.config",
 }
 """The module, or the package of modules, that the components of each group stand in."""
+
+OWN = "components"
+"""The folder of one's own components, which may be of any group."""
 
 Registered = TypeVar("Registered", bound="type[Component]")
 
@@ -56,9 +62,16 @@ def register(name: str) -> Callable[[Registered], Registered]:
 
 
 def choices(group: str) -> dict[str, type[Component]]:
-    """Every component of a group, by name, in order of modules and of definition in each."""
+    """Every component of a group, by name, in order of modules and of definition in each; one's
+    own last."""
     _import_all(PLACES[group])
-    return dict(sorted(_CHOICES[group].items(), key=lambda item: item[1].__module__))
+    _import_own(Path.cwd())
+
+    def place(item: tuple[str, type[Component]]) -> tuple[bool, str]:
+        module = item[1].__module__
+        return not module.startswith("normlab."), module
+
+    return dict(sorted(_CHOICES[group].items(), key=place))
 
 
 def owners(group: str, setting: str) -> list[str]:
@@ -80,3 +93,13 @@ def _import_all(place: str) -> None:
     module = import_module(place)
     for inner in pkgutil.iter_modules(getattr(module, "__path__", ())):
         import_module(f"{place}.{inner.name}")
+
+
+@cache
+def _import_own(folder: Path) -> None:
+    """Import every module of the `components/` in a folder, if there is one."""
+    modules = [inner.name for inner in pkgutil.iter_modules([str(folder / OWN)])]
+    if modules and str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))  # a worker process of a pool gets this path too
+    for name in modules:
+        import_module(f"{OWN}.{name}")
