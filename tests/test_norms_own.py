@@ -178,7 +178,7 @@ class OwnFolder:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFolder]:
-    path, known = list(sys.path), dict(registry._CHOICES["norm"])
+    path, known = list(sys.path), registry.choices("norm")
     folder = OwnFolder(tmp_path_factory.mktemp("own"))
     packages = list(experiments.__path__)
     experiments.__path__.append(str(folder.path / "experiments"))

@@ -53,6 +53,26 @@ def inherit(
             inserted normalization cannot be made an identity; there are no batches.
     """
     own = child.state_dict()
+    norms, shifts = insertions(child, parent, inserted=inserted)
+    with torch.no_grad():
+        for name, values in parent.items():
+            if name in own:
+                own[name].copy_(values)
+    if norms:
+        _insert(child, norms, shifts, batches)
+
+
+def insertions(
+    child: Chain, parent: Mapping[str, Tensor], *, inserted: Literal["identity", "reset"]
+) -> tuple[dict[str, PopulationNorm], dict[str, Tensor]]:
+    """What `inherit` would make an identity, by name: layers, and the biases that some take over.
+
+    Nothing is computed, so that networks on the meta device will do.
+
+    Raises:
+        ValueError: as `inherit`, but for the batches.
+    """
+    own = child.state_dict()
     norms = {
         name: module
         for name, module in child.named_modules()
@@ -64,20 +84,13 @@ def inherit(
         if norms and layer.bias is None and f"{name}.bias" in parent
     }
     _check_places(own, parent, set(norms), set(dropped))
-    invertible: dict[str, PopulationNorm] = {}
-    shifts: dict[str, Tensor] = {}
-    if inserted == "identity":
-        invertible = {name: _invertible(name, norm) for name, norm in norms.items()}
-        shifts = {
-            _norm_behind(child, layer, norms): parent[bias].detach()
-            for bias, layer in dropped.items()
-        }
-    with torch.no_grad():
-        for name, values in parent.items():
-            if name in own:
-                own[name].copy_(values)
-    if invertible:
-        _insert(child, invertible, shifts, batches)
+    if inserted == "reset":
+        return {}, {}
+    invertible = {name: _invertible(name, norm) for name, norm in norms.items()}
+    shifts = {
+        _norm_behind(child, layer, norms): parent[bias].detach() for bias, layer in dropped.items()
+    }
+    return invertible, shifts
 
 
 _REMEDY = (

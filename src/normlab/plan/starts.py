@@ -15,7 +15,7 @@ from normlab.config.convert import run_config
 from normlab.config.errors import hint
 from normlab.config.settings import described
 from normlab.config.start import Start
-from normlab.models.inherit import inherit
+from normlab.models.inherit import insertions
 from normlab.randomness import Clock
 from normlab.records.flatten import written
 from normlab.records.folder import RunFolder, run_folders
@@ -74,8 +74,7 @@ def begun(config: AnyRun, parent: RunConfig) -> AnyRun:
     _refuse_other_norm(config, parent)
     with torch.device("meta"):
         child, trained = build_model(config, Clock()), build_model(parent, Clock())
-        batch = torch.empty(config.batch_size, *config.sample_shape())
-        inherit(child, trained.state_dict(), [batch], inserted=config.inserted_norms)
+        insertions(child, trained.state_dict(), inserted=config.inserted_norms)
     inserting = config.norm.HAS_LAYERS and not parent.norm.HAS_LAYERS
     return dataclasses.replace(
         config,
