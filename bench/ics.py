@@ -153,7 +153,7 @@ class Training:
             mixed = {name: (after if name in earlier else before)[name] for name in names}
             self.copy.load_state_dict(mixed, strict=False)
             self.copy.zero_grad()
-            cross_entropy(self.copy(self.inputs), self.targets).backward()  # type: ignore[no-untyped-call]
+            cross_entropy(self.copy(self.inputs), self.targets).backward()
             moved = self.copy.get_parameter(weight).grad
             assert moved is not None
             shifts.append((moved - gradients[weight]).norm().item())
@@ -165,7 +165,7 @@ class Training:
 
     def _backward(self) -> None:
         self.optimizer.zero_grad()
-        cross_entropy(self.model(self.inputs), self.targets).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(self.model(self.inputs), self.targets).backward()
 
 
 if __name__ == "__main__":

@@ -81,7 +81,7 @@ def _entries(pair: Twins, num_rounds: int) -> list[dict[str, Any]]:
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
 
         def first_step() -> None:
-            cross_entropy(network(inputs), targets).backward()  # type: ignore[no-untyped-call]
+            cross_entropy(network(inputs), targets).backward()
             optimizer.step()
 
         return seconds_of(first_step)

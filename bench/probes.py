@@ -200,7 +200,7 @@ class Training:
 
     def _backward(self) -> None:
         self.optimizer.zero_grad()
-        cross_entropy(self.model(self.inputs), self.targets).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(self.model(self.inputs), self.targets).backward()
 
 
 def _watches(probe: Probe, step: int) -> bool:

@@ -148,7 +148,7 @@ class Work:
 
     def _gradient(self, network: torch.nn.Module) -> list[Tensor]:
         network.zero_grad()
-        cross_entropy(network(self._batch[0]), self._batch[1]).backward()  # type: ignore[no-untyped-call]
+        cross_entropy(network(self._batch[0]), self._batch[1]).backward()
         return [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
 

@@ -217,7 +217,7 @@ class BareLoop:
         for inputs, targets in batches:
             self._optimizer.zero_grad()
             loss = cross_entropy(self._model(inputs), targets)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             self._optimizer.step()
 
 

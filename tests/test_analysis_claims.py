@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,13 +25,13 @@ claims:
 """
 
 
-def write(tmp_path, text):
+def write(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "claims.yaml"
     path.write_text(text)
     return path
 
 
-def test_a_claim_is_read(tmp_path):
+def test_a_claim_is_read(tmp_path: Path) -> None:
     (claim,) = load_claims(write(tmp_path, GOOD))
     assert claim.where == {"model": ("mlp",), "optimizer.lr": (0.01, "1e-3")}
     assert claim.treatment == {"norm": ("batch",)}
@@ -80,7 +81,7 @@ def test_a_claim_is_read(tmp_path):
         ("claims:", "claim:", "unknown key 'claim' at the top"),
     ],
 )
-def test_a_bad_claim_is_refused(tmp_path, old, new, text):
+def test_a_bad_claim_is_refused(tmp_path: Path, old: str, new: str, text: str) -> None:
     assert old in GOOD
     path = write(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(ValueError) as error:  # noqa: PT011
@@ -89,7 +90,7 @@ def test_a_bad_claim_is_refused(tmp_path, old, new, text):
     assert str(error.value).startswith(str(path))
 
 
-def test_not_yaml_not_there_not_a_list(tmp_path):
+def test_not_yaml_not_there_not_a_list(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not valid YAML"):
         load_claims(write(tmp_path, "claims: [}"))
     with pytest.raises(ValueError, match="no such claims file"):
@@ -102,7 +103,7 @@ def test_not_yaml_not_there_not_a_list(tmp_path):
         load_claims(write(tmp_path, GOOD + GOOD.split("claims:\n")[1]))
 
 
-def test_hash_follows_the_content_and_not_the_layout(tmp_path):
+def test_hash_follows_the_content_and_not_the_layout(tmp_path: Path) -> None:
     original = claims_hash(write(tmp_path, GOOD))
     assert len(original) == 64
     swapped = GOOD.replace(
@@ -113,7 +114,7 @@ def test_hash_follows_the_content_and_not_the_layout(tmp_path):
     assert claims_hash(write(tmp_path, GOOD.replace("1e-2", "2e-2"))) != original
 
 
-def test_claims_are_read_without_pandas_and_torch(tmp_path):
+def test_claims_are_read_without_pandas_and_torch(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     code = (
         "import sys\n"

@@ -2,13 +2,16 @@
 
 import json
 import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from normlab.analysis.calibration import Calibration, calibrate, calibrate_arms, pool
-from normlab.analysis.claims import claims_hash, load_claims
+from normlab.analysis.claims import Claim, claims_hash, load_claims
 from normlab.analysis.ledger import (
     collect,
     judge_experiment,
@@ -17,8 +20,8 @@ from normlab.analysis.ledger import (
     write_ledger,
     write_verdicts,
 )
-from normlab.analysis.values import divergence_steps
-from normlab.analysis.verdicts import judge
+from normlab.analysis.values import by_seed, divergence_steps
+from normlab.analysis.verdicts import Verdict, judge
 
 BASE = {
     "id": "c",
@@ -33,8 +36,8 @@ BASE = {
 
 
 @pytest.fixture
-def claim_of(tmp_path):
-    def make(**changes):
+def claim_of(tmp_path: Path) -> Callable[..., Claim]:
+    def make(**changes: Any) -> Claim:
         content = {k: v for k, v in {**BASE, **changes}.items() if v is not None}
         path = tmp_path / "claims.yaml"
         path.write_text(json.dumps({"claims": [content]}))
@@ -43,7 +46,14 @@ def claim_of(tmp_path):
     return make
 
 
-def rows(norm, seed, values, metric="test/accuracy", layer=None, **more):
+def rows(
+    norm: str,
+    seed: int,
+    values: Mapping[int, float],
+    metric: str = "test/accuracy",
+    layer: str | None = None,
+    **more: Any,
+) -> list[dict[str, Any]]:
     cell = more.pop("cell", norm)
     start = {
         "run": f"{cell}-s{seed}",
@@ -59,21 +69,29 @@ def rows(norm, seed, values, metric="test/accuracy", layer=None, **more):
     return [{**start, **more, "step": step, "value": value} for step, value in values.items()]
 
 
-def table_of(*groups):
+def table_of(*groups: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame([row for group in groups for row in group])
 
 
-def arms(treatment, baseline, metric="test/accuracy"):
+def _p_value(verdict: Verdict) -> float:
+    assert verdict.p_value is not None
+    return verdict.p_value
+
+
+def arms(
+    treatment: Sequence[float], baseline: Sequence[float], metric: str = "test/accuracy"
+) -> pd.DataFrame:
     groups = [rows("batch", seed, {0: 0.1, 10: v}, metric) for seed, v in enumerate(treatment)]
     groups += [rows("none", seed, {0: 0.1, 10: v}, metric) for seed, v in enumerate(baseline)]
     return table_of(*groups)
 
 
-def test_greater_supported_contradicted_undecided(claim_of):
+def test_greater_supported_contradicted_undecided(claim_of: Callable[..., Claim]) -> None:
     far = arms([0.90, 0.92, 0.91], [0.50, 0.53, 0.50])
     verdict = judge(claim_of(), far)
     assert (verdict.verdict, verdict.n) == ("supported", 3)
     assert verdict.estimate == pytest.approx(0.4, abs=1e-12)
+    assert verdict.interval is not None
     low, high = verdict.interval
     half = 4.302652729911275 * math.sqrt(1e-4) / math.sqrt(3)
     assert (low, high) == pytest.approx((0.4 - half, 0.4 + half), rel=1e-9)
@@ -86,25 +104,26 @@ def test_greater_supported_contradicted_undecided(claim_of):
     assert judge(claim_of(), small).verdict == "contradicted"
     wide = judge(claim_of(), arms([0.90, 0.40, 0.95], [0.50, 0.53, 0.50]))
     assert wide.verdict == "undecided"
+    assert wide.further_seeds is not None
     assert wide.further_seeds > 0
     assert f"{wide.further_seeds} further seeds would likely decide" in wide.reason
-    assert wide.p_value > 0.05
+    assert _p_value(wide) > 0.05
 
 
-def test_equal_is_never_supported_by_insignificance(claim_of):
+def test_equal_is_never_supported_by_insignificance(claim_of: Callable[..., Claim]) -> None:
     equal = claim_of(comparison="equal", smallest_effect=None, margin=0.02)
     noisy = judge(equal, arms([0.9, 0.5, 0.7], [0.6, 0.8, 0.71]))
     assert noisy.verdict == "undecided"
     close = judge(equal, arms([0.9, 0.5, 0.7], [0.901, 0.501, 0.699]))
     assert close.verdict == "supported"
-    assert close.p_value < 0.05
+    assert _p_value(close) < 0.05
     assert "lies inside the margin -0.02 to 0.02" in close.reason
     apart = judge(equal, arms([0.9, 0.5, 0.7], [0.801, 0.401, 0.599]))
     assert apart.verdict == "contradicted"
-    assert apart.p_value < 0.05
+    assert _p_value(apart) < 0.05
 
 
-def test_p_value_and_verdict_agree(claim_of):
+def test_p_value_and_verdict_agree(claim_of: Callable[..., Claim]) -> None:
     """On random arms of every kind, p < 0.05 exactly where the rule decides."""
     rng = np.random.default_rng(0)
     claims = [
@@ -114,15 +133,17 @@ def test_p_value_and_verdict_agree(claim_of):
     ]
     words = set()
     for _ in range(40):
-        table = arms(rng.normal(0.5, 0.05, 4), rng.normal(0.5 + rng.normal(0, 0.1), 0.05, 4))
+        treatment = rng.normal(0.5, 0.05, 4).tolist()
+        baseline = rng.normal(0.5 + rng.normal(0, 0.1), 0.05, 4).tolist()
+        table = arms(treatment, baseline)
         for claim in claims:
             verdict = judge(claim, table)
             words.add((claim.comparison, verdict.verdict))
-            assert (verdict.p_value < 0.05) == (verdict.verdict != "undecided")
+            assert (_p_value(verdict) < 0.05) == (verdict.verdict != "undecided")
     assert len(words) == 9
 
 
-def test_ratio_is_judged_by_logarithms(claim_of):
+def test_ratio_is_judged_by_logarithms(claim_of: Callable[..., Claim]) -> None:
     claim = claim_of(metric="ics/l2", effect="ratio", smallest_effect=2)
     verdict = judge(claim, arms([8.0, 18.0, 4.1], [2.0, 4.0, 1.0], "ics/l2"))
     assert verdict.verdict == "supported"
@@ -135,7 +156,7 @@ def test_ratio_is_judged_by_logarithms(claim_of):
     assert (zero.verdict, zero.reason[:29]) == ("undecided", "a ratio needs positive values")
 
 
-def test_one_seed_and_no_spread_are_undecided(claim_of):
+def test_one_seed_and_no_spread_are_undecided(claim_of: Callable[..., Claim]) -> None:
     one = judge(claim_of(), arms([0.9], [0.1]))
     assert (one.verdict, one.interval, one.p_value, one.n) == ("undecided", None, None, 1)
     assert one.reason == "no interval: one seed only; at least 1 further seed needed"
@@ -144,7 +165,7 @@ def test_one_seed_and_no_spread_are_undecided(claim_of):
     assert "no spread" in flat.reason
 
 
-def test_pairing_is_by_seed_and_missing_pairs_are_said(claim_of):
+def test_pairing_is_by_seed_and_missing_pairs_are_said(claim_of: Callable[..., Claim]) -> None:
     groups = [rows("batch", s, {10: 0.9 + 0.01 * s}) for s in (0, 1, 2, 3)]
     groups += [rows("none", s, {10: 0.5 + 0.011 * s}) for s in (1, 2, 3, 4)]
     verdict = judge(claim_of(), table_of(*groups))
@@ -157,7 +178,7 @@ def test_pairing_is_by_seed_and_missing_pairs_are_said(claim_of):
     assert "pairs missing (1 run not finished)" in judge(claim_of(), running).reason
 
 
-def test_no_runs_at_all(claim_of):
+def test_no_runs_at_all(claim_of: Callable[..., Claim]) -> None:
     assert judge(claim_of(), pd.DataFrame()).reason == "there are no runs"
     only = table_of(rows("batch", 0, {10: 0.9}))
     assert judge(claim_of(), only).reason == "no run has norm=none (baseline)"
@@ -169,7 +190,7 @@ def test_no_runs_at_all(claim_of):
         judge(claim_of(treatment={"nrom": "batch"}), only)
 
 
-def test_after_divergence_accuracy_is_chance(claim_of):
+def test_after_divergence_accuracy_is_chance(claim_of: Callable[..., Claim]) -> None:
     groups = [rows("batch", s, {0: 0.1, 10: 0.8, 20: 0.9 + s / 100}) for s in range(3)]
     groups += [rows("none", s, {0: 0.1, 10: 0.4}, outcome="diverged") for s in range(3)]
     # an accuracy evaluated with weights that are not finite is no result
@@ -177,7 +198,8 @@ def test_after_divergence_accuracy_is_chance(claim_of):
     groups += [rows("none", 0, {20: 0.7}, outcome="diverged")]
     table = table_of(*groups)
     verdict = judge(claim_of(), table)
-    assert (verdict.verdict, verdict.baseline) == ("supported", pytest.approx(0.1))
+    assert verdict.verdict == "supported"
+    assert verdict.baseline == pytest.approx(0.1)
     assert verdict.outcomes == {"treatment": {"trained": 3}, "baseline": {"diverged": 3}}
     assert "3 runs of the baseline diverged" in verdict.reason
     mean = judge(claim_of(summary="mean"), table)
@@ -193,10 +215,10 @@ def test_after_divergence_accuracy_is_chance(claim_of):
     )
 
 
-def test_after_divergence_loss_ranks_last(claim_of):
+def test_after_divergence_loss_ranks_last(claim_of: Callable[..., Claim]) -> None:
     lower = claim_of(metric="train/loss", comparison="less", smallest_effect=0.1)
 
-    def table(seeds, diverged):
+    def table(seeds: int, diverged: int) -> pd.DataFrame:
         groups = [rows("batch", s, {0: 2.3, 10: 0.5 + s / 100}, "train/loss") for s in range(seeds)]
         for seed in range(seeds):
             if seed < diverged:
@@ -212,13 +234,13 @@ def test_after_divergence_loss_ranks_last(claim_of):
     assert json.loads(json.dumps(all_diverged.to_json(), allow_nan=False))["estimate"] == "-inf"
     some = judge(lower, table(5, 2))
     assert some.verdict == "supported"
-    assert "rank" in some.method
+    assert "rank" in (some.method or "")
     few = judge(lower, table(3, 1))
     assert few.verdict == "undecided"
     assert "at least 1 further seed needed" in few.reason
 
 
-def test_measurements_are_missing_after_divergence(claim_of):
+def test_measurements_are_missing_after_divergence(claim_of: Callable[..., Claim]) -> None:
     claim = claim_of(metric="ics/cosine", summary="last")
     groups = [rows("batch", s, {0: 0.9, 10: 0.8}, "ics/cosine", "conv2") for s in range(3)]
     groups += [
@@ -230,7 +252,7 @@ def test_measurements_are_missing_after_divergence(claim_of):
     assert judge(claim_of(metric="ics/cosine", summary={"step": 0}), table).n == 3
 
 
-def test_measurements_of_stuck_runs_are_refused(claim_of):
+def test_measurements_of_stuck_runs_are_refused(claim_of: Callable[..., Claim]) -> None:
     groups = [rows("batch", s, {10: 0.8 + s}, "ics/cosine", "conv2") for s in range(3)]
     groups += [
         rows("none", s, {10: 1.0}, "ics/cosine", "conv2", outcome="stuck" if s == 1 else "trained")
@@ -246,7 +268,7 @@ def test_measurements_of_stuck_runs_are_refused(claim_of):
     assert not judge(claim_of(), accuracy).refused
 
 
-def test_layers_are_averaged_or_chosen(claim_of):
+def test_layers_are_averaged_or_chosen(claim_of: Callable[..., Claim]) -> None:
     groups = []
     for seed in range(3):
         for layer, value in (("conv2", 1.0), ("conv3", 3.0)):
@@ -260,12 +282,12 @@ def test_layers_are_averaged_or_chosen(claim_of):
     assert judge(claim_of(metric="ics/l2/conv3"), table).estimate == pytest.approx(2.51)
 
 
-def test_cells_are_aggregated_within_a_seed(claim_of):
+def test_cells_are_aggregated_within_a_seed(claim_of: Callable[..., Claim]) -> None:
     scales = [0.01, 0.1, 1.0, 10.0]
     groups = []
     for seed in range(3):
         for k, scale in enumerate(scales):
-            more = {"init.scale": scale}
+            more: dict[str, Any] = {"init.scale": scale}
             batch = 0.9 if k < 3 or seed == 0 else 0.1
             none = 0.9 if k == 2 else 0.1
             groups.append(rows("batch", seed, {10: batch}, cell=f"batch{scale}", **more))
@@ -281,7 +303,7 @@ def test_cells_are_aggregated_within_a_seed(claim_of):
     assert judge(where, table_of(*groups)).treatment == pytest.approx((0.9 + 0.1 + 0.1) / 3)
 
 
-def test_steps_never_reached_rank_last(claim_of):
+def test_steps_never_reached_rank_last(claim_of: Callable[..., Claim]) -> None:
     metric = "steps_to/test/accuracy>=0.9"
     claim = claim_of(metric=metric, comparison="less", smallest_effect=0)
     groups = [rows("batch", s, {0: 100.0 + s}, metric) for s in range(4)]
@@ -293,13 +315,13 @@ def test_steps_never_reached_rank_last(claim_of):
     assert judge(first, table_of(*curves)).verdict == "supported"
 
 
-def test_hook_gives_the_values(claim_of):
+def test_hook_gives_the_values(claim_of: Callable[..., Claim]) -> None:
     claim = claim_of(metric=None, hook="gap", baseline=0, treatment=None)
     table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
 
-    def gap(frame):
+    def gap(frame: pd.DataFrame) -> Mapping[int, float]:
         last = frame[frame["step"] == 10].pivot_table(index="seed", columns="norm", values="value")
-        return (last["batch"] - last["none"]).to_dict()
+        return by_seed(last["batch"] - last["none"])
 
     verdict = judge(claim, table, hooks={"gap": gap})
     assert (verdict.verdict, verdict.n) == ("supported", 3)
@@ -308,7 +330,7 @@ def test_hook_gives_the_values(claim_of):
     assert calibrate(claim, table).rate is None
 
 
-def test_two_runs_of_one_cell_and_seed_count_once(claim_of):
+def test_two_runs_of_one_cell_and_seed_count_once(claim_of: Callable[..., Claim]) -> None:
     table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
     again = table[table["run"] == "batch-s0"].assign(run="batch-s0-with-probes")
     verdict = judge(claim_of(), pd.concat([table, again], ignore_index=True))
@@ -316,7 +338,7 @@ def test_two_runs_of_one_cell_and_seed_count_once(claim_of):
     assert verdict.estimate == pytest.approx(judge(claim_of(), table).estimate)
 
 
-def test_the_readers_categories_are_judged_the_same(claim_of):
+def test_the_readers_categories_are_judged_the_same(claim_of: Callable[..., Claim]) -> None:
     """The reader's words are categories, among them some that a filter left without rows."""
     table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
     other = rows("layer", 0, {0: 0.5}, "train/loss")
@@ -329,17 +351,18 @@ def test_the_readers_categories_are_judged_the_same(claim_of):
     assert judge(claim_of(metric="ics/l2"), layered).n == 3
 
 
-def test_a_a_on_noise_is_near_the_nominal_rate(claim_of):
+def test_a_a_on_noise_is_near_the_nominal_rate(claim_of: Callable[..., Claim]) -> None:
     """200 arms of 8 seeds: two-sided 5 % at a smallest effect of 0, within 4 standard errors."""
     rng = np.random.default_rng(0)
     claim = claim_of(smallest_effect=0)
     drawn = [dict(enumerate(rng.normal(size=8))) for _ in range(200)]
     measured = calibrate_arms(claim, drawn)
     assert measured.num_comparisons == 200 * 70
+    assert measured.rate is not None
     assert abs(measured.rate - 0.05) < 4 * math.sqrt(0.05 * 0.95 / 200)
 
 
-def test_a_a_counts_splits_and_says_when_not_measured(claim_of):
+def test_a_a_counts_splits_and_says_when_not_measured(claim_of: Callable[..., Claim]) -> None:
     four = calibrate(claim_of(), arms([0.9, 0.8, 0.7, 0.6], [0.1, 0.2, 0.3]))
     assert four.num_comparisons == 6
     five = calibrate(claim_of(), arms([0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.2, 0.3]))
@@ -353,7 +376,7 @@ def test_a_a_counts_splits_and_says_when_not_measured(claim_of):
     assert calibrate_arms(claim_of(), [dict.fromkeys(range(20), 0.0)]).rate == 0.0
 
 
-def test_ledger_end_to_end(tmp_path, claim_of):
+def test_ledger_end_to_end(tmp_path: Path, claim_of: Callable[..., Claim]) -> None:
     claims = tmp_path / "claims.yaml"
     second = {**BASE, "id": "d", "comparison": "less", "scales": ["paper"]}
     third = {**BASE, "id": "e", "statement": "a | b <script>", "smallest_effect": 0.39}
@@ -402,8 +425,8 @@ def test_ledger_end_to_end(tmp_path, claim_of):
     assert header.count("|") == 10
 
 
-def test_claims_without_runs_are_told_from_undecided_ones():
-    def claim(verdict, n, *, refused=False):
+def test_claims_without_runs_are_told_from_undecided_ones() -> None:
+    def claim(verdict: str, n: int, *, refused: bool = False) -> dict[str, Any]:
         return {"verdict": verdict, "n": n, "refused": refused}
 
     claims = [claim("supported", 5), claim("undecided", 0), claim("undecided", 5, refused=True)]
@@ -412,7 +435,7 @@ def test_claims_without_runs_are_told_from_undecided_ones():
     assert summary(claims) == f"{text} (1 of them refused, 1 without runs)."
 
 
-def test_empty_and_damaged_ledgers(tmp_path):
+def test_empty_and_damaged_ledgers(tmp_path: Path) -> None:
     assert write_ledger(tmp_path)["claims"] == []
     assert "0 claims" in (tmp_path / "ledger.md").read_text()
     (tmp_path / "a" / "b").mkdir(parents=True)
@@ -421,12 +444,12 @@ def test_empty_and_damaged_ledgers(tmp_path):
         collect(tmp_path)
 
 
-def test_pooled_without_measurements():
+def test_pooled_without_measurements() -> None:
     missing = Calibration(rate=None, num_false=0, num_comparisons=0, reason="x")
     assert pool([missing]).rate is None
 
 
-def test_a_diverged_run_among_many_without_its_losses():
+def test_a_diverged_run_among_many_without_its_losses() -> None:
     """With more than 127 runs the categories' codes are of a wider type."""
     names = [f"run{index:03}" for index in range(200)]
     table = pd.DataFrame({"run": pd.Categorical(names), "step": 7, "metric": "test/accuracy"})

@@ -4,7 +4,9 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,10 @@ from rich.console import Console
 
 from bench import models, runner, serial_sweep, startup, timing, training_step
 from bench.runner import benchmarks, is_met, run
+from normlab.models.kit import Kit
+from normlab.models.vgg import VGG11Config
+from normlab.norms.batch import BatchConfig
+from normlab.training.setup import build
 
 GOOD = """
 def measure():
@@ -33,7 +39,7 @@ def measured():
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "benchmarks"
     folder.mkdir()
     (folder / "good.py").write_text(GOOD)
@@ -42,11 +48,18 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def console():
+def console() -> Console:
     return Console(file=io.StringIO(), width=140)
 
 
-def test_the_runner_writes_every_entry_with_where_it_was_measured(folder, tmp_path, console):
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_runner_writes_every_entry_with_where_it_was_measured(
+    folder: Path, tmp_path: Path, console: Console
+) -> None:
     results = tmp_path / "results" / "bench.json"
     assert run(folder, results, console) == 0
     measured = json.loads(results.read_text())["benchmarks"]
@@ -57,9 +70,11 @@ def test_the_runner_writes_every_entry_with_where_it_was_measured(folder, tmp_pa
     assert [path.name for path in results.parent.iterdir()] == ["bench.json"]
 
 
-def test_the_table_has_a_line_an_entry_with_its_aim(folder, tmp_path, console):
+def test_the_table_has_a_line_an_entry_with_its_aim(
+    folder: Path, tmp_path: Path, console: Console
+) -> None:
     run(folder, tmp_path / "bench.json", console)
-    lines = console.file.getvalue().splitlines()
+    lines = printed(console).splitlines()
     shown = {line.split("│")[1].strip(): line for line in lines if line.startswith("│")}
     cells = {name: [cell.strip() for cell in line.split("│")] for name, line in shown.items()}
     assert cells["loop"][2:5] == ["1.05", "≤ 1.1", "yes"]
@@ -67,16 +82,20 @@ def test_the_table_has_a_line_an_entry_with_its_aim(folder, tmp_path, console):
     assert cells["twin"][2:5] == ["6.5", "≥ 5", "yes"]
 
 
-def test_a_benchmark_that_fails_costs_no_other_its_figures(folder, tmp_path, console, capfd):
+def test_a_benchmark_that_fails_costs_no_other_its_figures(
+    folder: Path, tmp_path: Path, console: Console, capfd: pytest.CaptureFixture[str]
+) -> None:
     (folder / "bad.py").write_text(BAD)
     results = tmp_path / "bench.json"
     assert run(folder, results, console) == 1
     assert list(json.loads(results.read_text())["benchmarks"]) == ["good"]
-    assert "failed bad" in console.file.getvalue()
+    assert "failed bad" in printed(console)
     assert "the machine is on fire" in capfd.readouterr().err
 
 
-def test_only_keeps_the_figures_of_the_others(folder, tmp_path, console):
+def test_only_keeps_the_figures_of_the_others(
+    folder: Path, tmp_path: Path, console: Console
+) -> None:
     (folder / "fine.py").write_text(GOOD)
     results = tmp_path / "bench.json"
     run(folder, results, console)
@@ -89,25 +108,25 @@ def test_only_keeps_the_figures_of_the_others(folder, tmp_path, console):
     assert after["fine"]["entries"][0]["ratio"] == 1.01
 
 
-def test_only_takes_benchmarks_that_exist(folder, tmp_path, console):
+def test_only_takes_benchmarks_that_exist(folder: Path, tmp_path: Path, console: Console) -> None:
     with pytest.raises(ValueError, match=r"no benchmark 'godo'\. There are good\."):
         run(folder, tmp_path / "bench.json", console, only=["godo"])
 
 
-def test_an_aim_is_met_at_its_very_value():
+def test_an_aim_is_met_at_its_very_value() -> None:
     assert is_met({"ratio": 1.3, "aim": 1.3})
     assert is_met({"ratio": 5.0, "aim": 5.0, "better": "higher"})
     assert not is_met({"seconds": 6.01, "aim": 6.0})
     assert not is_met({"ratio": math.nan, "aim": 6.0})
 
 
-def test_every_benchmark_of_the_repository_is_found():
+def test_every_benchmark_of_the_repository_is_found() -> None:
     found = set(benchmarks(training_step.CONFIG_DIR.parent / "bench"))
     assert {"ics", "models", "norms", "reader", "serial_sweep", "startup", "training_step"} <= found
     assert not {"runner", "timing", "__init__"} & found
 
 
-def test_a_ratio_is_the_median_of_the_rounds_own_ratios():
+def test_a_ratio_is_the_median_of_the_rounds_own_ratios() -> None:
     # The second machine hiccup triples both: no round's ratio is touched by it.
     spread = timing.ratio([1.1, 3.6, 2.6], [1.0, 3.0, 2.0])
     assert spread.median == pytest.approx(1.2)
@@ -116,11 +135,15 @@ def test_a_ratio_is_the_median_of_the_rounds_own_ratios():
     assert timing.Spread.of([2.0]) == timing.Spread(2.0, 2.0, 2.0, 1)
 
 
-def test_candidates_take_turns_in_turned_order():
-    called = []
+def test_candidates_take_turns_in_turned_order() -> None:
+    called: list[str] = []
 
-    def candidate(name):
-        return lambda: called.append(name) or float(len(called))
+    def candidate(name: str) -> Callable[[], float]:
+        def call() -> float:
+            called.append(name)
+            return float(len(called))
+
+        return call
 
     seconds = timing.in_turn(
         {"a": candidate("a"), "b": candidate("b")}, num_rounds=2, num_warmup_rounds=1
@@ -130,10 +153,10 @@ def test_candidates_take_turns_in_turned_order():
 
 
 @pytest.mark.parametrize("case", training_step.CASES, ids=lambda case: case.name)
-def test_the_bare_loop_trains_our_network_to_the_same_weights(case):
+def test_the_bare_loop_trains_our_network_to_the_same_weights(case: training_step.Case) -> None:
     config = training_step.compose(case.words, steps=3)
     dataset = training_step.synthetic(config, num_samples=300)
-    setup = training_step.build(config, dataset, torch.device("cpu"))
+    setup = build(config, dataset, torch.device("cpu"))
     bare = training_step.BareLoop(config, setup)
     batches = [setup.batches.at(step) for step in range(2)]
     bare.run(batches)
@@ -148,7 +171,7 @@ def test_the_bare_loop_trains_our_network_to_the_same_weights(case):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_a_training_step_is_timed_mirrored_alone_and_bare():
+def test_a_training_step_is_timed_mirrored_alone_and_bare() -> None:
     case = dataclasses.replace(
         training_step.CASES[1], num_samples=500, turn_steps=2, num_rounds=2, aim=math.inf
     )
@@ -161,24 +184,24 @@ def test_a_training_step_is_timed_mirrored_alone_and_bare():
 
 
 @pytest.mark.parametrize("pair", models.TWINS, ids=lambda pair: pair.name)
-def test_twins_have_the_same_parameters(pair):
+def test_twins_have_the_same_parameters(pair: models.Twins) -> None:
     with torch.device("meta"):
         theirs = pair.theirs()
-        ours = pair.ours.build(models.Kit(norm=models.BatchConfig()), (3, 32, 32), 10)
+        ours = pair.ours.build(Kit(norm=BatchConfig()), (3, 32, 32), 10)
     shapes = [sorted(tuple(p.shape) for p in network.parameters()) for network in (ours, theirs)]
     if pair.name == "vgg11":  # torchvision's convolutions keep a bias in front of the norm
         shapes[0] = sorted([*shapes[0], *((c,) for c in (64, 128, 256, 256, *[512] * 4))])
     assert shapes[0] == shapes[1]
 
 
-def test_building_and_the_first_step_are_timed():
-    small = models.VGG11Config(width=0.0625)
+def test_building_and_the_first_step_are_timed() -> None:
+    small = VGG11Config(width=0.0625)
     entries = models.measure((models.Twins("tiny", small, lambda: models.ours(small)),), 2)
     assert [entry["name"] for entry in entries] == ["building, tiny", "first step, tiny"]
     assert all(0 < entry["ratio"] < math.inf for entry in entries)
 
 
-def test_one_more_run_is_timed_from_end_to_end():
+def test_one_more_run_is_timed_from_end_to_end() -> None:
     words = [word for word in serial_sweep.SWEEP if not word.startswith("optimizer.lr")]
     intervals, finish_seconds = serial_sweep._run_sweep((*words, "steps=2", "eval.every=2"), "none")
     assert len(intervals) == 2
@@ -186,12 +209,12 @@ def test_one_more_run_is_timed_from_end_to_end():
     assert 0 <= finish_seconds < 10
 
 
-def test_the_first_step_is_seen_from_outside():
+def test_the_first_step_is_seen_from_outside() -> None:
     seconds = startup.first_step_seconds("none")
     assert 0 < seconds < startup.PATIENCE_SECONDS
 
 
-def test_a_benchmark_that_prints_is_still_read(folder):
+def test_a_benchmark_that_prints_is_still_read(folder: Path) -> None:
     entries = runner._measured_apart(folder / "good.py")
     assert entries is not None
     assert len(entries) == 3

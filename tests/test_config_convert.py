@@ -96,7 +96,7 @@ def test_configurations_are_frozen_hashable_and_keyword_only() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.seed = 1  # type: ignore[misc]
     with pytest.raises(TypeError):
-        SGDConfig(0.1)  # type: ignore[misc]
+        SGDConfig(0.1)  # type: ignore[call-arg]
     assert hash(config) == hash(tiny())
     assert len({config, tiny(), tiny("seed=1")}) == 2
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from support.runs import tiny
@@ -166,13 +167,14 @@ def test_resolving_again_changes_nothing_nor_does_a_way_through_plain_values(
 
 def test_a_stored_run_has_nothing_open() -> None:
     stored = plain(resolved("steps=20"))
-    for changes, text in [
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"steps": None, "epochs": 1.0}, "steps must be worked out in a recorded run; got null."),
         (
             {"eval": {"every": None, "record_every": 3}},
             "eval.every must be worked out in a recorded run; got null.",
         ),
-    ]:
+    ]
+    for changes, text in refused:
         with pytest.raises(ConfigError) as refusal:
             resolved_run({**stored, **changes})
         assert str(refusal.value) == text

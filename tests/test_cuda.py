@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -53,11 +54,11 @@ def test_a_norm_computes_what_it_does_on_the_cpu(name: str) -> None:
     weights = torch.randn(
         inputs.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
     )
-    settings = {"groups": 2} if name in ("group", "batch_channel") else {}
+    settings: dict[str, Any] = {"groups": 2} if name in ("group", "batch_channel") else {}
     settings |= {"ghost_size": 4} if name == "batch_ghost" else {}
     found = []
     for device in ("cpu", DEVICE):
-        layer = choices("norm")[name](**settings).build(4)  # type: ignore[attr-defined]
+        layer = choices("norm")[name](**settings).build(4)
         if layer is None:
             pytest.skip("norm=none has no layer")
         connect(layer, 0, "norm", Clock())
@@ -92,14 +93,15 @@ def test_covariate_shift_is_its_naive_twin_s(words: tuple[str, ...]) -> None:
     _, _, setup = prepared(*words, "precision=float64", "dropout=0.0", device=DEVICE)
     batch = setup.batches.at(0)
     before = {name: value.detach().clone() for name, value in setup.model.named_parameters()}
-    shift = measure_ics(setup.model, cross_entropy, tuple(batch), setup.optimizer)
+    shift = measure_ics(setup.model, cross_entropy, (batch.inputs, batch.targets), setup.optimizer)
     setup.optimizer.zero_grad()
     cross_entropy(setup.model(batch.inputs), batch.targets).backward()
     setup.optimizer.step()
     after = {name: value.detach().clone() for name, value in setup.model.named_parameters()}
     order = list(before)
     weights = [f"{name}.weight" for name, _ in weight_layers(setup.model)][1:]
-    twin = naive_ics(setup.model, cross_entropy, tuple(batch), before, after, weights, order)
+    pair = (batch.inputs, batch.targets)
+    twin = naive_ics(setup.model, cross_entropy, pair, before, after, weights, order)
     for weight in weights:
         row = shift[weight.removesuffix(".weight")]
         assert row.l2 == pytest.approx(twin[weight].l2, rel=1e-8)

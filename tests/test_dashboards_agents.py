@@ -4,8 +4,10 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,7 +26,7 @@ from normlab.studies.experiment import Experiment
 WANDB = Path(sys.executable).with_name("wandb")
 
 
-def cells_of(grid):
+def cells_of(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
 
@@ -33,20 +35,20 @@ def cells_of(grid):
         st.dictionaries(st.sampled_from("abc"), st.sampled_from("123"), min_size=1), min_size=1
     )
 )
-def test_grids_hold_every_cell_once_and_no_other(cells):
+def test_grids_hold_every_cell_once_and_no_other(cells: list[dict[str, Any]]) -> None:
     distinct = [dict(one) for one in {tuple(sorted(cell.items())) for cell in cells}]
     found = [tuple(sorted(cell.items())) for grid in grids(cells) for cell in cells_of(grid)]
     assert Counter(found) == Counter(tuple(sorted(cell.items())) for cell in distinct)
 
 
-def test_a_product_is_one_sweep():
+def test_a_product_is_one_sweep() -> None:
     cells = [{"lr": lr, "norm": norm} for lr in "12" for norm in "ab"]
     assert list(grids(cells)) == [{"lr": ["1", "2"], "norm": ["a", "b"]}]
     assert len(list(grids(cells[:3]))) == 2
 
 
 @pytest.mark.parametrize("name", ["saito_batch_norm", "santurkar_ics"])
-def test_the_words_of_a_sweep_are_the_runs_of_the_experiment(name, tmp_path):
+def test_the_words_of_a_sweep_are_the_runs_of_the_experiment(name: str, tmp_path: Path) -> None:
     experiment = Experiment.load(ROOT / "experiments" / name)
     paths = write_sweeps(experiment, composer(), "smoke", tmp_path, seeds=[0])
     combinations = []
@@ -66,7 +68,7 @@ def test_the_words_of_a_sweep_are_the_runs_of_the_experiment(name, tmp_path):
     }
 
 
-def test_a_real_agent_carries_out_a_cell_under_its_own_name(tmp_path):
+def test_a_real_agent_carries_out_a_cell_under_its_own_name(tmp_path: Path) -> None:
     """Its parameters would take the place of a run's configuration, and its id of the run's."""
     words = (
         "wandb-sweep",

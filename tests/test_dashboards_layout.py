@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,14 @@ from support.runs import carried_out, composer, planned
 from support.wandb_stub import WandbStub
 
 from normlab.dashboards.figures_layout import experiment_dashboard, sweep_dashboard
-from normlab.dashboards.layout import Cell, Chart, Dashboard, sections_by_family, sections_of
+from normlab.dashboards.layout import (
+    Cell,
+    Chart,
+    Dashboard,
+    Section,
+    sections_by_family,
+    sections_of,
+)
 from normlab.figures.style import norm_color
 from normlab.studies.drawing import draw_and_judge
 from normlab.studies.experiment import Experiment
@@ -53,7 +61,7 @@ def draw(table):
 
 
 @pytest.fixture
-def experiment(tmp_path, monkeypatch):
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Experiment]:
     folder = tmp_path / "parts" / "two_norms"
     folder.mkdir(parents=True)
     for name, text in (("experiment.yaml", EXPERIMENT), ("claims.yaml", CLAIMS)):
@@ -65,11 +73,13 @@ def experiment(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
-def charts(section):
+def charts(section: Section) -> list[str]:
     return [chart.y for chart in section.charts]
 
 
-def test_a_view_follows_the_figure_before_and_after_there_are_runs(experiment, results_dir):
+def test_a_view_follows_the_figure_before_and_after_there_are_runs(
+    experiment: Experiment, results_dir: Path
+) -> None:
     before = experiment_dashboard(experiment, results_dir, composer())
     assert before.text[-1] == "Nothing has been drawn yet."
     assert before.figure_run is None
@@ -96,7 +106,9 @@ def test_a_view_follows_the_figure_before_and_after_there_are_runs(experiment, r
     assert accuracy["range"] == [0.0, 1.0]
 
 
-def test_an_experiment_that_trains_nothing_has_a_view_before_it_is_computed(results_dir):
+def test_an_experiment_that_trains_nothing_has_a_view_before_it_is_computed(
+    results_dir: Path,
+) -> None:
     """Its plan has no runs, and its table no row."""
     computed = Experiment.load(Path(__file__).parents[1] / "experiments" / "saito_activations")
     made = experiment_dashboard(computed, results_dir, composer())
@@ -104,7 +116,7 @@ def test_an_experiment_that_trains_nothing_has_a_view_before_it_is_computed(resu
     assert ["activations/saturated"] in map(charts, made.sections)
 
 
-def test_a_sweep_gets_a_view_of_what_it_recorded(results_dir):
+def test_a_sweep_gets_a_view_of_what_it_recorded(results_dir: Path) -> None:
     runs = [
         planned(f"norm={norm}", "steps=3", results_dir=results_dir) for norm in ("none", "batch")
     ]
@@ -118,7 +130,7 @@ def test_a_sweep_gets_a_view_of_what_it_recorded(results_dir):
     assert charts(made.sections[0])[:2] == ["test/loss", "test/accuracy"]
 
 
-def test_metrics_of_layers_share_a_panel_and_unknown_ones_have_none():
+def test_metrics_of_layers_share_a_panel_and_unknown_ones_have_none() -> None:
     sections = sections_by_family(["train/loss", "ics/l2/conv1", "ics/l2/conv2", "later/than/us"])
     assert [section.name for section in sections] == [
         "accuracy and loss",
@@ -131,7 +143,7 @@ def test_metrics_of_layers_share_a_panel_and_unknown_ones_have_none():
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbStub]:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with WandbStub() as stub:
         for name, value in stub.environment.items():
@@ -141,7 +153,7 @@ def server(tmp_path, monkeypatch):
         sys.modules["wandb"].teardown()
 
 
-def test_a_second_call_updates_and_never_duplicates(server):
+def test_a_second_call_updates_and_never_duplicates(server: WandbStub) -> None:
     from normlab.dashboards.workspaces import Dashboards
 
     cell = Cell(name="c-1", color="#0072b2", runs=("r-1",), settings={"norm": "batch"})
@@ -181,7 +193,9 @@ def test_a_second_call_updates_and_never_duplicates(server):
     assert not server.unanswered
 
 
-def test_a_dry_run_prints_what_would_be_written_and_asks_no_one(results_dir, monkeypatch):
+def test_a_dry_run_prints_what_would_be_written_and_asks_no_one(
+    results_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     words = ("--dry", "--results-dir", str(results_dir))
     ended = run_script("dashboard.py", "saito_batch_norm", "--scale", "smoke", *words)

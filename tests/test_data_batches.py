@@ -1,16 +1,21 @@
 import dataclasses
+from collections.abc import Iterable
 from itertools import chain
+from typing import Literal
 
 import pytest
 import torch
+from torch import Tensor
 
 from normlab.data import Batches, Dataset, evaluation_batches, steps_per_epoch
 from normlab.data.augment import PADDING, crop_and_flip
 from normlab.data.gaussian import GaussianConfig
 from normlab.randomness import generator
 
+Sampling = Literal["epoch", "with_replacement"]
 
-def numbered(num_train=23, num_test=7):
+
+def numbered(num_train: int = 23, num_test: int = 7) -> Dataset:
     """A data set whose samples say where they stood."""
     train, test = torch.arange(num_train), torch.arange(num_test)
     return Dataset(
@@ -23,11 +28,11 @@ def numbered(num_train=23, num_test=7):
     )
 
 
-def drawn(batches, steps):
+def drawn(batches: Batches, steps: Iterable[int]) -> list[list[int]]:
     return [batches.at(step).targets.tolist() for step in steps]
 
 
-def test_an_epoch_is_a_permutation_without_its_remainder():
+def test_an_epoch_is_a_permutation_without_its_remainder() -> None:
     batches = Batches(numbered(), 5, seed=0)
     assert batches.steps_per_epoch == 4
     steps = [range(4 * epoch, 4 * epoch + 4) for epoch in range(3)]
@@ -39,13 +44,13 @@ def test_an_epoch_is_a_permutation_without_its_remainder():
     assert left_out[0] != left_out[1]
 
 
-def test_inputs_and_targets_belong_together():
+def test_inputs_and_targets_belong_together() -> None:
     inputs, targets = Batches(numbered(), 5, seed=0).at(3)
     assert torch.equal(inputs.squeeze(1), targets.float())
 
 
 @pytest.mark.parametrize("sampling", ["epoch", "with_replacement"])
-def test_a_batch_is_a_function_of_seed_and_step(sampling):
+def test_a_batch_is_a_function_of_seed_and_step(sampling: Sampling) -> None:
     steps = list(range(12))
     there = drawn(Batches(numbered(), 5, seed=3, sampling=sampling), steps)
     back = drawn(Batches(numbered(), 5, seed=3, sampling=sampling), reversed(steps))
@@ -53,12 +58,12 @@ def test_a_batch_is_a_function_of_seed_and_step(sampling):
     assert there != drawn(Batches(numbered(), 5, seed=4, sampling=sampling), steps)
 
 
-def test_the_order_is_the_named_stream():
+def test_the_order_is_the_named_stream() -> None:
     expected = torch.randperm(23, generator=generator(6, "order", 1))[5:10]
     assert torch.equal(Batches(numbered(), 5, seed=6).at(5).targets, expected)
 
 
-def test_with_replacement_draws_every_sample_alike():
+def test_with_replacement_draws_every_sample_alike() -> None:
     batches = Batches(numbered(), 23, seed=0, sampling="with_replacement")
     draws = torch.cat([batches.at(step).targets for step in range(400)])
     counts = torch.bincount(draws, minlength=23)
@@ -68,21 +73,21 @@ def test_with_replacement_draws_every_sample_alike():
     assert any(len(batches.at(step).targets.unique()) < 23 for step in range(3))
 
 
-def test_full_batches_are_shuffled():
+def test_full_batches_are_shuffled() -> None:
     batches = Batches(numbered(), 23, seed=0)
     first, second = drawn(batches, range(2))
     assert sorted(first) == sorted(second) == list(range(23))
     assert first != second
 
 
-def test_a_batch_larger_than_the_training_set_is_refused():
+def test_a_batch_larger_than_the_training_set_is_refused() -> None:
     with pytest.raises(ValueError, match="got batch_size=24 for 23 training samples"):
         Batches(numbered(), 24, seed=0)
     with pytest.raises(ValueError, match=r"Lower batch_size, or raise data.limit"):
         steps_per_epoch(10, 11)
 
 
-def naive_crop_and_flip(images, draws):
+def naive_crop_and_flip(images: Tensor, draws: torch.Generator) -> Tensor:
     shift = torch.randint(2 * PADDING + 1, (len(images), 2, 1), generator=draws)
     mirrored = torch.randint(2, (len(images), 1), generator=draws)
     padded = torch.zeros(*images.shape[:2], *(side + 2 * PADDING for side in images.shape[2:]))
@@ -95,14 +100,14 @@ def naive_crop_and_flip(images, draws):
     return torch.stack(crops)
 
 
-def test_crop_and_flip_equals_its_naive_twin():
+def test_crop_and_flip_equals_its_naive_twin() -> None:
     images = torch.rand(64, 3, 9, 11, generator=generator(0, "images"))
     ours = crop_and_flip(images, generator(1, "augment"))
     assert torch.equal(ours, naive_crop_and_flip(images, generator(1, "augment")))
     assert ours.is_contiguous()
 
 
-def test_augmentation_depends_on_seed_and_step_alone():
+def test_augmentation_depends_on_seed_and_step_alone() -> None:
     images = torch.rand(12, 1, 8, 8, generator=generator(0, "images"))
     data = Dataset(
         train_inputs=images,
@@ -119,7 +124,7 @@ def test_augmentation_depends_on_seed_and_step_alone():
     assert torch.equal(data.train_inputs, images)
 
 
-def test_evaluation_sees_every_sample_once_in_one_shuffled_order():
+def test_evaluation_sees_every_sample_once_in_one_shuffled_order() -> None:
     batches = list(evaluation_batches(numbered(), "test", 4, seed=0))
     assert [len(batch.targets) for batch in batches] == [4, 3]
     order = torch.cat([batch.targets for batch in batches])
@@ -135,7 +140,9 @@ def test_evaluation_sees_every_sample_once_in_one_shuffled_order():
     ("batch_size", "limit", "sizes"),
     [(3, None, [3, 4]), (6, None, [7]), (2, 5, [2, 3]), (3, 1, [1]), (1, 3, [1, 1, 1])],
 )
-def test_a_single_sample_left_over_joins_the_batch_before(batch_size, limit, sizes):
+def test_a_single_sample_left_over_joins_the_batch_before(
+    batch_size: int, limit: int | None, sizes: list[int]
+) -> None:
     batches = list(evaluation_batches(numbered(), "test", batch_size, seed=0, limit=limit))
     assert [len(batch.targets) for batch in batches] == sizes
     order = torch.cat([batch.targets for batch in batches])
@@ -143,7 +150,7 @@ def test_a_single_sample_left_over_joins_the_batch_before(batch_size, limit, siz
     assert torch.equal(order, whole.targets[: sum(sizes)])
 
 
-def test_training_accuracy_is_taken_on_a_subset_as_large_as_the_test_set():
+def test_training_accuracy_is_taken_on_a_subset_as_large_as_the_test_set() -> None:
     (batch,) = evaluation_batches(numbered(), "train", 100, seed=0)
     assert len(set(batch.targets.tolist())) == 7
     (smaller,) = evaluation_batches(numbered(), "train", 100, seed=0, limit=4)
@@ -152,7 +159,7 @@ def test_training_accuracy_is_taken_on_a_subset_as_large_as_the_test_set():
     assert sorted(whole.targets.tolist()) == list(range(5))
 
 
-def test_noise_is_drawn_from_seed_and_step_for_the_inputs_alone():
+def test_noise_is_drawn_from_seed_and_step_for_the_inputs_alone() -> None:
     noisy = Batches(numbered(), 5, seed=3, noise=0.5)
     plain = Batches(numbered(), 5, seed=3)
     expected = torch.randn((5, 1), generator=generator(3, "noise/input", 2))
@@ -160,7 +167,7 @@ def test_noise_is_drawn_from_seed_and_step_for_the_inputs_alone():
     assert torch.equal(noisy.at(2).targets, plain.at(2).targets)
 
 
-def classes_of(num_samples, num_classes=3):
+def classes_of(num_samples: int, num_classes: int = 3) -> Dataset:
     """A data set whose samples say where they stood, with a few classes."""
     numbers = torch.arange(num_samples)
     targets = torch.randint(num_classes, (num_samples,), generator=generator(0, "classes"))
@@ -175,7 +182,7 @@ def classes_of(num_samples, num_classes=3):
 
 
 @pytest.mark.parametrize("sampling", ["epoch", "with_replacement"])
-def test_a_batch_by_class_holds_the_same_samples_sorted_stably(sampling):
+def test_a_batch_by_class_holds_the_same_samples_sorted_stably(sampling: Sampling) -> None:
     data = classes_of(40)
     plain = Batches(data, 16, seed=1, sampling=sampling)
     ordered = Batches(data, 16, seed=1, sampling=sampling, order_in_batch="by_class")
@@ -188,7 +195,7 @@ def test_a_batch_by_class_holds_the_same_samples_sorted_stably(sampling):
         assert torch.equal(batch.targets, data.train_targets[expected])
 
 
-def test_evaluation_in_batches_of_one_class_sees_the_same_samples():
+def test_evaluation_in_batches_of_one_class_sees_the_same_samples() -> None:
     data = classes_of(40)
     batches = list(evaluation_batches(data, "test", 4, seed=0, composition="one_class"))
     for batch in batches:
@@ -206,7 +213,9 @@ def test_evaluation_in_batches_of_one_class_sees_the_same_samples():
     ("batch_size", "limit", "sizes"),
     [(4, None, [4, 3, 4, 5, 1]), (3, None, [3, 4, 3, 3, 3, 1]), (1, 3, [1, 1, 1])],
 )
-def test_a_class_s_last_batch_is_smaller_and_never_a_left_over_sample(batch_size, limit, sizes):
+def test_a_class_s_last_batch_is_smaller_and_never_a_left_over_sample(
+    batch_size: int, limit: int | None, sizes: list[int]
+) -> None:
     data = classes_of(17)
     targets = torch.tensor([0] * 7 + [1] * 9 + [2])
     data = dataclasses.replace(data, test_targets=targets)
@@ -216,7 +225,7 @@ def test_a_class_s_last_batch_is_smaller_and_never_a_left_over_sample(batch_size
     assert [len(batch.targets) for batch in batches] == sizes
 
 
-def test_batches_by_class_of_a_regression_are_refused():
+def test_batches_by_class_of_a_regression_are_refused() -> None:
     data = dataclasses.replace(numbered(), num_classes=None)
     with pytest.raises(ValueError, match=r"eval.batches=one_class needs classes, .* regression"):
         next(evaluation_batches(data, "test", 4, seed=0, composition="one_class"))

@@ -18,13 +18,13 @@ REPOSITORY = Path(normlab.data.__file__).parents[3]
 PRESETS = {"cifar10_jpeg": "image_folder"}
 
 
-def test_every_data_set_has_its_yaml_and_the_reverse():
+def test_every_data_set_has_its_yaml_and_the_reverse() -> None:
     files = {path.stem for path in (REPOSITORY / "configs" / "data").glob("*.yaml")}
     assert files - set(PRESETS) == set(choices("data"))
 
 
 @pytest.mark.parametrize(("preset", "name"), PRESETS.items())
-def test_a_preset_names_its_data_set_and_sets_every_field(preset, name):
+def test_a_preset_names_its_data_set_and_sets_every_field(preset: str, name: str) -> None:
     content = yaml.safe_load((REPOSITORY / "configs" / "data" / f"{preset}.yaml").read_text())
     config = choices("data")[name]()
     assert content["name"] == name
@@ -32,14 +32,14 @@ def test_a_preset_names_its_data_set_and_sets_every_field(preset, name):
 
 
 @pytest.mark.parametrize("name", sorted(choices("data")))
-def test_yaml_states_every_field_with_its_default(name):
+def test_yaml_states_every_field_with_its_default(name: str) -> None:
     content = yaml.safe_load((REPOSITORY / "configs" / "data" / f"{name}.yaml").read_text())
     config = choices("data")[name]()
     expected = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     assert content == {"name": name, **expected}
 
 
-def run_script(*arguments):
+def run_script(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, REPOSITORY / "scripts" / "data.py", *arguments],
         capture_output=True,
@@ -47,7 +47,7 @@ def run_script(*arguments):
     )
 
 
-def test_script_decodes_a_folder(tmp_path):
+def test_script_decodes_a_folder(tmp_path: Path) -> None:
     write_image_folder(tmp_path / "pets", {"a": 2, "b": 1})
     done = run_script("image_folder", "--path", str(tmp_path / "pets"))
     assert done.returncode == 0
@@ -55,7 +55,7 @@ def test_script_decodes_a_folder(tmp_path):
     assert (tmp_path / "pets.uint8.pt").is_file()
 
 
-def test_script_says_what_is_wrong_without_a_traceback(tmp_path):
+def test_script_says_what_is_wrong_without_a_traceback(tmp_path: Path) -> None:
     done = run_script("image_folder", "--path", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr == (

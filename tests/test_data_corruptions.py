@@ -2,14 +2,17 @@
 
 import io
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from normlab.data import load
 from normlab.data.corruptions import CHUNK_SIZE, corrupt_
+from normlab.data.dataset import Dataset, Split
 from normlab.data.digits import DigitsConfig
 from normlab.data.gaussian import GaussianConfig
 from normlab.data.prepare import channel_moments
@@ -19,24 +22,26 @@ CORRUPTIONS = ("contrast", "gaussian_noise", "jpeg")
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
-def digits(size=16, dtype=torch.float64, **settings):
+def digits(size: int | None = 16, dtype: torch.dtype = torch.float64, **settings: Any) -> Dataset:
     return load(DigitsConfig(**settings), size=size, dtype=dtype, device="cpu")
 
 
-def photographs(num_images, dtype=torch.float64, num_channels=3):
+def photographs(
+    num_images: int, dtype: torch.dtype = torch.float64, num_channels: int = 3
+) -> Tensor:
     """Random 8-bit images, smooth enough for JPEG to keep something of them."""
     coarse = torch.rand(num_images, num_channels, 4, 5, generator=generator(0, "images"))
     return coarse.repeat_interleave(4, 2).repeat_interleave(4, 3).mul(255).round().to(dtype) / 255
 
 
-def corrupted(images, *settings):
+def corrupted(images: Tensor, *settings: Any) -> Tensor:
     images = images.clone()
     corrupt_(images, *settings)
     return images
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_contrast_shrinks_each_channel_of_each_image_towards_its_mean(severity):
+def test_contrast_shrinks_each_channel_of_each_image_towards_its_mean(severity: int) -> None:
     factor = [0.75, 0.5, 0.4, 0.3, 0.15][severity - 1]
     images = photographs(3)
     expected = np.empty(images.shape)
@@ -48,7 +53,7 @@ def test_contrast_shrinks_each_channel_of_each_image_towards_its_mean(severity):
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_noise_has_the_deviation_of_its_severity_and_is_clipped(severity):
+def test_noise_has_the_deviation_of_its_severity_and_is_clipped(severity: int) -> None:
     deviation = [0.04, 0.06, 0.08, 0.09, 0.10][severity - 1]
     images = photographs(2)
     stream = generator(0, "corruption", "train")
@@ -64,7 +69,7 @@ def test_noise_has_the_deviation_of_its_severity_and_is_clipped(severity):
 
 @pytest.mark.parametrize("num_channels", [1, 3])
 @pytest.mark.parametrize("severity", SEVERITIES)
-def test_jpeg_is_pillow_s_on_8_bit_images(severity, num_channels):
+def test_jpeg_is_pillow_s_on_8_bit_images(severity: int, num_channels: int) -> None:
     quality = [80, 65, 58, 50, 40][severity - 1]
     images = photographs(2, num_channels=num_channels)
     ours = corrupted(images, "jpeg", severity, "test")
@@ -79,7 +84,7 @@ def test_jpeg_is_pillow_s_on_8_bit_images(severity, num_channels):
     assert not torch.equal(ours, images)
 
 
-def test_a_worse_jpeg_is_farther_from_the_image():
+def test_a_worse_jpeg_is_farther_from_the_image() -> None:
     images = photographs(8)
     errors = [
         (corrupted(images, "jpeg", severity, "test") - images).square().mean().item()
@@ -89,14 +94,14 @@ def test_a_worse_jpeg_is_farther_from_the_image():
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
-def test_an_image_is_corrupted_alike_whatever_comes_after_it(corruption):
+def test_an_image_is_corrupted_alike_whatever_comes_after_it(corruption: str) -> None:
     many = photographs(CHUNK_SIZE + 3)
     whole = corrupted(many, corruption, 5, "train")
     for number in (1, 7, CHUNK_SIZE + 1):
         assert torch.equal(corrupted(many[:number], corruption, 5, "train"), whole[:number])
 
 
-def test_noise_is_the_same_in_every_precision_and_another_in_another_split():
+def test_noise_is_the_same_in_every_precision_and_another_in_another_split() -> None:
     images = photographs(CHUNK_SIZE + 3)
     there = corrupted(images, "gaussian_noise", 5, "train")
     single = corrupted(images.float(), "gaussian_noise", 5, "train")
@@ -108,7 +113,7 @@ def test_noise_is_the_same_in_every_precision_and_another_in_another_split():
     assert not torch.equal(grey[:CHUNK_SIZE], grey[CHUNK_SIZE:])
 
 
-def test_none_changes_no_bit():
+def test_none_changes_no_bit() -> None:
     images = photographs(3)
     assert torch.equal(corrupted(images, "none", 5, "train"), images)
     plain, severe = digits(), digits(corruption_severity=2)
@@ -116,7 +121,7 @@ def test_none_changes_no_bit():
         assert torch.equal(plain.samples(split)[0], severe.samples(split)[0])
 
 
-def test_clean_data_keeps_the_bits_it_had_before_there_were_corruptions():
+def test_clean_data_keeps_the_bits_it_had_before_there_were_corruptions() -> None:
     source = DigitsConfig().source()
     train = source.train_inputs.float().div(16)
     shift, deviation = channel_moments(train)
@@ -127,12 +132,15 @@ def test_clean_data_keeps_the_bits_it_had_before_there_were_corruptions():
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
-def test_splits_are_corrupted_apart_and_standardized_by_the_clean_training_set(corruption):
+def test_splits_are_corrupted_apart_and_standardized_by_the_clean_training_set(
+    corruption: str,
+) -> None:
     clean, raw = digits(), digits(standardize=False)
     shift, deviation = channel_moments(raw.train_inputs)
-    for split in ("train", "test"):
-        other = "test" if split == "train" else "train"
-        data = digits(**{f"{split}_corruption": corruption}, corruption_severity=3)
+    splits: tuple[Split, ...] = ("train", "test")
+    for split, other in (splits, splits[::-1]):
+        settings: dict[str, Any] = {f"{split}_corruption": corruption}
+        data = digits(**settings, corruption_severity=3)
         assert torch.equal(data.samples(other)[0], clean.samples(other)[0])
         expected = corrupted(raw.samples(split)[0], corruption, 3, split)
         assert torch.equal(data.samples(split)[0], (expected - shift) / deviation)
@@ -140,8 +148,8 @@ def test_splits_are_corrupted_apart_and_standardized_by_the_clean_training_set(c
         assert data.checksum == clean.checksum
 
 
-def test_validation_images_are_corrupted_as_those_trained_on():
-    settings = {"validation_fraction": 0.2, "standardize": False}
+def test_validation_images_are_corrupted_as_those_trained_on() -> None:
+    settings: dict[str, Any] = {"validation_fraction": 0.2, "standardize": False}
     clean = digits(**settings)
     data = digits(train_corruption="contrast", **settings)
     expected = corrupted(clean.samples("val")[0], "contrast", 5, "val")
@@ -150,22 +158,23 @@ def test_validation_images_are_corrupted_as_those_trained_on():
     assert torch.equal(tested.samples("val")[0], clean.samples("val")[0])
 
 
-def test_corruption_comes_after_binarizing():
+def test_corruption_comes_after_binarizing() -> None:
     data = digits(binarize=True, standardize=False, train_corruption="contrast")
     assert len(data.train_inputs.unique()) > 2
     assert set(data.test_inputs.unique().tolist()) == {0.0, 1.0}
 
 
-def test_severity_counts_only_where_something_is_corrupted():
+def test_severity_counts_only_where_something_is_corrupted() -> None:
     assert DigitsConfig(corruption_severity=2).canonical() == DigitsConfig()
     for split in ("train", "test"):
-        config = DigitsConfig(**{f"{split}_corruption": "jpeg"}, corruption_severity=2)
+        settings: dict[str, Any] = {f"{split}_corruption": "jpeg"}
+        config = DigitsConfig(**settings, corruption_severity=2)
         assert config.canonical() == config
     assert GaussianConfig(corruption_severity=2, resize=None).canonical() == GaussianConfig()
 
 
 @pytest.mark.parametrize("severity", [0, 6])
-def test_other_severities_are_refused(severity):
+def test_other_severities_are_refused(severity: int) -> None:
     with pytest.raises(
         ValueError, match=f"data.corruption_severity must be 1 to 5; got {severity}"
     ):
@@ -173,7 +182,8 @@ def test_other_severities_are_refused(severity):
 
 
 @pytest.mark.parametrize("key", ["train_corruption", "test_corruption"])
-def test_vectors_cannot_be_corrupted(key):
+def test_vectors_cannot_be_corrupted(key: str) -> None:
     text = f"data.{key} needs images; data=gaussian holds vectors. Give data.{key}=none."
+    settings: dict[str, Any] = {key: "jpeg"}
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        GaussianConfig(**{key: "jpeg"})
+        GaussianConfig(**settings)

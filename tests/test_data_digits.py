@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,15 +8,16 @@ import torch
 import torch.nn.functional as F
 
 from normlab.data import load
+from normlab.data.dataset import Dataset
 from normlab.data.digits import DigitsConfig
 from normlab.data.prepare import split_indices
 
 
-def digits(size=None, dtype=torch.float32, **settings):
+def digits(size: int | None = None, dtype: torch.dtype = torch.float32, **settings: Any) -> Dataset:
     return load(DigitsConfig(**settings), size=size, dtype=dtype, device="cpu")
 
 
-def test_digits_are_those_of_scikit_learn():
+def test_digits_are_those_of_scikit_learn() -> None:
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -25,7 +27,7 @@ def test_digits_are_those_of_scikit_learn():
     assert np.array_equal(torch.cat([source.train_targets, source.test_targets]).numpy(), labels)
 
 
-def test_first_1500_train_last_297_test_in_unit_interval():
+def test_first_1500_train_last_297_test_in_unit_interval() -> None:
     data = digits(standardize=False)
     assert data.train_inputs.shape == (1500, 1, 8, 8)
     assert data.test_inputs.shape == (297, 1, 8, 8)
@@ -36,7 +38,7 @@ def test_first_1500_train_last_297_test_in_unit_interval():
     assert data.chance == torch.bincount(data.train_targets).max().item() / 1500
 
 
-def test_loading_imports_neither_sklearn_nor_torchvision():
+def test_loading_imports_neither_sklearn_nor_torchvision() -> None:
     code = (
         "import sys, torch; from normlab.data import load; "
         "from normlab.data.digits import DigitsConfig; "
@@ -47,13 +49,13 @@ def test_loading_imports_neither_sklearn_nor_torchvision():
     assert done.stdout.strip() == "[]"
 
 
-def test_checksum_is_of_the_stored_arrays_alone():
+def test_checksum_is_of_the_stored_arrays_alone() -> None:
     plain = digits()
     assert plain.checksum == DigitsConfig(limit=10, resize=4, binarize=True).checksum()
     assert plain.checksum == "496b9b9397b7c22b2f71524ca34df6e9b141c183c5b2e7ebdbb7e685498e6f54"
 
 
-def test_standardize_uses_the_training_samples_used():
+def test_standardize_uses_the_training_samples_used() -> None:
     data = digits(limit=100, dtype=torch.float64)
     raw = DigitsConfig().source()
     used = raw.train_inputs[:100].double() / 16
@@ -63,13 +65,13 @@ def test_standardize_uses_the_training_samples_used():
     assert abs(data.train_inputs.std(correction=0) - 1) < 1e-12
 
 
-def test_limit_takes_the_first_samples_as_stored():
+def test_limit_takes_the_first_samples_as_stored() -> None:
     raw = DigitsConfig().source()
     assert torch.equal(digits(limit=7).train_targets, raw.train_targets[:7])
     assert digits(limit=7).test_inputs.shape[0] == 297
 
 
-def test_resize_is_bilinear_and_antialiased():
+def test_resize_is_bilinear_and_antialiased() -> None:
     raw = DigitsConfig().source().test_inputs.double() / 16
     for size in (32, 5):
         data = digits(size=size, dtype=torch.float64, standardize=False)
@@ -77,14 +79,14 @@ def test_resize_is_bilinear_and_antialiased():
         torch.testing.assert_close(data.test_inputs, expected, rtol=0, atol=0)
 
 
-def test_binarize_after_resize_leaves_zeros_and_ones():
+def test_binarize_after_resize_leaves_zeros_and_ones() -> None:
     grey = digits(size=12, standardize=False)
     binary = digits(size=12, standardize=False, binarize=True)
     assert torch.equal(binary.train_inputs, (grey.train_inputs >= 0.5).float())
     assert set(binary.train_inputs.unique().tolist()) == {0.0, 1.0}
 
 
-def test_validation_split_is_a_disjoint_fixed_share():
+def test_validation_split_is_a_disjoint_fixed_share() -> None:
     config = DigitsConfig(limit=1000, validation_fraction=0.25)
     assert (config.num_train_samples, config.num_val_samples) == (750, 250)
     train, val = split_indices(config)
@@ -97,23 +99,23 @@ def test_validation_split_is_a_disjoint_fixed_share():
     assert len(data.samples("val")[0]) == 250
 
 
-def test_val_without_a_validation_split_is_refused():
+def test_val_without_a_validation_split_is_refused() -> None:
     with pytest.raises(ValueError, match=r"give data.validation_fraction, such as 0.1"):
         digits().samples("val")
 
 
-def test_a_validation_fraction_that_sets_nothing_aside_is_refused():
+def test_a_validation_fraction_that_sets_nothing_aside_is_refused() -> None:
     with pytest.raises(ValueError, match=r"0.01 of 50 training samples is none"):
         DigitsConfig(limit=50, validation_fraction=0.01).num_train_samples  # noqa: B018
 
 
-def test_a_limit_beyond_the_training_set_is_refused():
+def test_a_limit_beyond_the_training_set_is_refused() -> None:
     text = "data.limit must not exceed the 1500 training samples of data=digits; got 1501"
     with pytest.raises(ValueError, match=text):
         DigitsConfig(limit=1501).num_train_samples  # noqa: B018
 
 
-def test_a_constant_channel_cannot_be_standardized():
+def test_a_constant_channel_cannot_be_standardized() -> None:
     from normlab.data.prepare import channel_moments
 
     images = torch.rand(20, 3, 4, 4)
@@ -122,7 +124,7 @@ def test_a_constant_channel_cannot_be_standardized():
         channel_moments(images)
 
 
-def test_a_process_loads_each_data_set_once():
+def test_a_process_loads_each_data_set_once() -> None:
     first = digits(size=16)
     assert digits(size=16) is first
     assert digits(size=16, sampling="with_replacement", augment=True) is first

@@ -1,5 +1,6 @@
 import os
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, NoReturn
 
 import pytest
 import torch
@@ -30,14 +31,16 @@ class TinyCifar10(Cifar10Config):
 
 
 @pytest.fixture(autouse=True)
-def _forget():
+def _forget() -> None:
     downloadable._read.cache_clear()
 
 
 @pytest.mark.parametrize(
     ("kind", "folder"), [(TinyMnist, "MNIST"), (TinyFashionMnist, "FashionMNIST")]
 )
-def test_idx_files_are_read_as_torchvision_reads_them(tmp_path, kind, folder):
+def test_idx_files_are_read_as_torchvision_reads_them(
+    tmp_path: Path, kind: type[TinyFashionMnist] | type[TinyMnist], folder: str
+) -> None:
     from torchvision import datasets
 
     write_mnist(tmp_path, 30, 20, folder)
@@ -50,7 +53,9 @@ def test_idx_files_are_read_as_torchvision_reads_them(tmp_path, kind, folder):
     assert data.test_inputs.shape == (20, 1, 28, 28)
 
 
-def test_cifar_pickles_are_read_as_torchvision_reads_them(tmp_path, monkeypatch):
+def test_cifar_pickles_are_read_as_torchvision_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from torchvision import datasets
 
     folder = tmp_path / "cifar-10-batches-py"
@@ -72,7 +77,7 @@ def test_cifar_pickles_are_read_as_torchvision_reads_them(tmp_path, monkeypatch)
     assert data.train_targets.tolist() == theirs.targets
 
 
-def test_a_missing_set_names_the_command_that_gets_it(tmp_path):
+def test_a_missing_set_names_the_command_that_gets_it(tmp_path: Path) -> None:
     root = tmp_path / "my data"
     for kind, name in ((MnistConfig, "mnist"), (Cifar100Config, "cifar100")):
         config = kind(root=str(root))
@@ -85,14 +90,14 @@ def test_a_missing_set_names_the_command_that_gets_it(tmp_path):
             config.load(None, torch.float32, torch.device("cpu"))
 
 
-def test_shapes_are_known_without_the_files():
+def test_shapes_are_known_without_the_files() -> None:
     config = Cifar100Config(root="nowhere", limit=100, validation_fraction=0.1)
     assert (config.native_shape, config.num_outputs) == ((3, 32, 32), 100)
     assert (config.num_train_samples, config.num_val_samples) == (90, 10)
     assert MnistConfig(root="nowhere").native_shape == (1, 28, 28)
 
 
-def test_damaged_files_are_refused_with_the_way_out(tmp_path):
+def test_damaged_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
     write_mnist(tmp_path, 29, 20)
     config = TinyMnist(root=str(tmp_path))
     with pytest.raises(ValueError, match=r"train images \(29, 1, 28, 28\) instead of"):
@@ -105,7 +110,9 @@ def test_damaged_files_are_refused_with_the_way_out(tmp_path):
         config.checksum()
 
 
-def test_decoded_file_is_read_until_the_sources_change(tmp_path, monkeypatch):
+def test_decoded_file_is_read_until_the_sources_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_mnist(tmp_path, 30, 20)
     config = TinyMnist(root=str(tmp_path))
     checksum = config.checksum()
@@ -127,10 +134,12 @@ def test_decoded_file_is_read_until_the_sources_change(tmp_path, monkeypatch):
     assert config.source().train_targets[-1] == 7
 
 
-def test_data_on_a_disk_that_cannot_be_written(tmp_path, monkeypatch, caplog):
+def test_data_on_a_disk_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     write_mnist(tmp_path, 30, 20)
 
-    def refuse(*args, **kwargs):
+    def refuse(*args: object, **kwargs: object) -> NoReturn:
         raise PermissionError("read-only")
 
     monkeypatch.setattr("tempfile.mkstemp", refuse)
@@ -143,7 +152,7 @@ def test_data_on_a_disk_that_cannot_be_written(tmp_path, monkeypatch, caplog):
     "NORMLAB_TEST_DATA" not in os.environ,
     reason="NORMLAB_TEST_DATA names no folder with the real MNIST/ and cifar10-jpeg/",
 )
-def test_the_real_mnist():
+def test_the_real_mnist() -> None:
     config = MnistConfig(root=os.environ["NORMLAB_TEST_DATA"])
     assert config.checksum() == "718ce32f271215d8383d3b0eebc55c6bdd9e9c20fe7a557ea020cbe4421bcb76"
     data = config.load(None, torch.float32, torch.device("cpu"))

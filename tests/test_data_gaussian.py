@@ -1,14 +1,18 @@
+from typing import Any
+
 import pytest
 import torch
 
+from normlab.config import DataConfig
+from normlab.data.dataset import Dataset
 from normlab.data.gaussian import GaussianConfig
 
 
-def load(config, dtype=torch.float64):
+def load(config: DataConfig, dtype: torch.dtype = torch.float64) -> Dataset:
     return config.load(None, dtype, torch.device("cpu"))
 
 
-def test_targets_are_one_linear_map_of_both_splits():
+def test_targets_are_one_linear_map_of_both_splits() -> None:
     data = load(GaussianConfig())
     assert data.train_inputs.shape == data.train_targets.shape == (1000, 10)
     assert (data.task, data.num_classes, data.chance) == ("regression", None, None)
@@ -17,7 +21,7 @@ def test_targets_are_one_linear_map_of_both_splits():
     assert not torch.equal(data.train_inputs, data.test_inputs)
 
 
-def test_inputs_are_standard_normal():
+def test_inputs_are_standard_normal() -> None:
     inputs = load(GaussianConfig(num_samples=20_000)).train_inputs
     covariance = inputs.T @ inputs / len(inputs)
     # Standard errors are 0.007 for the mean, 0.007 and 0.01 for the second moments.
@@ -25,7 +29,7 @@ def test_inputs_are_standard_normal():
     assert (covariance - torch.eye(10, dtype=torch.float64)).abs().max() < 0.05
 
 
-def test_the_seed_alone_decides_the_draws():
+def test_the_seed_alone_decides_the_draws() -> None:
     first, again = load(GaussianConfig()), load(GaussianConfig())
     assert torch.equal(first.train_inputs, again.train_inputs)
     single = load(GaussianConfig(), torch.float32)
@@ -35,14 +39,14 @@ def test_the_seed_alone_decides_the_draws():
     assert GaussianConfig(limit=5, validation_fraction=0.5).checksum() == first.checksum
 
 
-def test_limit_and_standardize():
+def test_limit_and_standardize() -> None:
     data = load(GaussianConfig(limit=100, standardize=True))
     assert data.num_train == 100
     assert data.train_inputs.mean(0).abs().max() < 1e-12
     assert torch.equal(data.train_targets, load(GaussianConfig()).train_targets[:100])
 
 
-def test_standardizing_leaves_the_kept_draws_alone():
+def test_standardizing_leaves_the_kept_draws_alone() -> None:
     config = GaussianConfig(num_samples=20, standardize=True)
     first, again = load(config), load(config)
     assert torch.equal(first.test_inputs, again.test_inputs)
@@ -57,6 +61,6 @@ def test_standardizing_leaves_the_kept_draws_alone():
         ({"num_features": 0}, "data.num_features must be 1 or greater; got 0"),
     ],
 )
-def test_settings_for_images_are_refused(settings, text):
+def test_settings_for_images_are_refused(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         GaussianConfig(**settings)

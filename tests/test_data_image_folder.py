@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,11 @@ from normlab.data.image_folder import ImageFolderConfig, read_folder
 
 
 @pytest.fixture(autouse=True)
-def _forget():
+def _forget() -> None:
     image_folder._read.cache_clear()
 
 
-def test_same_images_and_classes_as_torchvision(tmp_path):
+def test_same_images_and_classes_as_torchvision(tmp_path: Path) -> None:
     from torchvision.datasets import ImageFolder
 
     write_image_folder(tmp_path / "pets", {"dog": 3, "cat": 4, "ant": 2})
@@ -37,7 +38,7 @@ def test_same_images_and_classes_as_torchvision(tmp_path):
     assert len(ours) == 9
 
 
-def test_the_first_samples_are_not_all_of_one_class(tmp_path):
+def test_the_first_samples_are_not_all_of_one_class(tmp_path: Path) -> None:
     write_image_folder(tmp_path / "pets", {"a": 40, "b": 40})
     data = ImageFolderConfig(path=str(tmp_path / "pets"), limit=20).load(
         None, torch.float32, torch.device("cpu")
@@ -45,7 +46,7 @@ def test_the_first_samples_are_not_all_of_one_class(tmp_path):
     assert 4 <= data.train_targets.sum() <= 16
 
 
-def test_grey_images_have_one_channel_unless_one_is_coloured(tmp_path):
+def test_grey_images_have_one_channel_unless_one_is_coloured(tmp_path: Path) -> None:
     write_image_folder(tmp_path / "grey", {"a": 2}, mode="L")
     assert ImageFolderConfig(path=str(tmp_path / "grey")).native_shape == (1, 5, 6)
     write_image_folder(tmp_path / "mixed", {"a": 2}, mode="L")
@@ -53,7 +54,9 @@ def test_grey_images_have_one_channel_unless_one_is_coloured(tmp_path):
     assert ImageFolderConfig(path=str(tmp_path / "mixed")).native_shape == (3, 5, 6)
 
 
-def test_decoded_once_until_the_tree_changes(tmp_path, monkeypatch):
+def test_decoded_once_until_the_tree_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "pets"
     write_image_folder(path, {"a": 2, "b": 2})
     first = read_folder(path, None)
@@ -68,7 +71,7 @@ def test_decoded_once_until_the_tree_changes(tmp_path, monkeypatch):
     assert len(changed.train_inputs) == 5
 
 
-def test_images_of_unequal_size_are_refused_or_stretched(tmp_path):
+def test_images_of_unequal_size_are_refused_or_stretched(tmp_path: Path) -> None:
     path = tmp_path / "pets"
     write_image_folder(path, {"a": 2}, size=(6, 5))
     write_image_folder(path, {"b": 2}, size=(9, 4))
@@ -85,7 +88,7 @@ def test_images_of_unequal_size_are_refused_or_stretched(tmp_path):
     assert np.array_equal(config.source().train_inputs[0].permute(1, 2, 0).numpy(), expected)
 
 
-def test_resize_of_equal_images_shares_the_decoded_file(tmp_path):
+def test_resize_of_equal_images_shares_the_decoded_file(tmp_path: Path) -> None:
     write_image_folder(tmp_path / "pets", {"a": 2, "b": 2})
     config = ImageFolderConfig(path=str(tmp_path / "pets"), resize=4)
     assert config.native_shape == (3, 5, 6)
@@ -93,7 +96,7 @@ def test_resize_of_equal_images_shares_the_decoded_file(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["pets", "pets.uint8.pt"]
 
 
-def test_what_cannot_be_a_data_set_is_refused(tmp_path):
+def test_what_cannot_be_a_data_set_is_refused(tmp_path: Path) -> None:
     assert "give data.path=DIR" in str(ImageFolderConfig().missing())
     path = tmp_path / "pets"
     (path / "train").mkdir(parents=True)
@@ -108,7 +111,7 @@ def test_what_cannot_be_a_data_set_is_refused(tmp_path):
         read_folder(path, None)
 
 
-def test_files_that_are_no_8_bit_images_are_named(tmp_path):
+def test_files_that_are_no_8_bit_images_are_named(tmp_path: Path) -> None:
     path = tmp_path / "pets"
     write_image_folder(path, {"a": 1})
     broken = path / "train" / "a" / "broken.png"
@@ -125,7 +128,7 @@ def test_files_that_are_no_8_bit_images_are_named(tmp_path):
     "NORMLAB_TEST_DATA" not in os.environ,
     reason="NORMLAB_TEST_DATA names no folder with the real MNIST/ and cifar10-jpeg/",
 )
-def test_the_real_cifar10_as_jpeg():
+def test_the_real_cifar10_as_jpeg() -> None:
     config = ImageFolderConfig(path=os.path.join(os.environ["NORMLAB_TEST_DATA"], "cifar10-jpeg"))
     assert (config.native_shape, config.num_outputs) == ((3, 32, 32), 10)
     assert config.num_train_samples == 50_000

@@ -14,6 +14,7 @@ from normlab.cli.experiment import dispatch
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import launch
+from normlab.plan.runs import PlannedRun
 from normlab.plan.sharing import reuse, share
 from normlab.studies.drawing import draw_and_judge, redraw_all, verify_all
 from normlab.studies.experiment import Experiment, experiment_names, words_of
@@ -22,11 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
-def composer():
+def composer() -> Composer:
     return Composer(ROOT / "configs")
 
 
-def test_every_experiment_composes_at_every_scale(composer):
+def test_every_experiment_composes_at_every_scale(composer: Composer) -> None:
     for name in experiment_names(ROOT / "experiments"):
         experiment = Experiment.load(ROOT / "experiments" / name)
         for scale, content in experiment.scales.items():
@@ -38,7 +39,7 @@ def test_every_experiment_composes_at_every_scale(composer):
                 assert len(computed) == len(content.computed) * len(content.seeds)
 
 
-def test_arms_are_products_zips_and_exclusions(tmp_path):
+def test_arms_are_products_zips_and_exclusions(tmp_path: Path) -> None:
     experiment = write_files(
         tmp_path / "e",
         with_arms(
@@ -62,7 +63,7 @@ def test_arms_are_products_zips_and_exclusions(tmp_path):
     assert "optimizer.lr=0.2" in cells[4].words
 
 
-def test_words_are_those_of_the_command_line():
+def test_words_are_those_of_the_command_line() -> None:
     settings = {"norm": "batch", "norm.affine": False, "epochs": None, "probe": ["ics"]}
     assert words_of(settings) == ["norm=batch", "norm.affine=false", "epochs=null", "probe=[ics]"]
 
@@ -82,19 +83,21 @@ def test_words_are_those_of_the_command_line():
         ),
     ],
 )
-def test_a_bad_experiment_file_is_refused(tmp_path, content, text):
+def test_a_bad_experiment_file_is_refused(tmp_path: Path, content: str, text: str) -> None:
     with pytest.raises(ConfigError) as error:
         write_files(tmp_path / "e", content)
     assert text in str(error.value)
     assert "experiment.yaml" in str(error.value)
 
 
-def test_an_unknown_experiment_names_the_nearest():
+def test_an_unknown_experiment_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'santurkar_ics'"):
         Experiment.load(ROOT / "experiments" / "santurkar_isc")
 
 
-def test_a_claim_that_cannot_be_judged_is_refused_before_anything_runs(tmp_path, composer):
+def test_a_claim_that_cannot_be_judged_is_refused_before_anything_runs(
+    tmp_path: Path, composer: Composer
+) -> None:
     experiment = write_files(
         tmp_path / "e",
         with_arms("      - product: {norm: [none, batch]}\n"),
@@ -104,14 +107,14 @@ def test_a_claim_that_cannot_be_judged_is_refused_before_anything_runs(tmp_path,
         experiment.plan(composer, "smoke")
 
 
-def plan(tmp_path, composer, name: str, probe: str):
+def plan(tmp_path: Path, composer: Composer, name: str, probe: str) -> list[PlannedRun]:
     arms = f"      - set: {{probe: [{probe}]}}\n        product: {{norm: [none, batch]}}\n"
     experiment = write_files(tmp_path / name, with_arms(arms))
     words = [f"results_dir={tmp_path / 'results'}", "tracker=none"]
     return experiment.plan(composer, "smoke", extra_words=words)
 
 
-def test_plans_share_the_training_of_equal_cells(tmp_path, composer):
+def test_plans_share_the_training_of_equal_cells(tmp_path: Path, composer: Composer) -> None:
     plans = {name: plan(tmp_path, composer, name, p) for name, p in (("a", ""), ("b", "ics"))}
     assert {run.name for run in plans["a"]}.isdisjoint(run.name for run in plans["b"])
     shared = share(plans)
@@ -120,14 +123,16 @@ def test_plans_share_the_training_of_equal_cells(tmp_path, composer):
     assert set(shared["a"][0].experiments) == {"a", "b"}
 
 
-def test_all_experiments_at_a_scale_are_those_that_have_it(tmp_path, capsys):
+def test_all_experiments_at_a_scale_are_those_that_have_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     content = with_arms("      - set: {norm: batch}\n        name: one\n")
     write_files(tmp_path / "experiments" / "first", content)
     both = f"{content}  small:\n    arms:\n      - set: {{norm: none}}\n        name: one\n"
     write_files(tmp_path / "experiments" / "second", both)
 
-    def plan(names, scale):
+    def plan(names: list[str], scale: str) -> int:
         options = {"cell": None, "seeds": None, "launcher": "serial", "tracker": "none"}
         return dispatch(
             Namespace(action="plan", names=names, scale=scale, words=[], **options), tmp_path
@@ -142,7 +147,7 @@ def test_all_experiments_at_a_scale_are_those_that_have_it(tmp_path, capsys):
             plan(names, scale)
 
 
-def test_a_finished_run_that_measured_more_is_reused(tmp_path, composer):
+def test_a_finished_run_that_measured_more_is_reused(tmp_path: Path, composer: Composer) -> None:
     measured = plan(tmp_path, composer, "b", "ics")
     launch(measured[:1], Console(quiet=True))
     asked = plan(tmp_path, composer, "a", "")
@@ -162,7 +167,9 @@ def draw(table):
 """
 
 
-def test_from_runs_to_figure_table_manifest_and_verdicts(tmp_path, composer, monkeypatch):
+def test_from_runs_to_figure_table_manifest_and_verdicts(
+    tmp_path: Path, composer: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arms = "      - product: {norm: [none, batch]}\n"
     experiment = write_files(tmp_path / "studies" / "tiny", with_arms(arms))
     (experiment.folder / "figure.py").write_text(FIGURE)

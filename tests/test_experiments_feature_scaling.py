@@ -1,18 +1,25 @@
 """Descent on age and salary: closed forms against descent itself, in float64."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from experiments.feature_scaling import compute
 
 
-def centered(seed, scaling):
+def centered(
+    seed: int, scaling: compute.Scaling
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     inputs, target = compute.people(seed)
     features = compute.scaled(inputs, scaling)
     return features - features.mean(axis=0), target - target.mean()
 
 
-def iterated_weights(features, target, rate, num_steps):
+def iterated_weights(
+    features: NDArray[np.float64], target: NDArray[np.float64], rate: float, num_steps: int
+) -> NDArray[np.float64]:
     weights = np.zeros(features.shape[1])
     for _ in range(num_steps):
         residuals = features @ weights - target
@@ -21,7 +28,7 @@ def iterated_weights(features, target, rate, num_steps):
 
 
 @pytest.mark.parametrize("scaling", ["raw", "min_max", "standardized"])
-def test_the_closed_form_is_descent(scaling):
+def test_the_closed_form_is_descent(scaling: compute.Scaling) -> None:
     features, target = centered(3, scaling)
     problem = compute.quadratic(features, target)
     rate = problem.rate("near_limit")
@@ -34,13 +41,13 @@ def test_the_closed_form_is_descent(scaling):
     np.testing.assert_allclose(problem.excess(rate, steps), walked_excess, rtol=1e-6, atol=1e-12)
 
 
-def test_the_excess_is_of_the_mean_squared_error():
+def test_the_excess_is_of_the_mean_squared_error() -> None:
     features, target = centered(0, "raw")
     problem = compute.quadratic(features, target)
     rate = problem.rate("near_limit")
 
-    def loss(weights):
-        return np.mean((features @ weights - target) ** 2) / 2
+    def loss(weights: NDArray[np.float64]) -> float:
+        return float(np.mean((features @ weights - target) ** 2)) / 2
 
     least = loss(problem.minimum)
     expected = (loss(problem.weights(rate, np.array([20]))[0]) - least) / (
@@ -50,7 +57,7 @@ def test_the_excess_is_of_the_mean_squared_error():
 
 
 @pytest.mark.parametrize("scaling", ["raw", "standardized"])
-def test_steps_to_a_level_are_the_first_that_reach_it(scaling):
+def test_steps_to_a_level_are_the_first_that_reach_it(scaling: compute.Scaling) -> None:
     problem = compute.quadratic(*centered(1, scaling))
     rate = problem.rate("near_limit")
     reached = problem.steps_to(0.01, rate)
@@ -58,7 +65,7 @@ def test_steps_to_a_level_are_the_first_that_reach_it(scaling):
     assert after <= 0.01 < before
 
 
-def test_a_diagonal_surface_by_hand():
+def test_a_diagonal_surface_by_hand() -> None:
     problem = compute.Quadratic(hessian=np.diag([1.0, 8.0]), minimum=np.array([2.0, 1.0]))
     assert problem.condition_number == 8
     assert problem.largest_stable_rate == 0.25
@@ -69,7 +76,7 @@ def test_a_diagonal_surface_by_hand():
     np.testing.assert_allclose(problem.excess(1 / 8, np.array([1])), [4 * (7 / 8) ** 2 / 12])
 
 
-def test_descent_turns_at_the_limit():
+def test_descent_turns_at_the_limit() -> None:
     for scaling in ("raw", "min_max", "standardized"):
         features, target = centered(2, scaling)
         problem = compute.quadratic(features, target)
@@ -82,7 +89,7 @@ def test_descent_turns_at_the_limit():
         assert above[-1] > above[500]
 
 
-def test_newton_finds_where_the_logistic_slope_is_zero():
+def test_newton_finds_where_the_logistic_slope_is_zero() -> None:
     inputs, target = compute.people(0)
     labels = compute.logistic_labels(target, 0)
     features = compute.with_bias(compute.scaled(inputs, "standardized"))
@@ -96,8 +103,13 @@ def test_newton_finds_where_the_logistic_slope_is_zero():
     assert rise / 2e-6 == pytest.approx(0, abs=1e-9)
 
 
-def test_a_table_is_a_function_of_its_seed():
-    settings = {"regression": "logistic", "scaling": "raw", "bias": "learned", "rate": "near_limit"}
+def test_a_table_is_a_function_of_its_seed() -> None:
+    settings: dict[str, Any] = {
+        "regression": "logistic",
+        "scaling": "raw",
+        "bias": "learned",
+        "rate": "near_limit",
+    }
     first, again, other = (compute.descent(seed=seed, **settings) for seed in (0, 0, 1))
     assert first.equals(again)
     assert not first["value"].equals(other["value"])

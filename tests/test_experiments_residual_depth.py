@@ -1,5 +1,7 @@
 """The experiment `residual_depth`: its pooled variances, and its claims' functions."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,14 @@ from experiments.residual_depth.compute import pooled_variances
 from experiments.residual_depth.figure import draw
 
 
-def made_table(norm, variances, *, metric="residual/skip_variance", model="resnet32", seeds=2):
+def made_table(
+    norm: str,
+    variances: Callable[[int], Sequence[float]],
+    *,
+    metric: str = "residual/skip_variance",
+    model: str = "resnet32",
+    seeds: int = 2,
+) -> pd.DataFrame:
     """A network's blocks at step 0, each seed's values `variances(seed)`."""
     rows = [
         {
@@ -30,11 +39,11 @@ def made_table(norm, variances, *, metric="residual/skip_variance", model="resne
     return pd.DataFrame(rows)
 
 
-def one_over_position(seed, length=5):
+def one_over_position(seed: int, length: int = 5) -> list[float]:
     return [1 / position for _ in range(3) for position in range(1, length + 1)]
 
 
-def test_growth_is_the_mean_factor_of_the_first_groups_blocks():
+def test_growth_is_the_mean_factor_of_the_first_groups_blocks() -> None:
     # 2, then 4 times as much in the first group; what follows does not count
     table = made_table("none", lambda seed: [1, 2, 8, 16, 64, *[1e9] * 10])
     assert claims.plain_growth_of_units(table) == {0: 3, 1: 3}
@@ -45,7 +54,7 @@ def test_growth_is_the_mean_factor_of_the_first_groups_blocks():
     assert claims.plain_growth_of_units(pooled) == {}
 
 
-def test_a_block_of_one_over_its_position_has_the_laws_slope_and_product():
+def test_a_block_of_one_over_its_position_has_the_laws_slope_and_product() -> None:
     table = made_table("batch", one_over_position, metric="residual/ratio")
     assert claims.batch_slope(table) == pytest.approx({0: 1, 1: 1})
     assert claims.batch_ratio_times_position(table) == pytest.approx({0: 1, 1: 1})
@@ -55,7 +64,7 @@ def test_a_block_of_one_over_its_position_has_the_laws_slope_and_product():
     assert max(claims.batch_ratio_times_position(higher).values()) < 1
 
 
-def test_ratios_are_compared_between_norms_and_depths():
+def test_ratios_are_compared_between_norms_and_depths() -> None:
     batch = made_table("batch", one_over_position, metric="residual/ratio")
     none = made_table("none", lambda seed: [1.0] * 15, metric="residual/ratio")
     mean = np.mean([1 / k for k in range(1, 6)])
@@ -71,7 +80,7 @@ def test_ratios_are_compared_between_norms_and_depths():
     assert found == pytest.approx(dict.fromkeys((0, 1), mean / np.mean([1, 1 / 2, 1 / 3])))
 
 
-def test_pooled_variances_follow_their_laws():
+def test_pooled_variances_follow_their_laws() -> None:
     table = pooled_variances(seed=0, model="resnet32", norm="batch", num_networks=1)
     values = table.pivot_table("value", index="layer", columns="metric")
     branch = values["residual/pooled_branch_variance"]
@@ -85,7 +94,7 @@ def test_pooled_variances_follow_their_laws():
     assert claims.plain_growth_pooled(rows)[0] == pytest.approx(2, rel=0.25)
 
 
-def test_the_figure_is_drawn_of_variances_alone_and_marks_no_untrained_network():
+def test_the_figure_is_drawn_of_variances_alone_and_marks_no_untrained_network() -> None:
     table = pd.concat(
         [
             made_table("none", lambda seed: [2.0**k for k in range(15)]),

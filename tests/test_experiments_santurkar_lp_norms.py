@@ -8,7 +8,7 @@ from experiments.santurkar_lp_norms.figure import least_losses
 from normlab.data.gaussian import GaussianConfig
 
 
-def test_least_losses_are_those_of_reduced_rank_regression():
+def test_least_losses_are_those_of_reduced_rank_regression() -> None:
     dataset = GaussianConfig().load(None, torch.float64, torch.device("cpu"))
     inputs, targets = dataset.train_inputs.numpy(), dataset.train_targets.numpy()
     full = np.linalg.lstsq(inputs, targets, rcond=None)[0]

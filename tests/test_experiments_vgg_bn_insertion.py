@@ -1,6 +1,7 @@
 """The experiment `vgg_bn_insertion`: its computed table, its claims' function, its figure."""
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -28,7 +29,7 @@ def network(*words: str) -> tuple[Trained, torch.Tensor]:
     ("places", "names"),
     [("dense", DENSE), ("convolutions", CONVOLUTIONS), ("all", [*CONVOLUTIONS, *DENSE])],
 )
-def test_where_layers_go(places, names):
+def test_where_layers_go(places: Literal["dense", "convolutions", "all"], names: list[str]) -> None:
     (_, model), inputs = network()
     assert stages(model, places) == names
     changed = inserted(model, stages(model, places), [inputs[:50]])
@@ -39,7 +40,7 @@ def test_where_layers_go(places, names):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_outputs_stay_in_evaluation_mode_alone(precision):
+def test_outputs_stay_in_evaluation_mode_alone(precision: str) -> None:
     trained, _ = network(f"precision={precision}")
     before = {name: values.clone() for name, values in trained.model.state_dict().items()}
     table = insertion(seed=0, trained=trained, places="all").set_index("metric")["value"]
@@ -53,7 +54,7 @@ def test_outputs_stay_in_evaluation_mode_alone(precision):
         assert torch.equal(values, before[name])
 
 
-def made_table():
+def made_table() -> pd.DataFrame:
     """Two seeds; test losses 1 and 2 at the parents' ends, moved by 0.25 and -0.5 at one rate."""
     rows = []
     for seed, end in ((0, 1.0), (1, 2.0)):
@@ -69,11 +70,11 @@ def made_table():
     return table.assign(cell=names, run=names + "-s" + table["seed"].astype(str))
 
 
-def test_the_farthest_test_loss_of_a_seed_counts():
+def test_the_farthest_test_loss_of_a_seed_counts() -> None:
     assert claims.test_loss_at_insertion(made_table()) == {0: 0.25, 1: -0.5}
 
 
-def test_the_figure():
+def test_the_figure() -> None:
     load_metrics(Path(figure.__file__).parent)
     losses = made_table()
     accuracies = losses.assign(metric="test/accuracy", value=losses["value"] / 10)
@@ -85,7 +86,7 @@ def test_the_figure():
     axes = {axis.get_title(): axis for axis in drawn.figure.axes}
     assert {"Adam, rate 0.1", "Adam, rate 0.2", "after one epoch"} <= set(axes)
     axis = axes["at insertion, evaluation mode"]
-    assert axis.get_ylim() == (0, pytest.approx(1.15e-5))
+    assert list(axis.get_ylim()) == [0, pytest.approx(1.15e-5)]
     assert [text.get_text() for text in axis.get_xticklabels()] == ["dense"]
     missing = axes["at insertion, training mode"].texts
     assert [text.get_text() for text in missing] == ["no runs yet"]

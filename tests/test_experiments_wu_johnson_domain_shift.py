@@ -23,7 +23,7 @@ EVALUATIONS = [
 ]
 
 
-def made_table():
+def made_table() -> pd.DataFrame:
     """Two seeds 0.02 apart around each accuracy."""
     rows = []
     for seed, aside in ((0, -0.01), (1, 0.01)):
@@ -54,7 +54,7 @@ def made_table():
     )
 
 
-def test_errors_stand_by_images_and_statistics():
+def test_errors_stand_by_images_and_statistics() -> None:
     found = errors(made_table()).set_index(["images", "statistics"])
     assert found["mean"].to_dict() == pytest.approx(
         {
@@ -80,7 +80,7 @@ def test_errors_stand_by_images_and_statistics():
     assert (found["mean"] - found["low"]).to_numpy() == pytest.approx(reach)
 
 
-def test_accuracies_stand_by_network_and_evaluation():
+def test_accuracies_stand_by_network_and_evaluation() -> None:
     found = accuracies(made_table()).set_index(["trained", "by"])["mean"].to_dict()
     assert found == pytest.approx(
         {
@@ -97,7 +97,7 @@ def test_accuracies_stand_by_network_and_evaluation():
 
 
 @pytest.mark.parametrize("kept", ["everything", "whole batch", "evaluations"])
-def test_the_figure_is_drawn_of_what_there_is(kept):
+def test_the_figure_is_drawn_of_what_there_is(kept: str) -> None:
     table = made_table()
     if kept == "whole batch":
         own = table[table["arm"] == kept]

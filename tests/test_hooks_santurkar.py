@@ -1,6 +1,7 @@
 """Claims with functions of their own, and panels of several metrics, on tables made by hand."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import pytest
@@ -13,7 +14,9 @@ from normlab.figures.style import looks, ordered
 RATES = (0.1, 0.2, 0.4)
 
 
-def outcomes(largest, seeds=(0, 1)):
+def outcomes(
+    largest: Mapping[tuple[str, str], float], seeds: Sequence[int] = (0, 1)
+) -> pd.DataFrame:
     """A row a run: trained up to the rate that `largest` gives (norm, widths), then diverged."""
     rows = []
     for (norm, widths), rate, seed in itertools.product(largest, RATES, seeds):
@@ -38,7 +41,7 @@ def outcomes(largest, seeds=(0, 1)):
     return pd.DataFrame(rows)
 
 
-def test_largest_rate_is_the_last_that_trains():
+def test_largest_rate_is_the_last_that_trains() -> None:
     table = outcomes(
         {
             ("none", "8,8"): 0.2,
@@ -60,18 +63,18 @@ def test_largest_rate_is_the_last_that_trains():
     assert stable.gain_deep_over_shallow(table) == pytest.approx({0: 2.0, 1: 2.0})
 
 
-def test_a_seed_with_an_unfinished_run_is_left_out():
+def test_a_seed_with_an_unfinished_run_is_left_out() -> None:
     table = outcomes({("none", "8,8"): 0.2, ("batch", "8,8"): 0.4})
     table.loc[table["run"] == "none-8,8-0.4-1", "state"] = "running"
     assert list(stable.batch_over_none(table)) == [0]
 
 
-def test_vgg_depth_is_its_number():
+def test_vgg_depth_is_its_number() -> None:
     runs = pd.DataFrame({"model": ["vgg11", "vgg19"]})
     assert stable.depths(runs).tolist() == [11, 19]
 
 
-def landscape_table(outcome="trained"):
+def landscape_table(outcome: str = "trained") -> pd.DataFrame:
     """Loss from 1 to 5 without and from 1 to 2 with; beta from 10 to 22 at 2/lr of 20."""
     rows = []
     for norm, (step, beta) in itertools.product(
@@ -99,20 +102,20 @@ def landscape_table(outcome="trained"):
     return pd.DataFrame(rows)
 
 
-def test_width_of_the_loss_range_and_end_of_beta():
+def test_width_of_the_loss_range_and_end_of_beta() -> None:
     assert landscape.vgg_loss_range(landscape_table()) == {0: 4.0}
     # the last quarter: steps 80 and 100
     assert landscape.vgg_none_beta_at_end(landscape_table()) == {0: 1.0}
     assert landscape.linear_none_beta_at_end(landscape_table()) == {}
 
 
-def test_a_stuck_run_gives_no_landscape():
+def test_a_stuck_run_gives_no_landscape() -> None:
     table = landscape_table("stuck")
     assert landscape.vgg_loss_range(table) == {}
     assert landscape.vgg_none_beta_at_end(table) == {}
 
 
-def test_metrics_on_one_axis_share_its_scale():
+def test_metrics_on_one_axis_share_its_scale() -> None:
     """One of them alone would be drawn on a logarithmic axis, which has no place for the other."""
     middle, high = (f"activations/after_norm/percentile_{share}" for share in (50, 85))
     rows = [
@@ -138,7 +141,7 @@ def test_metrics_on_one_axis_share_its_scale():
     assert top > 1.0
 
 
-def test_positive_metrics_on_one_axis_are_logarithmic_where_one_of_them_is():
+def test_positive_metrics_on_one_axis_are_logarithmic_where_one_of_them_is() -> None:
     low, high = "landscape/loss_min", "landscape/loss_max"
     rows = [
         {
@@ -162,7 +165,7 @@ def test_positive_metrics_on_one_axis_are_logarithmic_where_one_of_them_is():
     assert top > 3e6
 
 
-def test_orders_of_lp_have_looks_of_their_own():
+def test_orders_of_lp_have_looks_of_their_own() -> None:
     levels = ["lp p=inf", "batch", "lp p=1", "none", "lp p=2"]
     assert ordered("norm", levels) == ["none", "batch", "lp p=1", "lp p=2", "lp p=inf"]
     found = looks("norm", levels)

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from normlab.config import OptimizerConfig
 from normlab.training.optimizers import AdamConfig, AdamWConfig, SGDConfig
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "train.py"
@@ -38,7 +41,7 @@ print(json.dumps(sorted(sys.modules)))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
-def test_a_run_imports_only_what_it_uses(optimizer, tmp_path):
+def test_a_run_imports_only_what_it_uses(optimizer: str, tmp_path: Path) -> None:
     """One whole run, to its table and summary; torch's compiler alone would take a second."""
     words = ["model=mlp", "norm=batch", "steps=2", f"optimizer={optimizer}", "tracker=none"]
     finished = subprocess.run(
@@ -68,7 +71,9 @@ def test_a_run_imports_only_what_it_uses(optimizer, tmp_path):
     ],
     ids=["sgd", "nesterov", "adam", "adamw"],
 )
-def test_optimizers_without_the_compiler_are_torchs_own_to_the_bit(config, reference):
+def test_optimizers_without_the_compiler_are_torchs_own_to_the_bit(
+    config: OptimizerConfig, reference: Callable[..., Any]
+) -> None:
     generator = torch.Generator().manual_seed(0)
     start = torch.randn(5, 3, generator=generator)
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))

@@ -10,6 +10,7 @@ from support.runs import StopAt, assert_same_bits, carried_out, planned, trained
 
 from normlab.launch import execute as module
 from normlab.plan.runs import PlannedRun
+from normlab.records.provenance import provenance
 from normlab.records.rows import lines_of, read_rows
 from normlab.training.checkpoint import Checkpoint
 
@@ -202,7 +203,7 @@ def test_a_run_held_by_another_is_not_touched(results_dir: Path) -> None:
     with run.folder.claim(
         config={},
         identity=run.identity,
-        provenance=module.provenance("cpu", 1, "checksum"),
+        provenance=provenance("cpu", 1, "checksum"),
     ):
         result, watcher = carried_out(planned(results_dir=results_dir))
     assert (result.end, result.skipped) == ("held", True)

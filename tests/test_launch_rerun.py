@@ -1,24 +1,27 @@
 """`runs.py diff`, `why` and `rerun`, over runs that were really trained."""
 
 import json
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from support.command_line import run_script
+from support.command_line import Ended, run_script
 from support.recorded_runs import claimed_run, finished_run
 from support.runs import carried_out, planned
 
 from normlab.config.convert import plain
+from normlab.plan.runs import PlannedRun
 from normlab.records import FolderRecorder, Provenance, RunFolder
 from normlab.records.compare import UNSET, metrics_that_differ, settings_that_differ
 
 
-def runs(results_dir, *words):
+def runs(results_dir: Path, *words: str) -> Ended:
     return run_script("runs.py", "--results-dir", str(results_dir), *words)
 
 
 @contextmanager
-def claimed_again(run):
+def claimed_again(run: PlannedRun) -> Iterator[FolderRecorder]:
     """The run recorded over with other numbers, as another code might have."""
     folder, provenance = run.folder, Provenance(facts={"num_threads": 1}, diff=None)
     with folder.claim(
@@ -31,13 +34,13 @@ def claimed_again(run):
 
 
 @pytest.fixture
-def trained(results_dir):
+def trained(results_dir: Path) -> PlannedRun:
     run = planned("norm=batch", results_dir=results_dir)
     carried_out(run)
     return run
 
 
-def test_diff_names_settings_and_metrics(results_dir):
+def test_diff_names_settings_and_metrics(results_dir: Path) -> None:
     one = finished_run(results_dir, "one", [{"step": s, "train/loss": 1.0} for s in range(4)])
     rows = [{"step": 0, "train/loss": 1.0}, {"step": 1, "train/loss": float("nan")}]
     other = finished_run(results_dir, "other", [*rows, {"step": 3, "train/loss": 1.5}])
@@ -58,7 +61,9 @@ def test_diff_names_settings_and_metrics(results_dir):
     assert "1 of 1 metrics are the same to the last bit." in ended.out
 
 
-def test_why_tells_status_config_data_and_code_apart(trained, results_dir):
+def test_why_tells_status_config_data_and_code_apart(
+    trained: PlannedRun, results_dir: Path
+) -> None:
     out = runs(results_dir, "why", trained.name).out
     assert "status: it has finished: launching it again does nothing." in out
     assert f"config, code, data: the same run ({trained.identity.run[:10]})." in out
@@ -83,7 +88,9 @@ def test_why_tells_status_config_data_and_code_apart(trained, results_dir):
     assert "config or data: this checkout cannot carry it out" in out
 
 
-def test_rerun_repeats_a_run_to_the_bit_or_says_where_it_does_not(trained, results_dir):
+def test_rerun_repeats_a_run_to_the_bit_or_says_where_it_does_not(
+    trained: PlannedRun, results_dir: Path
+) -> None:
     before = (trained.folder.path / "metrics.parquet").read_bytes()
     ended = runs(results_dir, "rerun", trained.name)
     assert ended.code == 0, ended.out
@@ -99,7 +106,7 @@ def test_rerun_repeats_a_run_to_the_bit_or_says_where_it_does_not(trained, resul
     assert "train/loss" in ended.out
 
 
-def test_a_run_in_progress_is_compared_as_far_as_it_is(results_dir):
+def test_a_run_in_progress_is_compared_as_far_as_it_is(results_dir: Path) -> None:
     finished_run(results_dir, "whole", [{"step": s, "train/loss": 1.0} for s in range(4)])
     with claimed_run(results_dir, "part") as (folder, recorder):
         recorder.record(0, {"train/loss": 1.0})

@@ -74,6 +74,7 @@ def test_float32_and_bfloat16_are_counted_in_float32() -> None:
         rows = per_unit(half.double())
         assert found.mean == pytest.approx(rows.mean(), rel=1e-5)
         assert found.variance == pytest.approx(rows.var(axis=1).mean(), rel=1e-5)
+        assert found.distribution is not None
         np.testing.assert_allclose(
             found.distribution.percentiles, np.percentile(rows, [15, 50, 85], axis=1).T, rtol=1e-6
         )
@@ -126,7 +127,8 @@ class Net(nn.Module):
         self.idle = nn.Linear(1, 1)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.head(self.drop(self.relu(self.bn(self.conv(inputs)))))
+        outputs: Tensor = self.head(self.drop(self.relu(self.bn(self.conv(inputs)))))
+        return outputs
 
 
 def test_a_module_of_ones_own_is_measured_and_left_alone() -> None:

@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from support.parts import gradient_of
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -28,13 +29,13 @@ def naive_ratio(gradients: np.ndarray) -> float:
     num_batches = len(gradients)
     mean = gradients.mean(0)
     noise = ((gradients - mean) ** 2).sum() / (num_batches - 1)
-    return ((mean**2).sum() - noise / num_batches) / noise
+    return float(((mean**2).sum() - noise / num_batches) / noise)
 
 
 def test_a_linear_map_has_a_closed_form() -> None:
     """L = ||W2 W1 x - y||^2 summed over the batch: dL/dW2 = 2 (W2 W1 X - Y) (W1 X)^T."""
     model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Linear(4, 2, bias=False)).double()
-    w1, w2 = (layer.weight.detach().numpy() for layer in model)
+    w1, w2 = (weight.detach().numpy() for weight in model.parameters())
     batches = [(random(5, 3, seed=k), random(5, 2, seed=10 + k)) for k in range(6)]
     expected: dict[str, list[np.ndarray]] = {"0": [], "1": []}
     for inputs, targets in batches:
@@ -63,15 +64,17 @@ def test_equals_the_naive_twin_and_leaves_all_as_it_was() -> None:
         network = copy.deepcopy(model)
         cross_entropy(network(inputs), targets).backward()
         for layer, found in twin.items():
-            found.append(network.get_parameter(f"{layer}.weight").grad.numpy().ravel())
+            found.append(gradient_of(network.get_parameter(f"{layer}.weight")).numpy().ravel())
     cross_entropy(model(batches[0][0]), labels).backward()
     state = copy.deepcopy(model.state_dict())
-    kept = [parameter.grad.clone() for parameter in model.parameters()]
+    kept = [gradient_of(parameter).clone() for parameter in model.parameters()]
     random_state = torch.get_rng_state()
     rows = measure_gradients(model, cross_entropy, batches)
     assert torch.equal(torch.get_rng_state(), random_state)
     assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
-    assert all(torch.equal(a, b.grad) for a, b in zip(kept, model.parameters(), strict=True))
+    assert all(
+        torch.equal(a, gradient_of(b)) for a, b in zip(kept, model.parameters(), strict=True)
+    )
     for row in rows:
         gradients = np.array(twin[row.layer])
         assert row.norm == pytest.approx(np.linalg.norm(gradients[0]), rel=1e-10)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from support.ics_twin import naive_ics
+from support.parts import gradient_of
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, relu
 
@@ -38,8 +39,9 @@ class Block(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         inputs = inputs.relu_()
-        hidden = self.norm2(self.conv2(relu(self.norm1(self.conv1(inputs)))))
-        return hidden + self.shortcut(inputs)
+        hidden: Tensor = self.norm2(self.conv2(relu(self.norm1(self.conv1(inputs)))))
+        shortcut: Tensor = self.shortcut(inputs)
+        return hidden + shortcut
 
 
 class Whole(nn.Module):
@@ -50,7 +52,8 @@ class Whole(nn.Module):
         self.body = body
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.body(inputs)
+        outputs: Tensor = self.body(inputs)
+        return outputs
 
 
 NORMS: dict[str, Callable[[int], nn.Module]] = {
@@ -181,6 +184,7 @@ def test_running_statistics_are_those_of_the_forward() -> None:
     class Lagging(nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            self.mean: Tensor
             self.register_buffer("mean", torch.zeros(4, dtype=torch.float64))
 
         def forward(self, inputs: Tensor) -> Tensor:
@@ -227,7 +231,7 @@ def test_two_linear_layers_have_a_closed_form() -> None:
 
 def test_layers_that_do_not_move_shift_nothing() -> None:
     model = seeded(vgg(nn.BatchNorm2d))
-    optimizer = torch.optim.SGD([model[6].weight], lr=0.1)
+    optimizer = torch.optim.SGD([model.get_parameter("6.weight")], lr=0.1)
     shift = measure_ics(model, cross_entropy, images(), optimizer)
     row = shift["6"]
     assert (row.l2, row.relative_l2, row.cosine, row.control) == (0.0, 0.0, 1.0, 0.0)
@@ -267,9 +271,9 @@ def test_nothing_is_changed() -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
     cross_entropy(model(batch[0]), batch[1]).backward()
     optimizer.step()
-    model[5].eval()
+    model.get_submodule("5").eval()
     inputs, state, moments = copy.deepcopy((batch[0], model.state_dict(), optimizer.state_dict()))
-    gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    gradients = [gradient_of(parameter).clone() for parameter in model.parameters()]
     random = torch.get_rng_state()
 
     measure_ics(model, cross_entropy, batch, optimizer)
@@ -279,12 +283,12 @@ def test_nothing_is_changed() -> None:
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name]), name
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-        assert torch.equal(parameter.grad, gradient)
+        assert torch.equal(gradient_of(parameter), gradient)
         assert parameter.requires_grad
     for index, entry in optimizer.state_dict()["state"].items():
         for name, value in entry.items():
             assert torch.equal(value, moments["state"][index][name])
-    assert [module.training for module in model] == [True] * 5 + [False] + [True] * 3
+    assert [module.training for module in model.children()] == [True] * 5 + [False] + [True] * 3
 
 
 def linear_pair() -> tuple[nn.Sequential, tuple[Tensor, Tensor], torch.optim.Optimizer]:
@@ -306,7 +310,9 @@ def test_a_layer_without_gradient_is_refused() -> None:
             self.first, self.second = nn.Linear(4, 2), nn.Linear(4, 2)
 
         def forward(self, inputs: Tensor) -> Tensor:
-            return self.first(inputs) + self.second(inputs).detach()
+            first: Tensor = self.first(inputs)
+            second: Tensor = self.second(inputs)
+            return first + second.detach()
 
     model = Detached().double()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -23,7 +23,9 @@ class Residual(nn.Module):
         self.branch = nn.Sequential(nn.Linear(3, 3), nn.LayerNorm(3))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.branch(inputs) + self.shortcut(inputs)
+        branch: Tensor = self.branch(inputs)
+        shortcut: Tensor = self.shortcut(inputs)
+        return branch + shortcut
 
 
 class Tied(nn.Module):
@@ -49,7 +51,8 @@ class Attention(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         inputs = inputs.to(self.head.weight.dtype)
-        return self.head(self.attention(inputs, inputs, inputs)[0])
+        outputs: Tensor = self.head(self.attention(inputs, inputs, inputs)[0])
+        return outputs
 
 
 def test_parameters_belong_to_the_weight_before_them() -> None:
@@ -85,7 +88,8 @@ def test_recurrent_weights_keep_their_names() -> None:
             self.head = nn.Linear(4, 2)
 
         def forward(self, inputs: Tensor) -> Tensor:
-            return self.head(self.lstm(inputs)[0][:, -1])
+            outputs: Tensor = self.head(self.lstm(inputs)[0][:, -1])
+            return outputs
 
     names = [name for name, _ in order_of(Last(), 2, 5, 3)]
     assert names == ["lstm.weight_ih_l0", "lstm.weight_hh_l0", "head"]
@@ -104,7 +108,8 @@ def test_a_layer_that_runs_twice_is_refused() -> None:
             self.layer = nn.Linear(3, 3)
 
         def forward(self, inputs: Tensor) -> Tensor:
-            return self.layer(self.layer(inputs))
+            outputs: Tensor = self.layer(self.layer(inputs))
+            return outputs
 
     with pytest.raises(
         ValueError, match=r"layer layer runs 2 times in one forward.*weight of its own"
@@ -148,7 +153,8 @@ def test_an_idle_layer_is_refused_unless_left_out() -> None:
             self.body = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
 
         def forward(self, inputs: Tensor) -> Tensor:
-            return self.body(inputs)
+            outputs: Tensor = self.body(inputs)
+            return outputs
 
     network = Idle()
     order = total_order(network, lambda: network(torch.ones(2, 3)))

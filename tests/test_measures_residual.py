@@ -19,7 +19,8 @@ class Block(nn.Module):
         self.linear = nn.Linear(width, width, bias=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return inputs + self.linear(self.norm(inputs))
+        branch: Tensor = self.linear(self.norm(inputs))
+        return inputs + branch
 
 
 def test_branch_over_skip_falls_as_one_over_depth() -> None:
@@ -27,8 +28,9 @@ def test_branch_over_skip_falls_as_one_over_depth() -> None:
     variance in block l is l, up to the correlation of random vectors, 1 / sqrt(width)."""
     width, depth = 256, 6
     torch.manual_seed(0)
-    model = nn.Sequential(*(Block(width) for _ in range(depth))).double()
-    for block in model:
+    blocks = [Block(width) for _ in range(depth)]
+    model = nn.Sequential(*blocks).double()
+    for block in blocks:
         nn.init.normal_(block.linear.weight, std=width**-0.5)
     inputs = torch.randn(500, width, dtype=torch.float64)
     places = {
@@ -38,7 +40,7 @@ def test_branch_over_skip_falls_as_one_over_depth() -> None:
     found = measure_blocks(model, inputs, places)
     with torch.no_grad():
         values = inputs
-        for index, block in enumerate(model):
+        for index, block in enumerate(blocks):
             branch = block.linear(nn.functional.batch_norm(values, None, None, training=True))
             row = found[str(index)]
             assert row.branch == pytest.approx(np.var(branch.numpy(), axis=0).mean(), rel=1e-10)
@@ -46,7 +48,9 @@ def test_branch_over_skip_falls_as_one_over_depth() -> None:
             assert row.ratio == row.branch / row.skip
             assert row.ratio == pytest.approx(1 / (index + 1), rel=0.1)
             values = values + branch
-    assert torch.equal(model[0].norm.running_mean, torch.zeros(width, dtype=torch.float64))
+    assert torch.equal(
+        model.get_buffer("0.norm.running_mean"), torch.zeros(width, dtype=torch.float64)
+    )
 
 
 def test_a_constant_skip_has_no_ratio() -> None:

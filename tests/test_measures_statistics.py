@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_errors_are_those_of_evaluating_by_each() -> None:
     assert gap.num_samples == 32
     assert list(gap.layers) == ["1", "5"]
     np.testing.assert_allclose(gap.layers["1"].batch.mean, moments_of(model[0](batch))[0], 1e-10)
-    assert torch.equal(gap.layers["5"].running.variance, model[5].running_var)
+    assert torch.equal(gap.layers["5"].running.variance, model.get_buffer("5.running_var"))
 
     def outputs(inputs: Tensor, kind: str) -> Tensor:
         flow = inputs
@@ -98,8 +99,8 @@ def test_errors_are_those_of_evaluating_by_each() -> None:
                 moments = {"ema": layer.running, "precise": layer.population, "batch": None}[kind]
                 flow = nn.functional.batch_norm(
                     flow,
-                    moments and moments.mean,
-                    moments and moments.variance,
+                    moments.mean if moments else None,
+                    moments.variance if moments else None,
                     module.weight,
                     module.bias,
                     training=moments is None,
@@ -129,10 +130,11 @@ def test_errors_are_those_of_evaluating_by_each() -> None:
 @pytest.mark.parametrize("population", ["ema", "precise", "batch"])
 def test_normlab_s_own_norms_are_evaluated_by_each(norm: str, population: str) -> None:
     """Whatever `norm.population` they are set to; `precise` agrees with `precise_statistics`."""
-    settings = {"ghost_size": 4} if norm == "batch_ghost" else {}
+    settings: dict[str, Any] = {"ghost_size": 4} if norm == "batch_ghost" else {}
 
     def build(population: str) -> nn.Module:
-        config = choices("norm")[norm](population=population, **settings)
+        own: dict[str, Any] = {"population": population, **settings}
+        config = choices("norm")[norm](**own)
         model = VGG11Config(width=1 / 16).build(Kit(norm=config), (3, 32, 32), 3).double()
         generator = torch.Generator().manual_seed(1)
         with torch.no_grad():

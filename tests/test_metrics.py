@@ -39,19 +39,19 @@ PER_LAYER = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_number_of_the_whole_network_has_no_layer(name):
+def test_a_number_of_the_whole_network_has_no_layer(name: str) -> None:
     metric, layer = describe(name)
     assert (metric.name, metric.per_layer, layer) == (name, False, None)
 
 
 @pytest.mark.parametrize("name", PER_LAYER)
 @pytest.mark.parametrize("layer", ["conv5", "block3.conv2", "linear"])
-def test_a_per_layer_number_names_its_layer(name, layer):
+def test_a_per_layer_number_names_its_layer(name: str, layer: str) -> None:
     metric, found = describe(f"{name}/{layer}")
     assert (metric.name, metric.per_layer, found) == (name, True, layer)
 
 
-def test_every_metric_says_what_it_is():
+def test_every_metric_says_what_it_is() -> None:
     for metric in METRICS.values():
         assert metric.label, metric.name
         assert metric.doc.endswith("."), metric.name
@@ -78,7 +78,7 @@ def test_every_metric_says_what_it_is():
         ("statistics_gap/error_ema", "measurement"),
     ],
 )
-def test_kind(name, kind):
+def test_kind(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
 
@@ -95,12 +95,14 @@ def test_kind(name, kind):
         ("ics/of_older_days/conv5", None, "ics/of_older_days/conv5"),
     ],
 )
-def test_a_metric_and_its_layer_are_one_word_and_come_apart_again(metric, layer, name):
+def test_a_metric_and_its_layer_are_one_word_and_come_apart_again(
+    metric: str, layer: str | None, name: str
+) -> None:
     assert full_name(metric, layer) == name
     assert split_name(name) == (metric, layer)
 
 
-def test_no_metric_reads_as_a_layer_of_another():
+def test_no_metric_reads_as_a_layer_of_another() -> None:
     for metric in METRICS.values():
         layer = "conv5" if metric.per_layer else None
         assert split_name(full_name(metric.name, layer)) == (metric.name, layer)
@@ -121,11 +123,11 @@ def test_no_metric_reads_as_a_layer_of_another():
         ("optimizer/lr", None),
     ],
 )
-def test_direction(name, direction):
+def test_direction(name: str, direction: str | None) -> None:
     assert describe(name)[0].direction == direction
 
 
-def test_steps_to_a_level():
+def test_steps_to_a_level() -> None:
     metric, layer = describe("steps_to/test/accuracy>=0.9")
     assert metric.name == "steps_to/test/accuracy>=0.9"
     assert metric.label == "steps to test accuracy of at least 0.9"
@@ -136,7 +138,7 @@ def test_steps_to_a_level():
     assert of_layer.label == "steps to ICS, L2 (conv5) of at most 1"
 
 
-def test_seconds_of_a_probe():
+def test_seconds_of_a_probe() -> None:
     metric, layer = describe("probe/seconds/ics")
     assert (metric.label, metric.unit, metric.direction, layer) == (
         "time in probe ics",
@@ -146,7 +148,7 @@ def test_seconds_of_a_probe():
     )
 
 
-def test_best_value_goes_by_direction():
+def test_best_value_goes_by_direction() -> None:
     metric, _ = describe("best/test/accuracy")
     assert (metric.label, metric.unit, metric.direction) == (
         "best test accuracy",
@@ -172,7 +174,7 @@ def test_best_value_goes_by_direction():
         ("steps_to/test/accuracy>=0.9", "steps to test accuracy of at least 0.9 [steps]"),
     ],
 )
-def test_axis_text(name, text):
+def test_axis_text(name: str, text: str) -> None:
     assert axis_text(name) == text
 
 
@@ -187,24 +189,24 @@ def test_axis_text(name, text):
         ("probe/seconds/", None),
     ],
 )
-def test_an_unknown_name_is_refused_with_the_nearest(name, nearest):
+def test_an_unknown_name_is_refused_with_the_nearest(name: str, nearest: str | None) -> None:
     with pytest.raises(ValueError, match="no metric is called") as caught:
         describe(name)
     assert nearest is None or f"Nearest: '{nearest}'" in str(caught.value)
 
 
-def test_a_level_must_be_a_number_of_a_known_metric():
+def test_a_level_must_be_a_number_of_a_known_metric() -> None:
     with pytest.raises(ValueError, match="must be a number; got 'high'"):
         describe("steps_to/test/accuracy>=high")
     with pytest.raises(ValueError, match="no metric is called 'test/speed'"):
         describe("steps_to/test/speed>=1")
 
 
-def test_probes_are_asked_before_a_name_is_refused(monkeypatch):
+def test_probes_are_asked_before_a_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that only reads has imported none of them."""
-    asked = []
+    asked: list[str] = []
 
-    def import_probes(group):
+    def import_probes(group: str) -> None:
         asked.append(group)
         register(Metric(name="mine/late", label="late", doc="Late.", per_layer=True))
 
@@ -218,7 +220,7 @@ def test_probes_are_asked_before_a_name_is_refused(monkeypatch):
     assert asked == ["probe"] * 2
 
 
-def test_one_may_register_a_metric_of_ones_own():
+def test_one_may_register_a_metric_of_ones_own() -> None:
     with pytest.raises(ValueError, match="no metric"):
         describe("mine/sharpness/conv1")
     register(Metric(name="mine/sharpness", label="sharpness", doc="Mine.", per_layer=True))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -35,19 +36,19 @@ metrics:
 """
 
 
-def written(folder, text):
+def written(folder: Path, text: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.yaml").write_text(text)
     return folder
 
 
-def declaration(**settings):
+def declaration(**settings: Any) -> str:
     entry = {"name": "mine/speed", "label": "speed", "doc": "How fast it goes.", **settings}
     given = {key: value for key, value in entry.items() if value is not None}
     return yaml.safe_dump({"metrics": [given]})
 
 
-def test_what_a_file_may_say(tmp_path):
+def test_what_a_file_may_say(tmp_path: Path) -> None:
     speed, size = load_metrics(written(tmp_path / "e", WHOLE))
     assert speed == Metric(
         name="mine/speed",
@@ -108,13 +109,13 @@ def test_what_a_file_may_say(tmp_path):
         ),
     ],
 )
-def test_what_is_refused(tmp_path, text, refusal):
+def test_what_is_refused(tmp_path: Path, text: str, refusal: str) -> None:
     with pytest.raises(ConfigError, match=refusal):
         load_metrics(written(tmp_path / "b" / "e", text))
     assert not [name for name in METRICS if name.startswith("mine/")]
 
 
-def test_two_experiments_may_share_a_quantity_but_not_a_name(tmp_path):
+def test_two_experiments_may_share_a_quantity_but_not_a_name(tmp_path: Path) -> None:
     load_metrics(written(tmp_path / "first", declaration()))
     load_metrics(written(tmp_path / "second", declaration()))
     with pytest.raises(ConfigError, match=r"third/metrics.yaml: mine/speed: label: 'rate' here, "):
@@ -122,14 +123,14 @@ def test_two_experiments_may_share_a_quantity_but_not_a_name(tmp_path):
     assert METRICS["mine/speed"].label == "speed"
 
 
-def test_a_file_that_was_edited_is_read_anew(tmp_path):
+def test_a_file_that_was_edited_is_read_anew(tmp_path: Path) -> None:
     load_metrics(written(tmp_path / "e", declaration()))
     load_metrics(written(tmp_path / "e", declaration(label="rate")))
     assert METRICS["mine/speed"].label == "rate"
     assert axis_text("mine/speed") == "rate"
 
 
-def test_claims_and_the_experiment_bring_what_stands_beside_them(tmp_path):
+def test_claims_and_the_experiment_bring_what_stands_beside_them(tmp_path: Path) -> None:
     claims = CLAIMS.replace("metric: test/accuracy", "metric: mine/size")
     folder = written(tmp_path / "e", WHOLE)
     (folder / "claims.yaml").write_text(claims)
@@ -143,7 +144,7 @@ def test_claims_and_the_experiment_bring_what_stands_beside_them(tmp_path):
     assert "yours/size" in METRICS
 
 
-def test_normlab_knows_no_experiment_s_metric():
+def test_normlab_knows_no_experiment_s_metric() -> None:
     for name in experiment_names(EXPERIMENTS):
         path = EXPERIMENTS / name / "metrics.yaml"
         for metric in read_metrics(path) if path.exists() else ():
@@ -151,14 +152,14 @@ def test_normlab_knows_no_experiment_s_metric():
             assert metric.doc.endswith("."), metric.name
 
 
-def test_every_experiment_s_declarations_go_together():
+def test_every_experiment_s_declarations_go_together() -> None:
     for name in experiment_names(EXPERIMENTS):
         load_metrics(EXPERIMENTS / name)
     assert {"theory/gain", "descent/weight", "one_weight/sum"} < METRICS.keys()
 
 
 @pytest.mark.parametrize("name", experiment_names(EXPERIMENTS))
-def test_every_committed_number_is_described_by_normlab_or_its_experiment(name):
+def test_every_committed_number_is_described_by_normlab_or_its_experiment(name: str) -> None:
     path = EXPERIMENTS / name / "metrics.yaml"
     own = {metric.name for metric in read_metrics(path)} if path.exists() else set()
     recorded = set()
@@ -170,7 +171,7 @@ def test_every_committed_number_is_described_by_normlab_or_its_experiment(name):
     assert own <= recorded, "declared, and in no table"
 
 
-def test_reading_the_registry_imports_no_torch():
+def test_reading_the_registry_imports_no_torch() -> None:
     code = (
         "import sys, normlab.metrics, normlab.metrics.declared\n"
         "heavy = {'torch', 'pandas', 'pydantic', 'hydra', 'numpy'} & set(sys.modules)\n"

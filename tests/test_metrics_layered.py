@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from normlab.metrics.layered import each, layered, named, unnamed
+from normlab.metrics.layered import Layered, each, layered, named, unnamed
 from normlab.probes.base import defined, spread
 from normlab.records.recorder import FolderRecorder
 from normlab.records.rows import read_rows
 
 ROOT = Path(__file__).resolve().parent.parent
-VALUES = {
+VALUES: Layered[float] = {
     "train/loss": 0.5,
     "ics/l2": {"conv2": 0.1, "block1.conv2": 0.2},
     "activations/after_norm/mean": {"conv1": 0.3},
@@ -25,21 +25,21 @@ NAMES = {
 }
 
 
-def test_by_layer_and_by_name_are_each_other_s_inverse():
+def test_by_layer_and_by_name_are_each_other_s_inverse() -> None:
     assert named(VALUES) == NAMES
     assert unnamed(NAMES) == VALUES
     assert layered(each(VALUES)) == VALUES
     assert unnamed({"of/older/days": 1.0}) == {"of/older/days": 1.0}
 
 
-def test_what_does_not_exist_is_left_out():
-    values = {"train/loss": math.nan, "ics/l2": {"conv2": 0.1, "conv3": math.nan}}
+def test_what_does_not_exist_is_left_out() -> None:
+    values: Layered[float] = {"train/loss": math.nan, "ics/l2": {"conv2": 0.1, "conv3": math.nan}}
     assert defined(values) == {"ics/l2": {"conv2": 0.1}}
     assert defined({"ics/l2": {"conv2": math.nan}}) == {}
 
 
-def test_the_spread_over_replicates_keeps_layers_apart():
-    replicates = [
+def test_the_spread_over_replicates_keeps_layers_apart() -> None:
+    replicates: list[Layered[float]] = [
         {"curvature/trace": 1.0, "ics/l2": {"conv2": 2.0, "conv3": math.nan, "conv4": math.inf}},
         {"curvature/trace": 3.0, "ics/l2": {"conv2": 6.0, "conv3": 1.0, "conv4": 1.0}},
     ]
@@ -52,7 +52,7 @@ def test_the_spread_over_replicates_keeps_layers_apart():
     assert spread(replicates[:1]) == {}
 
 
-def test_on_disk_a_metric_and_its_layer_are_one_word(tmp_path):
+def test_on_disk_a_metric_and_its_layer_are_one_word(tmp_path: Path) -> None:
     with FolderRecorder(tmp_path) as recorder:
         recorder.record(3, VALUES)
         recorder.flush()
@@ -74,7 +74,7 @@ def test_on_disk_a_metric_and_its_layer_are_one_word(tmp_path):
         }
 
 
-def test_nothing_else_joins_or_parts_a_metric_and_its_layer():
+def test_nothing_else_joins_or_parts_a_metric_and_its_layer() -> None:
     """By eye, and by this: no other code takes a name apart at its slashes."""
     parts = re.compile(r"""\.(r?partition|r?split)\(\s*["']/["']""")
     found = {

@@ -5,11 +5,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
+from support.parts import Parts
 from torch import Tensor
 
 from normlab.config import ModelConfig, NormConfig
 from normlab.init.gaussian import HeConfig
-from normlab.models.chain import Chain
 from normlab.models.inherit import inherit
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
@@ -40,7 +40,7 @@ def images(count: int, seed: int = 0) -> Tensor:
     return torch.randn(count, 3, 32, 32, generator=source, dtype=torch.float64) * 2 + 1
 
 
-def fresh(model: ModelConfig, norm: NormConfig, seed: int = 0, num_outputs: int = 10) -> Chain:
+def fresh(model: ModelConfig, norm: NormConfig, seed: int = 0, num_outputs: int = 10) -> Parts:
     network = build_network(model, Kit(norm=norm, dropout=0.2), (3, 32, 32), num_outputs)
     HeConfig().apply(network, None, seed)
     return network.double()
@@ -52,7 +52,7 @@ def trained(
     """A parent's state, every tensor away from its start; `dead`: a layer whose unit 0 is 0."""
     network = fresh(model, norm or NoNormConfig(), seed=1)
     source = torch.Generator().manual_seed(2)
-    state = network.state_dict()
+    state: dict[str, Tensor] = network.state_dict()
     for name, values in state.items():
         if values.dim() < 2:
             values.copy_(torch.rand(values.shape, generator=source, dtype=values.dtype) + 0.5)
@@ -61,7 +61,9 @@ def trained(
     return state
 
 
-def parent_of(model: ModelConfig, state: dict[str, Tensor], norm: NormConfig | None = None) -> Any:
+def parent_of(
+    model: ModelConfig, state: dict[str, Tensor], norm: NormConfig | None = None
+) -> Parts:
     network = fresh(model, norm or NoNormConfig())
     network.load_state_dict(state)
     return network.eval()
@@ -105,7 +107,7 @@ def test_statistics_are_those_of_the_inputs_over_all_batches() -> None:
         hidden = torch.relu(parent.linear1(torch.cat(batches).flatten(1)))
         inputs = (hidden @ parent.linear2.weight.T).numpy()  # the child's layer has no bias
     norm, bias = child.norm2, state["linear2.bias"].numpy()
-    exact = {"rtol": 1e-12, "atol": 1e-12}
+    exact: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
     np.testing.assert_allclose(norm.running_mean, inputs.mean(0), **exact)
     np.testing.assert_allclose(norm.running_var, inputs.var(0), **exact)
     np.testing.assert_allclose(norm.weight.detach(), np.sqrt(inputs.var(0) + 1e-3), **exact)
@@ -117,7 +119,7 @@ def test_one_way_to_insert() -> None:
     model = MODELS["vgg11"]
     state = trained(model)
     names = [f"conv{i}" for i in range(1, 9)]
-    surgical = insert_batch_norm(parent_of(model, state), names, [images(8)])
+    surgical: Parts = insert_batch_norm(parent_of(model, state), names, [images(8)])
     child = fresh(model, BatchConfig())
     inherit(child, state, [images(8)], inserted="identity")
     for index, name in enumerate(names, start=1):

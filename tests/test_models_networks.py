@@ -1,15 +1,18 @@
 """The networks: their stages, sizes, twins and refusals."""
 
 import re
+from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
+from support.parts import Parts
 from torch import nn
 
 from normlab.config import ModelConfig, NormConfig, choices
 from normlab.init.gaussian import HeConfig
 from normlab.models.book_cnn import BookCNNConfig
-from normlab.models.chain import Chain, weight_layers
+from normlab.models.chain import weight_layers
 from normlab.models.deep_linear import DeepLinearConfig
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
@@ -29,7 +32,7 @@ def build(
     num_outputs: int = 10,
     device: str = "meta",
     dropout: float = 0.0,
-) -> Chain:
+) -> Parts:
     kit = Kit(norm=norm or NoNormConfig(), dropout=dropout)
     with torch.device(device):
         return config.build(kit, sample_shape, num_outputs)
@@ -59,7 +62,7 @@ def test_mlp_size_is_the_books() -> None:
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh", "gelu"])
-def test_mlp_activations(activation: str) -> None:
+def test_mlp_activations(activation: Literal["relu", "sigmoid", "tanh", "gelu"]) -> None:
     model = build(MLPConfig(widths=(4,), activation=activation), sample_shape=(3,), device="cpu")
     HeConfig().apply(model, None, 0)
     inputs = torch.linspace(-2, 2, 12).reshape(4, 3)
@@ -154,9 +157,9 @@ def test_vgg11_equals_torchvisions(norm: NormConfig | None) -> None:
     for module in features.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_parameters()
-    sources = [module for module in ours.modules() if isinstance(module, nn.Conv2d)]
+    sources: list[Parts] = [module for module in ours.modules() if isinstance(module, nn.Conv2d)]
     sources += [module for name, module in ours.named_children() if name.startswith("norm")]
-    targets = [module for module in features if isinstance(module, nn.Conv2d)]
+    targets: list[Parts] = [module for module in features if isinstance(module, nn.Conv2d)]
     targets += [module for module in features if isinstance(module, nn.BatchNorm2d)]
     for source, target in zip(sources, targets, strict=True):
         with torch.no_grad():
@@ -276,7 +279,9 @@ def test_resnet_block_adds_the_shortcut() -> None:
         (DeepLinearConfig(), (10,), 3, "this data has 10 inputs and 3 outputs"),
     ],
 )
-def test_data_that_does_not_fit(config, sample_shape, num_outputs, message: str) -> None:
+def test_data_that_does_not_fit(
+    config: ModelConfig, sample_shape: tuple[int, ...], num_outputs: int, message: str
+) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         build(config, sample_shape=sample_shape, num_outputs=num_outputs)
 
@@ -303,7 +308,7 @@ def test_a_batch_of_one_is_refused_before_there_is_data() -> None:
         (lambda: DeepLinearConfig(depth=0), "model.depth must be 1 or greater; got 0."),
     ],
 )
-def test_settings_out_of_range(config, message: str) -> None:
+def test_settings_out_of_range(config: Callable[[], ModelConfig], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         config()
 

@@ -6,11 +6,11 @@ import copy
 
 import pytest
 import torch
+from support.parts import Parts, gradient_of
 from support.runs import prepared, trained
 
 from normlab.config import ModelConfig, NormConfig
 from normlab.models.book_cnn import BookCNNConfig
-from normlab.models.chain import Chain
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
 from normlab.models.noise import GaussianNoise
@@ -49,12 +49,12 @@ def test_it_replays_within_a_step_alone_and_is_off_in_evaluation() -> None:
 def test_the_gradient_passes_unchanged() -> None:
     inputs = torch.zeros(3, requires_grad=True)
     layer()(inputs).sum().backward()
-    assert inputs.grad.tolist() == [1, 1, 1]
+    assert gradient_of(inputs).tolist() == [1, 1, 1]
 
 
 def build(
     model: ModelConfig, norm: NormConfig | None = None, shape: tuple[int, ...] = (3, 32, 32)
-) -> Chain:
+) -> Parts:
     with torch.device("meta"):
         kit = Kit(norm=norm or BatchConfig(), noise=0.1, dropout=0.2)
         return model.build(kit, shape, 10)

@@ -1,14 +1,16 @@
 """Residual networks: against torchvision, pre-activation, SkipInit and Fixup."""
 
 import re
+from typing import Any
 
 import pytest
 import torch
+from support.parts import Parts
 from torch import Tensor, nn
 
 from normlab.config import ModelConfig, NormConfig, choices
 from normlab.init.gaussian import HeConfig
-from normlab.models.chain import Chain, weight_layers
+from normlab.models.chain import weight_layers
 from normlab.models.kit import Kit
 from normlab.models.resnet import ResNet18Config, ResNet20Config, ResNet50Config, ResNet110Config
 from normlab.norms.batch import BatchConfig
@@ -18,7 +20,7 @@ from normlab.norms.none import NoNormConfig
 IMAGE = (3, 32, 32)
 
 
-def build(config: ModelConfig, norm: NormConfig, *, initialized: bool = False) -> Chain:
+def build(config: ModelConfig, norm: NormConfig, *, initialized: bool = False) -> Parts:
     if initialized:
         model = config.build(Kit(norm=norm), IMAGE, 10).double()
         HeConfig().apply(model, None, 0)
@@ -41,7 +43,6 @@ def stages(model: nn.Module) -> list[str]:
 )
 def test_sizes_with_the_cifar_stem(name: str, size: int) -> None:
     config = choices("model")[name]()
-    assert isinstance(config, ModelConfig)
     model = build(config, BatchConfig())
     assert sum(parameter.numel() for parameter in model.parameters()) == size
     names = [layer for layer, _ in weight_layers(model) if "shortcut" not in layer]
@@ -53,7 +54,6 @@ def test_equals_torchvisions_with_copied_weights(name: str) -> None:
     from torchvision.models import resnet
 
     config = choices("model")[name]()
-    assert isinstance(config, ModelConfig)
     ours = build(config, BatchConfig(), initialized=True)
     with torch.device("meta"):
         theirs = getattr(resnet, name)(num_classes=10)
@@ -127,7 +127,7 @@ class TestPreactivation:
 
 class TestZeroInit:
     @pytest.mark.parametrize("norm", [BatchConfig(), BatchChannelConfig()])
-    def test_blocks_start_as_the_identity(self, norm) -> None:
+    def test_blocks_start_as_the_identity(self, norm: NormConfig) -> None:
         model = build(ResNet20Config(zero_init_last=True), norm, initialized=True)
         inputs = torch.rand(4, 16, 8, 8, dtype=torch.float64)
         assert torch.equal(model.block1(inputs), inputs)
@@ -142,7 +142,7 @@ class TestZeroInit:
     @pytest.mark.parametrize(
         "norm", [NoNormConfig(), BatchConfig(affine=False), BatchConfig(position="after")]
     )
-    def test_needs_a_gamma_there(self, norm) -> None:
+    def test_needs_a_gamma_there(self, norm: NormConfig) -> None:
         with pytest.raises(ValueError, match="the last gamma of each branch at 0; this norm"):
             build(ResNet20Config(zero_init_last=True), norm)
 
@@ -220,7 +220,7 @@ class TestFixup:
             ),
         ],
     )
-    def test_refuses_normalization(self, norm, value: str) -> None:
+    def test_refuses_normalization(self, norm: NormConfig, value: str) -> None:
         with pytest.raises(ValueError, match=re.escape(f"without normalization; got {value}.")):
             build(ResNet18Config(residual="fixup"), norm)
 
@@ -242,6 +242,6 @@ class TestFixup:
         ),
     ],
 )
-def test_settings_that_exclude_each_other(settings, message: str) -> None:
+def test_settings_that_exclude_each_other(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         ResNet20Config(**settings)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.parts import Parts
 from torch import Tensor, nn
 
 from normlab.init.gaussian import HeConfig
@@ -23,7 +24,7 @@ def images(count: int, dtype: torch.dtype, seed: int = 0) -> Tensor:
     return torch.randn(count, 3, 32, 32, generator=source, dtype=torch.float64).to(dtype) * 2 + 1
 
 
-def trained(name: str, dtype: torch.dtype) -> nn.Module:
+def trained(name: str, dtype: torch.dtype) -> Parts:
     """A network with biases away from 0, as training leaves them, and a dead unit."""
     kit = Kit(norm=NoNormConfig(), dropout=0.3)
     if name == "torchvision":
@@ -52,7 +53,7 @@ def trained(name: str, dtype: torch.dtype) -> nn.Module:
 def test_evaluation_is_unchanged(name: str, dtype: torch.dtype) -> None:
     model = trained(name, dtype)
     layers = [layer for layer, _ in weight_layers(model)]
-    changed = insert_batch_norm(model, layers, [images(8, dtype), images(4, dtype, seed=1)])
+    changed: Parts = insert_batch_norm(model, layers, [images(8, dtype), images(4, dtype, seed=1)])
     new = images(6, dtype, seed=2)
     before, after = model.eval()(new), changed.eval()(new)
     assert (after - before).abs().max() < TOLERANCE[dtype] * before.abs().max()
@@ -63,7 +64,7 @@ def test_evaluation_is_unchanged(name: str, dtype: torch.dtype) -> None:
 def test_statistics_are_those_of_all_batches_together() -> None:
     model = trained("mlp", torch.float64)
     batches = [images(8, torch.float64), images(4, torch.float64, seed=1)]
-    changed = insert_batch_norm(model, ["linear2"], batches, BatchConfig(eps=1e-3))
+    changed: Parts = insert_batch_norm(model, ["linear2"], batches, BatchConfig(eps=1e-3))
     model.eval()
     outputs = model.linear2(model.relu1(model.linear1(torch.cat(batches).flatten(1))))
     values = outputs.detach().numpy()
@@ -75,7 +76,7 @@ def test_statistics_are_those_of_all_batches_together() -> None:
 
 
 def test_dead_units_get_the_root_of_eps() -> None:
-    changed = insert_batch_norm(
+    changed: Parts = insert_batch_norm(
         trained("vgg11", torch.float64), ["conv1"], [images(4, torch.float64)]
     )
     assert changed.conv1_norm.running_var[0].item() == 0
@@ -85,18 +86,20 @@ def test_dead_units_get_the_root_of_eps() -> None:
 
 def test_names_and_places() -> None:
     inputs = [images(4, torch.float32)]
-    chain = insert_batch_norm(trained("vgg11", torch.float32), ["conv2", "linear"], inputs)
+    chain: Parts = insert_batch_norm(trained("vgg11", torch.float32), ["conv2", "linear"], inputs)
     assert isinstance(chain, Chain)
     names = [name for name, _ in chain.named_children()]
     assert names[3:6] == ["conv2", "conv2_norm", "relu2"]
     assert names[-2:] == ["linear", "linear_norm"]
-    block = insert_batch_norm(trained("resnet20", torch.float32), ["block4.shortcut"], inputs)
+    block: Parts = insert_batch_norm(
+        trained("resnet20", torch.float32), ["block4.shortcut"], inputs
+    )
     assert [name for name, _ in block.block4.shortcut.named_children()] == ["layer", "norm"]
 
 
 def test_training_mode_normalizes_by_the_batch_and_learns() -> None:
     model = trained("mlp", torch.float64)
-    changed = insert_batch_norm(model, ["linear1"], [images(16, torch.float64)])
+    changed: Parts = insert_batch_norm(model, ["linear1"], [images(16, torch.float64)])
     assert changed.training
     assert changed.linear1_norm.training
     other = images(8, torch.float64, seed=5) * 3
@@ -107,7 +110,7 @@ def test_training_mode_normalizes_by_the_batch_and_learns() -> None:
 
 def test_a_model_keeps_its_modes() -> None:
     model = trained("mlp", torch.float32).eval()
-    changed = insert_batch_norm(model, ["linear1"], [images(4, torch.float32)])
+    changed: Parts = insert_batch_norm(model, ["linear1"], [images(4, torch.float32)])
     assert not any(module.training for module in changed.modules())
 
 

@@ -2,11 +2,13 @@ import math
 
 import pytest
 import torch
+from support.parts import Parts, gradient_of
 from torch import Tensor, nn
 
 from normlab.init.gaussian import HeConfig
 from normlab.models.chain import weight_layers
 from normlab.models.kit import Kit
+from normlab.models.layers import ACTIVATIONS, Activation
 from normlab.models.mlp import MLPConfig
 from normlab.models.vgg import VGG11Config
 from normlab.models.weight_standardization import (
@@ -26,7 +28,7 @@ def weight(shape: tuple[int, ...]) -> Tensor:
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (5, 7, 3, 3)])
-def test_rows_have_mean_0_and_variance_1(shape) -> None:
+def test_rows_have_mean_0_and_variance_1(shape: tuple[int, ...]) -> None:
     rows = standardize(weight(shape), None).flatten(1)
     torch.testing.assert_close(rows.mean(1), torch.zeros(5).double(), rtol=0, atol=1e-12)
     torch.testing.assert_close(rows.var(1, correction=0), torch.ones(5).double(), rtol=1e-7, atol=0)
@@ -45,8 +47,8 @@ def test_scaled_form_keeps_the_variance_of_the_signal() -> None:
     torch.testing.assert_close(rows.square().sum(1), expected, rtol=1e-7, atol=0)
 
 
-@pytest.mark.parametrize("activation", sorted(set(GAINS) - {"identity"}))
-def test_gains_by_quadrature(activation: str) -> None:
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - {"identity"}))
+def test_gains_by_quadrature(activation: Activation) -> None:
     z = torch.linspace(-12, 12, 200_001, dtype=torch.float64)
     density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
     functions = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
@@ -62,6 +64,7 @@ def test_layers_use_the_standardized_weight() -> None:
     linear = StandardizedLinear(6, 4)
     for layer in (conv, linear):
         HeConfig().apply(layer, None, 0)
+        assert layer.bias is not None
         nn.init.constant_(layer.bias, 0.5)
     expected = nn.functional.conv2d(inputs, standardize(conv.weight, None), conv.bias, 2, 1)
     assert torch.equal(conv(inputs), expected)
@@ -69,12 +72,12 @@ def test_layers_use_the_standardized_weight() -> None:
     expected = nn.functional.linear(vectors, standardize(linear.weight, None), linear.bias)
     assert torch.equal(linear(vectors), expected)
     linear(vectors).sum().backward()
-    assert linear.weight.grad.shape == (4, 6)
+    assert gradient_of(linear.weight).shape == (4, 6)
 
 
 def test_hidden_layers_of_a_network_alone() -> None:
     norm = GroupConfig(weight_standardization=True)
-    model = VGG11Config(width=0.25).build(Kit(norm=norm), (3, 32, 32), 10)
+    model: Parts = VGG11Config(width=0.25).build(Kit(norm=norm), (3, 32, 32), 10)
     kinds = [type(layer) for _, layer in weight_layers(model)]
     assert kinds[:-1] == [StandardizedConv2d] * 8
     assert not isinstance(model.linear, StandardizedLinear)
@@ -83,7 +86,7 @@ def test_hidden_layers_of_a_network_alone() -> None:
 
 def test_scaled_gain_is_the_activations() -> None:
     norm = NoNormConfig(weight_standardization="scaled")
-    model = MLPConfig(widths=(4,), activation="tanh").build(Kit(norm=norm), (3,), 2)
+    model: Parts = MLPConfig(widths=(4,), activation="tanh").build(Kit(norm=norm), (3,), 2)
     assert model.linear1.gain == GAINS["tanh"]
 
 

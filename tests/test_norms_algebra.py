@@ -8,7 +8,8 @@ import math
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from support.parts import Parts, layer_of
+from torch import Tensor
 
 from normlab.config import NormConfig
 from normlab.models.weight_standardization import standardize
@@ -37,11 +38,9 @@ def normal(shape: tuple[int, ...], seed: int) -> Tensor:
     return torch.randn(shape, generator=source, dtype=torch.float64)
 
 
-def layer(config: NormConfig, num_features: int, seed: int = 0) -> nn.Module:
+def layer(config: NormConfig, num_features: int, seed: int = 0) -> Parts:
     """In float64, with random gamma and beta."""
-    built = config.build(num_features)
-    assert built is not None
-    built = built.double()
+    built = layer_of(config, num_features).double()
     connect(built, 0, "norm1", Clock())
     with torch.no_grad():
         for index, parameter in enumerate(built.parameters()):
@@ -63,7 +62,12 @@ def assert_equal(one: Tensor, other: Tensor) -> None:
     seed=SEEDS,
 )
 def test_weights_before_batch_statistics_have_no_scale(
-    config, samples: int, channels: int, positions, scale: float, seed: int
+    config: NormConfig,
+    samples: int,
+    channels: int,
+    positions: tuple[int, ...],
+    scale: float,
+    seed: int,
 ) -> None:
     """N((aW)u) = N(Wu) and dL/d(aW) = 1/a dL/dW (Ioffe & Szegedy 2015, section 3.3)."""
     norm = layer(dataclasses.replace(config, eps=1e-40), channels, seed)
@@ -86,7 +90,7 @@ def test_weights_before_batch_statistics_have_no_scale(
 @LAW
 @given(samples=SAMPLES, channels=CHANNELS, positions=POSITIONS, seed=SEEDS)
 def test_layer_and_instance_norm_are_the_ends_of_group_norm(
-    samples: int, channels: int, positions, seed: int
+    samples: int, channels: int, positions: tuple[int, ...], seed: int
 ) -> None:
     inputs = normal((samples, channels, *positions), seed)
     one = layer(GroupConfig(groups=1), channels, seed)
@@ -98,7 +102,9 @@ def test_layer_and_instance_norm_are_the_ends_of_group_norm(
 
 @LAW
 @given(samples=SAMPLES, channels=CHANNELS, positions=POSITIONS, seed=SEEDS)
-def test_what_batch_norm_is_a_case_of(samples: int, channels: int, positions, seed: int) -> None:
+def test_what_batch_norm_is_a_case_of(
+    samples: int, channels: int, positions: tuple[int, ...], seed: int
+) -> None:
     """One ghost, renorm without correction, and p = 2 on inputs whose features have mean 0."""
     inputs = 3 * normal((samples, channels, *positions), seed) + 2
     batch = layer(BatchConfig(), channels, seed)(inputs)
@@ -123,7 +129,7 @@ def test_what_batch_norm_is_a_case_of(samples: int, channels: int, positions, se
 @LAW
 @given(samples=SAMPLES, positions=POSITIONS, seed=SEEDS)
 def test_batch_channel_norm_is_group_norm_with_affine_per_group_after_batch_norm(
-    samples: int, positions, seed: int
+    samples: int, positions: tuple[int, ...], seed: int
 ) -> None:
     norm = layer(BatchChannelConfig(groups=3), 12, seed)
     inputs = normal((samples, 12, *positions), seed)
@@ -142,7 +148,9 @@ def test_batch_channel_norm_is_group_norm_with_affine_per_group_after_batch_norm
     scale=SCALES,
     seed=SEEDS,
 )
-def test_norms_of_a_sample_undo_its_contrast(config, samples: int, scale: float, seed: int) -> None:
+def test_norms_of_a_sample_undo_its_contrast(
+    config: NormConfig, samples: int, scale: float, seed: int
+) -> None:
     """Multiplying one image by a number changes no output, of it or of another image."""
     norm = layer(dataclasses.replace(config, eps=1e-40), 4, seed)
     images = normal((samples, 4, 3, 3), seed)

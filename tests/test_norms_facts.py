@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -78,5 +78,6 @@ def test_only_statistics_that_no_step_has_taken_need_a_run_before() -> None:
     for name, norm in NORMS.items():
         assert not norm().needs_trained_statistics
         if name in frozen:
-            own = dataclasses.replace(norm(), freeze_after=0)
+            frozen_at_once: dict[str, Any] = {"freeze_after": 0}
+            own = norm(**frozen_at_once)
             assert own.needs_trained_statistics

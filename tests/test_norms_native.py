@@ -1,12 +1,16 @@
 """Batch, layer and group normalization against torch's own layers."""
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.parts import layer_of
 from torch import Tensor, nn
 
+from normlab.config import NormConfig
 from normlab.norms.batch import BatchConfig
 from normlab.norms.group import GroupConfig, num_groups
 from normlab.norms.layer import LayerConfig
@@ -54,8 +58,13 @@ def compare(ours: nn.Module, theirs: nn.Module, inputs: Tensor) -> None:
         (GroupConfig, lambda affine: nn.GroupNorm(8, 8, affine=affine), IMAGES),
     ],
 )
-def test_equals_torchs_layer(config, twin, shape, affine: bool) -> None:
-    ours = config(affine=affine).build(8).double()
+def test_equals_torchs_layer(
+    config: type[NormConfig],
+    twin: Callable[[bool], nn.Module],
+    shape: tuple[int, ...],
+    affine: bool,
+) -> None:
+    ours = layer_of(config(affine=affine), 8).double()
     theirs = twin(affine).double()
     with_affine(ours, theirs)
     compare(ours, theirs, tensor(shape))
@@ -63,7 +72,9 @@ def test_equals_torchs_layer(config, twin, shape, affine: bool) -> None:
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("shape", [IMAGES, VECTORS])
-def test_group_equals_torchs_for_every_number_of_groups(groups: int, shape) -> None:
+def test_group_equals_torchs_for_every_number_of_groups(
+    groups: int, shape: tuple[int, ...]
+) -> None:
     ours = GroupConfig(groups=groups).build(8).double()
     theirs = nn.GroupNorm(groups, 8).double()
     with_affine(ours, theirs)
@@ -72,7 +83,11 @@ def test_group_equals_torchs_for_every_number_of_groups(groups: int, shape) -> N
 
 @pytest.mark.parametrize(("shape", "twin"), [(IMAGES, nn.BatchNorm2d), (VECTORS, nn.BatchNorm1d)])
 @pytest.mark.parametrize("momentum", [0.1, 0.7, 1.0])
-def test_running_statistics_of_batch_norm(shape, twin, momentum: float) -> None:
+def test_running_statistics_of_batch_norm(
+    shape: tuple[int, ...],
+    twin: type[nn.BatchNorm1d | nn.BatchNorm2d],
+    momentum: float,
+) -> None:
     ours = BatchConfig(momentum=momentum).build(8).double()
     theirs = twin(8, momentum=momentum).double()
     for step in range(3):
@@ -85,7 +100,7 @@ def test_running_statistics_of_batch_norm(shape, twin, momentum: float) -> None:
 
 def test_variance_normalizes_biased_and_is_remembered_unbiased() -> None:
     values = np.array([1.0, 2.0, 4.0, 9.0])
-    layer = BatchConfig(eps=1e-3, momentum=1.0).build(1).double()
+    layer = layer_of(BatchConfig(eps=1e-3, momentum=1.0), 1).double()
     outputs = layer(torch.tensor(values)[:, None]).detach().numpy()[:, 0]
     np.testing.assert_allclose(outputs, (values - 4) / np.sqrt(np.var(values) + 1e-3), rtol=1e-14)
     assert layer.running_mean.item() == pytest.approx(4.0)
@@ -93,7 +108,7 @@ def test_variance_normalizes_biased_and_is_remembered_unbiased() -> None:
 
 
 def test_reset_restores_everything() -> None:
-    layer = BatchConfig().build(8)
+    layer = layer_of(BatchConfig(), 8)
     fresh = copy.deepcopy(layer.state_dict())
     layer(tensor(IMAGES).float())
     nn.init.constant_(layer.weight, 3.0)
@@ -104,14 +119,16 @@ def test_reset_restores_everything() -> None:
 
 @pytest.mark.parametrize("config", [BatchConfig(), LayerConfig(), GroupConfig(groups=2)])
 @pytest.mark.parametrize("shape", [(3, 4, 2, 3), (3, 4)])
-def test_gradients_numerically(config, shape) -> None:
-    layer = config.build(4).double()
+def test_gradients_numerically(config: NormConfig, shape: tuple[int, ...]) -> None:
+    layer = layer_of(config, 4).double()
     with torch.no_grad():
         layer.weight.copy_(tensor((4,), seed=3))
     parameters = dict(layer.named_parameters())
 
     def outputs(inputs: Tensor, *values: Tensor) -> Tensor:
-        return torch.func.functional_call(layer, dict(zip(parameters, values, strict=True)), inputs)
+        state = dict(zip(parameters, values, strict=True))
+        normalized: Tensor = torch.func.functional_call(layer, state, inputs)
+        return normalized
 
     inputs = tensor(shape).requires_grad_()
     assert torch.autograd.gradcheck(outputs, (inputs, *parameters.values()))
@@ -142,8 +159,10 @@ def test_gradients_numerically(config, shape) -> None:
     ],
 )
 @pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_a_statistic_of_one_value_is_refused(config, shape, message, device: str) -> None:
-    layer = config.build(shape[1]).to(device)
+def test_a_statistic_of_one_value_is_refused(
+    config: NormConfig, shape: tuple[int, ...], message: str, device: str
+) -> None:
+    layer = layer_of(config, shape[1]).to(device)
     with pytest.raises(ValueError, match=message):
         layer(torch.empty(shape, device=device))
 
@@ -178,7 +197,7 @@ def test_groups_that_do_not_divide() -> None:
         ({"momentum": 1.1}, r"must be greater than 0 and at most 1; got 1.1."),
     ],
 )
-def test_batch_settings_out_of_range(settings, message: str) -> None:
+def test_batch_settings_out_of_range(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BatchConfig(**settings)
 

@@ -184,7 +184,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFolder]:
     experiments.__path__.append(str(folder.path / "experiments"))
     yield folder
     experiments.__path__[:] = packages
-    registry._CHOICES["norm"] = known
+    registry._CHOICES["norm"] = {**known}
     sys.path[:] = path
     for name in [name for name in sys.modules if name.partition(".")[0] == registry.OWN]:
         del sys.modules[name]

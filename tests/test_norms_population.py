@@ -1,12 +1,15 @@
 """Which statistics evaluation uses, and when they stop moving."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.parts import Parts, layer_of
 from torch import Tensor, nn
 
+from normlab.config import NormConfig
 from normlab.init.gaussian import HeConfig
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
@@ -34,7 +37,7 @@ def assert_same_state(first: dict[str, Tensor], second: dict[str, Tensor]) -> No
 
 
 def test_population_batch_evaluates_by_the_batch() -> None:
-    layer = BatchConfig(population="batch").build(4).double()
+    layer = layer_of(BatchConfig(population="batch"), 4).double()
     inputs = tensor((6, 4))
     training = layer(inputs)
     before = state(layer)
@@ -44,10 +47,17 @@ def test_population_batch_evaluates_by_the_batch() -> None:
         layer(inputs[:1])
 
 
-@pytest.mark.parametrize("config", [BatchConfig, GhostConfig, LpConfig])
-def test_frozen_statistics_are_constants(config) -> None:
-    settings = {"ghost_size": 3} if config is GhostConfig else {}
-    layer = config(freeze_after=2, **settings).build(4).double()
+@pytest.mark.parametrize(
+    "config",
+    [
+        BatchConfig(freeze_after=2),
+        GhostConfig(freeze_after=2, ghost_size=3),
+        LpConfig(freeze_after=2),
+    ],
+    ids=lambda config: config.NAME,
+)
+def test_frozen_statistics_are_constants(config: NormConfig) -> None:
+    layer = layer_of(config, 4).double()
     clock = Clock()
     connect(layer, 0, "norm1", clock)
     for clock.step in (0, 1):
@@ -74,12 +84,12 @@ def test_frozen_statistics_are_constants(config) -> None:
         ),
     ],
 )
-def test_settings_that_make_no_sense(settings, message: str) -> None:
+def test_settings_that_make_no_sense(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BatchConfig(**settings)
 
 
-def network(norm: BatchConfig, dropout: float = 0.0) -> nn.Module:
+def network(norm: NormConfig, dropout: float = 0.0) -> Parts:
     model = MLPConfig(widths=(5, 3)).build(Kit(norm=norm, dropout=dropout), (4,), 2).double()
     HeConfig().apply(model, None, 0)
     return model
@@ -145,7 +155,7 @@ def test_precise_statistics_reach_composed_layers() -> None:
 
 
 def test_precise_statistics_of_lp_average_its_norm() -> None:
-    layer = LpConfig(p=1.0, population="precise").build(4).double()
+    layer = layer_of(LpConfig(p=1.0, population="precise"), 4).double()
     batches = [tensor((8, 4), seed=1), tensor((8, 4), seed=2)]
     with precise_statistics(layer, batches):
         norms = np.mean([np.abs(batch.numpy()).mean(0) ** 2 for batch in batches], axis=0)

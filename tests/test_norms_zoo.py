@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.parts import Parts, gradient_of, layer_of
 from torch import Tensor, nn
 
 from normlab.config import NormConfig, choices
@@ -25,7 +27,7 @@ from normlab.randomness import Clock
 IMAGES = (6, 4, 3, 5)
 VECTORS = (6, 4)
 SHAPES = [IMAGES, VECTORS]
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
+EXACT: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def tensor(shape: tuple[int, ...], seed: int = 0) -> Tensor:
@@ -33,9 +35,9 @@ def tensor(shape: tuple[int, ...], seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=source, dtype=torch.float64) * 3 + 2
 
 
-def built(config: NormConfig, features: int = 4, clock: Clock | None = None) -> nn.Module:
+def built(config: NormConfig, features: int = 4, clock: Clock | None = None) -> Parts:
     """A connected layer in float64 with random gamma and beta."""
-    layer = config.build(features).double()
+    layer = layer_of(config, features).double()
     connect(layer, 0, "norm1", clock or Clock())
     with torch.no_grad():
         for seed, parameter in enumerate(layer.parameters()):
@@ -52,19 +54,21 @@ def spread(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return values.reshape(1, -1, *(1,) * (len(shape) - 2))
 
 
-def affine(normalized: np.ndarray, layer: nn.Module) -> np.ndarray:
+def affine(normalized: np.ndarray, layer: Parts) -> np.ndarray:
     weight, bias = (p.detach().numpy() for p in (layer.weight, layer.bias))
-    return normalized * spread(weight, normalized.shape) + spread(bias, normalized.shape)
+    scaled: np.ndarray = normalized * spread(weight, normalized.shape)
+    scaled += spread(bias, normalized.shape)
+    return scaled
 
 
 def forward_and_gradients(layer: nn.Module, inputs: Tensor) -> list[Tensor]:
     leaf = inputs.clone().requires_grad_()
     outputs = layer(leaf)
     outputs.backward(tensor(tuple(inputs.shape), seed=7))
-    return [outputs.detach(), leaf.grad, *(p.grad for p in layer.parameters())]
+    return [outputs.detach(), *(gradient_of(one) for one in (leaf, *layer.parameters()))]
 
 
-def assert_same(first: nn.Module, second: nn.Module, inputs: Tensor, **tolerance: float) -> None:
+def assert_same(first: nn.Module, second: nn.Module, inputs: Tensor, **tolerance: Any) -> None:
     for mine, other in zip(
         forward_and_gradients(first, inputs), forward_and_gradients(second, inputs), strict=True
     ):
@@ -86,7 +90,7 @@ class TestInstance:
 
     def test_vectors_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"one channel of one sample.* \(6, 4\) has 1\."):
-            InstanceConfig().build(4)(torch.ones(6, 4))
+            layer_of(InstanceConfig(), 4)(torch.ones(6, 4))
 
 
 def test_layer_and_instance_are_the_ends_of_group() -> None:
@@ -97,7 +101,7 @@ def test_layer_and_instance_are_the_ends_of_group() -> None:
 
 class TestRMS:
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_formula(self, shape) -> None:
+    def test_formula(self, shape: tuple[int, ...]) -> None:
         layer = built(RMSConfig(eps=1e-3))
         values = tensor(shape).numpy()
         within = tuple(range(1, len(shape)))
@@ -112,13 +116,13 @@ class TestRMS:
         assert_same(ours, theirs, tensor(VECTORS))
 
     def test_has_no_shift(self) -> None:
-        assert [name for name, _ in RMSConfig().build(4).named_parameters()] == ["weight"]
+        assert [name for name, _ in layer_of(RMSConfig(), 4).named_parameters()] == ["weight"]
 
 
 class TestLp:
     @pytest.mark.parametrize("shape", SHAPES)
     @pytest.mark.parametrize("p", [1.0, 2.0, math.inf])
-    def test_formula(self, shape, p: float) -> None:
+    def test_formula(self, shape: tuple[int, ...], p: float) -> None:
         layer = built(LpConfig(p=p, eps=1e-3, momentum=0.3))
         values = tensor(shape).numpy()
         along = axes(shape)
@@ -164,8 +168,8 @@ class TestLp:
 
     def test_p_2_is_off_by_the_stated_factor_elsewhere(self) -> None:
         inputs = tensor(IMAGES)
-        lp = LpConfig(p=2, eps=1e-20, affine=False).build(4).double()(inputs)
-        batch = BatchConfig(eps=1e-20, affine=False).build(4).double()(inputs)
+        lp = layer_of(LpConfig(p=2, eps=1e-20, affine=False), 4).double()(inputs)
+        batch = layer_of(BatchConfig(eps=1e-20, affine=False), 4).double()(inputs)
         along = axes(IMAGES)
         factor = inputs.square().mean(along).sqrt() / inputs.std(along, correction=0)
         torch.testing.assert_close(lp * factor.view(1, 4, 1, 1), batch, rtol=1e-10, atol=1e-10)
@@ -201,7 +205,7 @@ class TestNoise:
         assert scale.std(0).mean().item() == pytest.approx(math.sqrt(0.1), rel=0.02)
 
     @pytest.mark.parametrize("config", [NoiseConfig(), BatchNoisyConfig()])
-    def test_replays_within_a_step_alone(self, config) -> None:
+    def test_replays_within_a_step_alone(self, config: NormConfig) -> None:
         clock = Clock()
         layer = built(config, clock=clock)
         inputs = tensor(IMAGES)
@@ -229,14 +233,14 @@ class TestNoise:
 
 class TestGhost:
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_each_ghost_is_normalized_alone(self, shape) -> None:
+    def test_each_ghost_is_normalized_alone(self, shape: tuple[int, ...]) -> None:
         layer, alone = built(GhostConfig(ghost_size=2)), built(BatchConfig())
         inputs = tensor(shape)
         expected = torch.cat([alone(part) for part in inputs.split(2)])
         torch.testing.assert_close(layer(inputs), expected, **EXACT)
 
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_one_ghost_is_batch_norm(self, shape) -> None:
+    def test_one_ghost_is_batch_norm(self, shape: tuple[int, ...]) -> None:
         ghost, batch = built(GhostConfig(ghost_size=6)), built(BatchConfig())
         assert_same(ghost, batch, tensor(shape))
         torch.testing.assert_close(ghost.running_var, batch.running_var, **EXACT)
@@ -270,7 +274,7 @@ class TestGhost:
 
 class TestRenorm:
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_bounds_of_1_and_0_are_batch_norm(self, shape) -> None:
+    def test_bounds_of_1_and_0_are_batch_norm(self, shape: tuple[int, ...]) -> None:
         renorm = built(RenormConfig(momentum=0.1))
         batch = built(BatchConfig())
         assert_same(renorm, batch, tensor(shape))
@@ -359,7 +363,7 @@ class TestBatchChannel:
             BatchChannelConfig(estimate=True, population="precise")
 
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "batch_ghost": {"ghost_size": 3},
     "batch_renorm": {"r_max": 1.0, "d_max": 0.0},
     "group": {"groups": 2},
@@ -368,16 +372,14 @@ SMALL = {
 NORMS = [name for name in choices("norm") if name != "none"]
 
 
-def small(name: str, **settings: object) -> NormConfig:
-    config = choices("norm")[name](**{**SMALL.get(name, {}), **settings})
-    assert isinstance(config, NormConfig)
-    return config
+def small(name: str, **settings: Any) -> NormConfig:
+    return choices("norm")[name](**{**SMALL.get(name, {}), **settings})
 
 
 @pytest.mark.parametrize("name", NORMS)
 @pytest.mark.parametrize("shape", [(6, 4, 2, 2), (6, 4)])
 @pytest.mark.parametrize("training", [True, False])
-def test_gradients_numerically(name: str, shape, training: bool) -> None:
+def test_gradients_numerically(name: str, shape: tuple[int, ...], training: bool) -> None:
     if name == "instance" and len(shape) == 2:
         pytest.skip("images only")
     layer = built(small(name)).train(training)
@@ -387,7 +389,8 @@ def test_gradients_numerically(name: str, shape, training: bool) -> None:
     def outputs(inputs: Tensor, *values: Tensor) -> Tensor:
         state = dict(zip(parameters, values, strict=True))
         buffers = {key: buffer.clone() for key, buffer in fresh.items()}
-        return torch.func.functional_call(layer, {**state, **buffers}, inputs)
+        values_there: Tensor = torch.func.functional_call(layer, {**state, **buffers}, inputs)
+        return values_there
 
     inputs = tensor(shape).requires_grad_()
     assert torch.autograd.gradcheck(outputs, (inputs, *parameters.values()))
@@ -401,7 +404,8 @@ def test_second_derivatives(name: str) -> None:
 
     def outputs(inputs: Tensor) -> Tensor:
         buffers = {key: buffer.clone() for key, buffer in fresh.items()}
-        return torch.func.functional_call(layer, buffers, inputs)
+        values_there: Tensor = torch.func.functional_call(layer, buffers, inputs)
+        return values_there
 
     inputs = tensor((6, 4, 2, 1)).requires_grad_()
     assert torch.autograd.gradgradcheck(outputs, (inputs,))
@@ -410,7 +414,7 @@ def test_second_derivatives(name: str) -> None:
 @pytest.mark.parametrize("name", NORMS)
 @pytest.mark.parametrize("affine", [True, False])
 def test_fresh_layers_have_gamma_1_and_beta_0(name: str, affine: bool) -> None:
-    layer = small(name, affine=affine).build(4)
+    layer = layer_of(small(name, affine=affine), 4)
     assert affine or not list(layer.parameters())
     for key, parameter in layer.named_parameters():
         assert torch.equal(parameter, torch.full_like(parameter, float(key.endswith("weight"))))
@@ -418,7 +422,7 @@ def test_fresh_layers_have_gamma_1_and_beta_0(name: str, affine: bool) -> None:
 
 @pytest.mark.parametrize("name", NORMS)
 def test_bfloat16_in_and_out(name: str) -> None:
-    layer = small(name).build(4)
+    layer = layer_of(small(name), 4)
     connect(layer, 0, "norm1", Clock())
     inputs = tensor((6, 4, 3, 3)).bfloat16()
     outputs = layer(inputs)
@@ -426,7 +430,7 @@ def test_bfloat16_in_and_out(name: str) -> None:
     assert outputs.isfinite().all()
     assert all(buffer.dtype == torch.float32 for buffer in layer.buffers())
     if "nois" not in name:
-        fresh = small(name).build(4)
+        fresh = layer_of(small(name), 4)
         connect(fresh, 0, "norm1", Clock())
         torch.testing.assert_close(outputs.float(), fresh(inputs.float()), rtol=2e-2, atol=2e-2)
 
@@ -454,7 +458,7 @@ def test_scale_of_the_weights_before_a_norm_is_undone(name: str) -> None:
         scaled = (a * weight).requires_grad_()
         outputs = layer(torch.nn.functional.conv2d(inputs, scaled))
         outputs.backward(tensor(tuple(outputs.shape), seed=3))
-        results.append((outputs, a * scaled.grad))
+        results.append((outputs, a * gradient_of(scaled)))
     for first, second in zip(*results, strict=True):
         torch.testing.assert_close(first, second, rtol=1e-9, atol=1e-9)
 
@@ -462,7 +466,7 @@ def test_scale_of_the_weights_before_a_norm_is_undone(name: str) -> None:
 @pytest.mark.parametrize("name", NORMS)
 def test_nothing_is_read_from_memory_that_was_not_written(name: str) -> None:
     """With deterministic algorithms torch fills fresh memory with NaN; 0 times NaN is NaN."""
-    layer = small(name).build(4)
+    layer = layer_of(small(name), 4)
     connect(layer, 0, "norm1", Clock())
     torch.use_deterministic_algorithms(True)
     try:

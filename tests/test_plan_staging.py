@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,7 +40,7 @@ def finished(*words: str, results_dir: Path) -> PlannedRun:
     return run
 
 
-def rows(run: PlannedRun) -> list:
+def rows(run: PlannedRun) -> list[dict[str, Any]]:
     return lines_of(read_rows(run.folder.path))
 
 
@@ -66,8 +67,10 @@ def test_a_run_keeps_its_network_at_the_steps_asked_for(results_dir: Path) -> No
     assert Checkpoint.load(run.folder.kept_checkpoint_path(12)).optimizer == {}
     assert_same_bits(Checkpoint.load(run.folder.kept_checkpoint_path(12)).model, final.model)
     assert rows(run) == rows(whole)
-    early, late = (load_trained(run.folder, step).model for step in (5, None))
-    assert not torch.equal(early.linear1.weight, late.linear1.weight)
+    early, late = (
+        load_trained(run.folder, step).model.get_parameter("linear1.weight") for step in (5, None)
+    )
+    assert not torch.equal(early, late)
 
 
 def test_an_interrupted_run_keeps_the_same_networks(results_dir: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_run_goes_on_where_another_was(results_dir: Path) -> None:
     same = ("norm=batch", "batch_size=200", "eval.every=1")
     whole = finished(*same, "steps=9", "checkpoint.keep=[4]", results_dir=results_dir)
     rest = finished(*same, "steps=5", f"start_from={whole.name}@4", results_dir=results_dir)
-    assert re.fullmatch(f"{whole.identity.cell}@4", rest.config.start_from)
+    assert rest.config.start_from == f"{whole.identity.cell}@4"
     expected = {row["step"] - 4: row["test/loss"] for row in rows(whole) if row["step"] >= 4}
     found = {row["step"]: row["test/loss"] for row in rows(rest) if "test/loss" in row}
     assert found[0] == expected[0]
@@ -328,7 +331,9 @@ def words(results_dir: Path) -> list[str]:
     return [f"results_dir={results_dir}", "tracker=none"]
 
 
-def test_cells_of_an_experiment_start_from_those_above(study, results_dir: Path) -> None:
+def test_cells_of_an_experiment_start_from_those_above(
+    study: Experiment, results_dir: Path
+) -> None:
     runs = study.plan(composer(), "smoke", extra_words=words(results_dir))
     by_arm = {(run.factors["arm"], run.config.seed): run for run in runs}
     names = [arm for arm, seed in by_arm if seed == 0]
@@ -349,13 +354,13 @@ def test_cells_of_an_experiment_start_from_those_above(study, results_dir: Path)
     assert [run.name for run in again] == [run.name for run in runs]
 
 
-def test_a_chosen_cell_brings_those_it_starts_from(study, results_dir: Path) -> None:
+def test_a_chosen_cell_brings_those_it_starts_from(study: Experiment, results_dir: Path) -> None:
     runs = study.plan(composer(), "smoke", extra_words=words(results_dir), cell="last", seeds=[0])
     arms = [run.factors["arm"] for run in runs]
     assert arms == ["trunk", "tail norm.freeze_after=null", "last"]
 
 
-def test_what_is_chosen_moves_no_identity(study, results_dir: Path) -> None:
+def test_what_is_chosen_moves_no_identity(study: Experiment, results_dir: Path) -> None:
     whole = study.plan(composer(), "smoke", extra_words=words(results_dir))
     names = {(run.factors["arm"], run.config.seed): run.name for run in whole}
     for cell in ("trunk", "tail", "last"):
@@ -363,7 +368,7 @@ def test_what_is_chosen_moves_no_identity(study, results_dir: Path) -> None:
             assert run.name == names[run.factors["arm"], run.config.seed]
 
 
-def test_sharing_and_reuse_mind_the_kept_networks(study, results_dir: Path) -> None:
+def test_sharing_and_reuse_mind_the_kept_networks(study: Experiment, results_dir: Path) -> None:
     staged = study.plan(composer(), "smoke", extra_words=words(results_dir), seeds=[0])
     trunk = write_experiment(study.folder.parent / "trunk", ARMS[: ARMS.index("- name: tail")])
     alone = trunk.plan(composer(), "smoke", extra_words=words(results_dir), seeds=[0])

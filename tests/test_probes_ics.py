@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from support.ics_twin import naive_ics
+from support.parts import gradient_of
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -26,11 +27,11 @@ from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
 from normlab.models.resnet import ResNet20Config
 from normlab.models.vgg import VGG11Config
-from normlab.probes.base import Measurement, Probe, StepView
+from normlab.probes.base import Probe, StepView
 from normlab.probes.ics import IcsConfig
 from normlab.randomness import Clock
 
-FEW_FEATURES = {
+FEW_FEATURES: dict[str, dict[str, Any]] = {
     "group": {"groups": 2},
     "batch_channel": {"groups": 2},
     "batch_ghost": {"ghost_size": 3},
@@ -92,6 +93,13 @@ def batch_at(case: Case, step: int, dtype: torch.dtype = torch.float64) -> tuple
 
 
 @dataclass
+class Named:
+    """A measurement by the names that a table has."""
+
+    values: dict[str, float]
+
+
+@dataclass
 class Run:
     """A training of a few steps, with all that a later step could depend on."""
 
@@ -99,7 +107,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     losses: list[float]
     gradients: list[dict[str, Tensor]]
-    measurements: dict[int, Measurement]
+    measurements: dict[int, Named]
     random: Tensor
 
 
@@ -145,14 +153,14 @@ def train(
         with arithmetic():
             loss = case.loss(model(inputs), targets)
         loss.backward()
-        gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
+        gradients.append({name: gradient_of(p).clone() for name, p in model.named_parameters()})
         if measurement:
             next(measurement)
         stepper.step()
         if measurement:
             with arithmetic(), pytest.raises(StopIteration) as end:
                 next(measurement)
-            measurements[step] = Measurement(values=named(end.value.value.values))
+            measurements[step] = Named(dict(named(end.value.value.values)))
         losses.append(loss.item())
     return Run(model, stepper, losses, gradients, measurements, torch.get_rng_state())
 
@@ -263,13 +271,14 @@ def test_training_is_the_same_bits_with_and_without(
     state, expected = probed.model.state_dict(), plain.model.state_dict()
     assert state.keys() == expected.keys()
     assert all(torch.equal(state[key], expected[key]) for key in expected)
-    for mine, theirs in zip(probed.model.modules(), plain.model.modules(), strict=True):
-        assert mine.training == theirs.training
-        assert not mine._forward_pre_hooks
-        assert not mine._forward_hooks
-    for mine, theirs in zip(probed.model.parameters(), plain.model.parameters(), strict=True):
-        assert mine.requires_grad
-        assert torch.equal(mine.grad, theirs.grad)
+    for one, other in zip(probed.model.modules(), plain.model.modules(), strict=True):
+        assert one.training == other.training
+        assert not one._forward_pre_hooks
+        assert not one._forward_hooks
+    parameters = (probed.model.parameters(), plain.model.parameters())
+    for parameter, twin in zip(*parameters, strict=True):
+        assert parameter.requires_grad
+        assert torch.equal(gradient_of(parameter), gradient_of(twin))
     moments, expected_moments = probed.optimizer.state_dict(), plain.optimizer.state_dict()
     assert moments["param_groups"] == expected_moments["param_groups"]
     for index, entry in expected_moments["state"].items():

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.parts import Parts, gradient_of
 from support.runs import (
     Quiet,
     Rows,
@@ -79,10 +80,10 @@ STEP = 2
 
 @dataclass
 class Records(Rows):
-    arrays: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
+    by_name: dict[tuple[int, str], np.ndarray] = field(default_factory=dict)
 
     def record_array(self, step: int, name: str, array: Any) -> None:
-        self.arrays[step, name] = array
+        self.by_name[step, name] = array
 
 
 @dataclass
@@ -129,14 +130,18 @@ def gradients_at(model: nn.Module, loss: Any, batch: Any) -> dict[str, np.ndarra
     network = copy.deepcopy(model)
     network.zero_grad()
     loss(network(batch[0]), batch[1]).backward()
-    return {name: layer.weight.grad.numpy().ravel() for name, layer in weight_layers(network)}
+    return {
+        name: gradient_of(layer.weight).numpy().ravel() for name, layer in weight_layers(network)
+    }
 
 
 def places_by_name(
     layer: str, seen: dict[str, tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, np.ndarray]:
     """The kit's names say what belongs to a layer: linear3, norm3, sigmoid3."""
-    prefix, kind, index = re.fullmatch(r"(.*?)(linear|conv|shortcut)(\d*)", layer).groups()
+    parts = re.fullmatch(r"(.*?)(linear|conv|shortcut)(\d*)", layer)
+    assert parts is not None
+    prefix, kind, index = parts.groups()
     norm = f"{prefix}norm{index}" if index else f"{prefix}{kind}_norm"
     before = seen[norm][0] if norm in seen else seen[layer][1]
     after = seen[norm][1] if norm in seen else before
@@ -186,15 +191,15 @@ def expected_gap(config: Any, dataset: Any, model: nn.Module, inputs: Tensor) ->
         mean = means.mean(0)
         variance = squares.mean(0) - mean**2
         population[norm] = mean, variance
-        layer = model.get_submodule(norm)
+        layer: Parts = model.get_submodule(norm)
         for kind, found in {
             "ema": (layer.running_mean.numpy(), layer.running_var.numpy()),
             "batch": (own[norm][0].mean(axis=1), own[norm][0].var(axis=1)),
         }.items():
             norm_of = np.linalg.norm
-            distance = norm_of(found[0] - mean) / math.sqrt(variance.sum())
+            distance = float(norm_of(found[0] - mean)) / math.sqrt(variance.sum())
             values[f"statistics_gap/{kind}_mean/{norm}"] = distance
-            distance = norm_of(found[1] - variance) / norm_of(variance)
+            distance = float(norm_of(found[1] - variance) / norm_of(variance))
             values[f"statistics_gap/{kind}_variance/{norm}"] = distance
     samples = list(evaluation_batches(dataset, "test", 10, seed=0, limit=20))
     for kind in ("ema", "precise", "batch"):
@@ -257,7 +262,7 @@ def test_every_number_is_the_naive_twin_s(name: str, norm: str) -> None:
         drift = np.abs(after.var(1) - after_before.var(1)).mean()
         expected[f"moment_drift/after_norm/variance/{layer}"] = drift
         own, previous = gradients[layer], gradients_before[layer]
-        expected[f"gradients/norm/{layer}"] = np.linalg.norm(own)
+        expected[f"gradients/norm/{layer}"] = float(np.linalg.norm(own))
         cosine = own @ previous / math.sqrt((own @ own) * (previous @ previous))
         expected[f"gradients/cosine/{layer}"] = cosine
         stack = np.array([replicate[layer] for replicate in replicates])
@@ -292,7 +297,7 @@ def test_every_number_is_the_naive_twin_s(name: str, norm: str) -> None:
     for metric, value in expected.items():
         assert found[metric] == pytest.approx(value, rel=1e-10, abs=1e-13), metric
         describe(metric)
-    for (_, array_name), array in records.arrays.items():
+    for (_, array_name), array in records.by_name.items():
         if array_name.startswith("activations") and "/histogram/" in array_name:
             assert describe(array_name)[0].histogram
             assert array.shape == (2, 9)
@@ -304,8 +309,8 @@ def test_arrays_hold_each_unit() -> None:
     run = prepared(*words)[2]
     seen = outputs_of(run.model, run.batches.at(0).inputs)
     for place in ("before_norm", "after_norm", "after_activation"):
-        percentiles = records.arrays[0, f"activations/{place}/percentiles"]
-        counts = records.arrays[0, f"activations/{place}/unit_counts"]
+        percentiles = records.by_name[0, f"activations/{place}/percentiles"]
+        counts = records.by_name[0, f"activations/{place}/unit_counts"]
         layers = percentiles.dtype.names
         assert layers == tuple(
             layer for layer, _ in weight_layers(run.model) if place in places_by_name(layer, seen)
@@ -315,13 +320,13 @@ def test_arrays_hold_each_unit() -> None:
             rows = rows[list(fixed_units(layer, len(rows), 16))]
             expected = np.percentile(rows, [15, 50, 85], axis=1).T
             np.testing.assert_allclose(percentiles[layer], expected, rtol=1e-10, atol=1e-13)
-            edges, pooled = records.arrays[0, f"activations/{place}/histogram/{layer}"]
+            edges, pooled = records.by_name[0, f"activations/{place}/histogram/{layer}"]
             low, high = (0, 6) if place == "after_activation" else (-6, 6)
             np.testing.assert_allclose(edges, np.linspace(low, high, 9))
             assert pooled[:-1].tolist() == counts[layer].sum(0).tolist()
             for row, count in zip(rows, counts[layer], strict=True):
                 assert np.histogram(np.clip(row, low, high), edges)[0].tolist() == count.tolist()
-    array = records.arrays[0, "statistics_gap/statistics/norm1"]
+    array = records.by_name[0, "statistics_gap/statistics/norm1"]
     np.testing.assert_allclose(array[0], 0, atol=0)
     np.testing.assert_allclose(array[1], 1)
     np.testing.assert_allclose(array[4], seen["norm1"][0].mean(1), rtol=1e-10)
@@ -435,7 +440,7 @@ def test_choices_are_followed() -> None:
     assert {metric.rpartition("/")[2] for metric in ours if metric.startswith("weig")} == {
         "linear3"
     }
-    assert [name for _, name in records.arrays] == ["statistics_gap/statistics/norm2"] * 3
+    assert [name for _, name in records.by_name] == ["statistics_gap/statistics/norm2"] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,24 +3,27 @@
 import re
 import shutil
 import sys
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from support.runs import carried_out, tiny
 from torch import nn
 
-from normlab.config import ProbeConfig, choices, register, registry
+from normlab.config import ProbeConfig, RunConfig, choices, register, registry
+from normlab.config.component import Component
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
 from normlab.metrics import METRICS, Metric, describe
 from normlab.metrics import register as register_metric
-from normlab.metrics.families import COST, FAMILIES, SCORES
+from normlab.metrics.families import FAMILIES, cost, scores
 from normlab.plan.runs import PlannedRun, plan_run
 from normlab.probes.base import Measurement, Probe, StepView
-from normlab.probes.schedule import ScheduledConfig
+from normlab.probes.schedule import Schedule, ScheduledConfig
 from normlab.records import metrics_frame
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,14 +31,14 @@ TINY = ("model=mlp", "model.widths=[8]", "data.limit=60", "batch_size=10", "step
 
 
 @pytest.fixture(autouse=True)
-def own_choices():
-    ours = choices("probe")
+def own_choices() -> Iterator[None]:
+    ours: dict[str, type[Component]] = {**choices("probe")}
     yield
     registry._CHOICES["probe"] = ours
 
 
 @pytest.fixture
-def own_configs(tmp_path):
+def own_configs(tmp_path: Path) -> Path:
     """configs/ with what one adds to it."""
     return Path(shutil.copytree(ROOT / "configs", tmp_path / "configs"))
 
@@ -53,7 +56,9 @@ def blocks_of_the_guide() -> tuple[str, str]:
     return blocks["python"], blocks["yaml"]
 
 
-def test_the_guide_s_probe_measures_with_nothing_added_to_normlab(tmp_path, own_configs):
+def test_the_guide_s_probe_measures_with_nothing_added_to_normlab(
+    tmp_path: Path, own_configs: Path
+) -> None:
     code, settings = blocks_of_the_guide()
     module = ModuleType("somebody_s.update_size")
     sys.modules[module.__name__] = module
@@ -91,20 +96,20 @@ class OddConfig(ScheduledConfig):
 class OddProbe(Probe):
     name = "odd"
 
-    def __init__(self, schedule):
+    def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
 
-    def measure(self, view: StepView):
+    def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         yield
         yield
         return Measurement(values={"mine/declared": {"linear1": 1.0}})
 
 
-def with_probe(config, probe: ProbeConfig):
+def with_probe(config: RunConfig, probe: ProbeConfig) -> RunConfig:
     return replace(config, probe=(probe,))
 
 
-def test_a_metric_that_nobody_registered_is_refused_before_anything_starts(tmp_path):
+def test_a_metric_that_nobody_registered_is_refused_before_anything_starts(tmp_path: Path) -> None:
     register("odd")(OddConfig)
     config = tiny(*TINY, f"results_dir={tmp_path}")
     refusal = (
@@ -121,7 +126,7 @@ def test_a_metric_that_nobody_registered_is_refused_before_anything_starts(tmp_p
     plan_run(with_probe(config, OddConfig()), factors={})
 
 
-def test_a_measurement_that_was_not_declared_is_refused_at_once(tmp_path):
+def test_a_measurement_that_was_not_declared_is_refused_at_once(tmp_path: Path) -> None:
     register("odd")(OddConfig)
     register_metric(Metric(name="mine/declared", label="l", doc="D.", per_layer=True))
     config = tiny(*TINY, f"results_dir={tmp_path}")
@@ -136,14 +141,14 @@ def test_a_measurement_that_was_not_declared_is_refused_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(choices("probe")))
-def test_what_our_probes_declare_is_registered(name):
+def test_what_our_probes_declare_is_registered(name: str) -> None:
     config = choices("probe")[name]()
     assert len(set(config.metrics)) == len(config.metrics) > 0
     for metric in config.metrics:
         assert describe(metric) == (METRICS[metric], None)
 
 
-def test_everything_registered_is_of_the_loop_or_of_a_probe():
+def test_everything_registered_is_of_the_loop_or_of_a_probe() -> None:
     """What only an experiment computes stands in its metrics.yaml."""
     of_probes = {
         metric
@@ -151,6 +156,10 @@ def test_everything_registered_is_of_the_loop_or_of_a_probe():
         for metric in config(**({"replicates": 2} if hasattr(config, "replicates") else {})).metrics
     }
     places = ("before_norm", "after_norm", "after_activation")
-    of_probes |= set(choices("probe")["moment_drift"](places=places).metrics)
-    of_loop = {metric.name for metric in (*SCORES, *COST)} | {"weights/sparsity", "weights/zeros"}
+    settings: dict[str, Any] = {"places": places}
+    of_probes |= set(choices("probe")["moment_drift"](**settings).metrics)
+    of_loop = {metric.name for metric in (*scores.SCORES, *cost.COST)} | {
+        "weights/sparsity",
+        "weights/zeros",
+    }
     assert of_probes | of_loop == {metric.name for family in FAMILIES for metric in family}

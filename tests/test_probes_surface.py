@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import statistics
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from support.ics_twin import naive_ics
+from support.parts import gradient_of
 from support.runs import Trained, assert_same_bits, prepared, state_of, tiny, trained
 from support.surface_twin import naive_gradient, naive_lanczos, naive_product
 from torch import nn
@@ -167,7 +169,7 @@ def test_curvature_over_replicates() -> None:
     start = torch.randn(size, generator=source, dtype=torch.float64).numpy()
     largest = [
         naive_lanczos(
-            lambda v, batch=batch: naive_product(now.setup.model, now.setup.loss, batch, v),
+            partial(naive_product, now.setup.model, now.setup.loss, batch),
             start,
             4,
         )[0]
@@ -269,7 +271,7 @@ def test_training_is_the_same_bits_with_everything_on(words: tuple[str, ...]) ->
     assert torch.equal(torch.get_rng_state(), random_state)
     assert_same_bits(state_of(probed.setup), state_of(plain.setup))
     for one, other in zip(probed.parameters.values(), plain.parameters.values(), strict=True):
-        assert torch.equal(one.grad, other.grad)
+        assert torch.equal(gradient_of(one), gradient_of(other))
     for step, row in plain.rows.by_step.items():
         assert_same_bits({name: probed.rows.by_step[step][name] for name in row}, row)
     controls = probed.rows.of("landscape/control")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -17,7 +19,9 @@ from normlab.models.vgg import VGG11Config
 from normlab.probes.units import PLACES, residual_blocks, units
 
 
-def built(model: ModelConfig, norm: str = "batch", shape: tuple[int, ...] = (3, 32, 32), **kit):
+def built(
+    model: ModelConfig, norm: str = "batch", shape: tuple[int, ...] = (3, 32, 32), **kit: Any
+) -> Chain:
     position = kit.pop("position", "before")
     with torch.device("meta"):
         config = choices("norm")[norm](position=position)

@@ -3,13 +3,15 @@
 import errno
 import math
 import os
+from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 import pytest
 
 from normlab.records.files import read_json, whole_file, write_json_whole, write_whole
 
 
-def test_content_and_folders_appear(tmp_path):
+def test_content_and_folders_appear(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.txt"
     write_whole(path, b"one")
     write_whole(path, b"two")
@@ -17,18 +19,18 @@ def test_content_and_folders_appear(tmp_path):
     assert os.listdir(path.parent) == ["b.txt"]
 
 
-def test_the_file_may_be_read_by_others_as_the_umask_says(tmp_path):
+def test_the_file_may_be_read_by_others_as_the_umask_says(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
     write_whole(tmp_path / "whole", b"")
     assert (tmp_path / "whole").stat().st_mode == plain.stat().st_mode
 
 
-def test_an_error_midway_leaves_the_old_file_and_no_other(tmp_path):
+def test_an_error_midway_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "curve.npy"
     write_whole(path, b"old")
 
-    def write_half(file):
+    def write_half(file: BinaryIO) -> NoReturn:
         file.write(b"half")
         raise KeyboardInterrupt
 
@@ -39,11 +41,13 @@ def test_an_error_midway_leaves_the_old_file_and_no_other(tmp_path):
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_full_disk_is_said_clearly_and_leaves_the_old_file(tmp_path, monkeypatch, call):
+def test_a_full_disk_is_said_clearly_and_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     path = tmp_path / "status.json"
     write_whole(path, b"old")
 
-    def full(*arguments):
+    def full(*arguments: object) -> NoReturn:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, call, full)
@@ -56,13 +60,13 @@ def test_a_full_disk_is_said_clearly_and_leaves_the_old_file(tmp_path, monkeypat
     assert os.listdir(tmp_path) == ["status.json"]
 
 
-def test_a_folder_that_is_a_file_is_said_clearly(tmp_path):
+def test_a_folder_that_is_a_file_is_said_clearly(tmp_path: Path) -> None:
     (tmp_path / "runs").write_bytes(b"")
     with pytest.raises(OSError, match=r"could not write .*runs/x: (File exists|Not a directory)"):
         write_whole(tmp_path / "runs" / "x", b"")
 
 
-def test_json_keeps_what_is_not_finite(tmp_path):
+def test_json_keeps_what_is_not_finite(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     write_json_whole(path, {"loss": math.inf, "cosine": math.nan, "name": "Ä", "none": None})
     read = read_json(path, "")
@@ -71,7 +75,7 @@ def test_json_keeps_what_is_not_finite(tmp_path):
     assert (read["name"], read["none"]) == ("Ä", None)
 
 
-def test_damaged_json_names_the_file_and_the_way_out(tmp_path):
+def test_damaged_json_names_the_file_and_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"a": ')
     with pytest.raises(ValueError, match=r"config\.json is damaged .*\. Delete it\.$"):

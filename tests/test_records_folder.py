@@ -7,12 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
 
 from normlab.records import lock
 from normlab.records.files import write_json_whole
-from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder, run_folders
+from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder, State, run_folders
 from normlab.records.identity import Identity
 from normlab.records.provenance import Provenance
 
@@ -28,12 +32,18 @@ IDENTITY = Identity(
 CONFIG = {"norm": {"name": "batch"}, "seed": 0}
 
 
-def claim(folder, *, again=False, facts=(), diff=None):
-    provenance = Provenance(facts=dict(facts), diff=diff)
+def claim(
+    folder: RunFolder,
+    *,
+    again: bool = False,
+    facts: Mapping[str, Any] | None = None,
+    diff: bytes | None = None,
+) -> AbstractContextManager[State]:
+    provenance = Provenance(facts=dict(facts or {}), diff=diff)
     return folder.claim(config=CONFIG, identity=IDENTITY, provenance=provenance, again=again)
 
 
-def kill_midway(path):
+def kill_midway(path: Path) -> subprocess.Popen[bytes]:
     """A process that claimed the run and was killed in the middle of it."""
     code = (
         "import os, sys, signal\n"
@@ -48,16 +58,17 @@ def kill_midway(path):
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
     )
+    assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     return process
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "runs" / IDENTITY.run_name)
 
 
-def test_nothing_is_written_before_a_claim(folder, tmp_path):
+def test_nothing_is_written_before_a_claim(folder: RunFolder, tmp_path: Path) -> None:
     assert folder.state() == "missing"
     assert folder.status() == {}
     assert os.listdir(tmp_path) == []
@@ -66,7 +77,7 @@ def test_nothing_is_written_before_a_claim(folder, tmp_path):
         folder.identity()
 
 
-def test_a_run_from_start_to_end(folder):
+def test_a_run_from_start_to_end(folder: RunFolder) -> None:
     with claim(folder, facts={"commit": "abc"}, diff=b"--- a") as found:
         assert found == "missing"
         assert folder.state() == "running"
@@ -85,17 +96,19 @@ def test_a_run_from_start_to_end(folder):
     assert [found.name for found in run_folders(folder.path.parent)] == [IDENTITY.run_name]
 
 
-def test_a_failed_run_keeps_its_traceback(folder):
+def test_a_failed_run_keeps_its_traceback(folder: RunFolder) -> None:
     with pytest.raises(ZeroDivisionError), claim(folder):
         _ = 1 / 0
     assert folder.state() == "failed"
     assert folder.status()["error"] == "ZeroDivisionError: division by zero"
-    assert "_ = 1 / 0" in folder.traceback()
+    assert "_ = 1 / 0" in (folder.traceback() or "")
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
-def test_a_stopped_run_is_interrupted_and_carried_on(folder, stop):
-    def work():
+def test_a_stopped_run_is_interrupted_and_carried_on(
+    folder: RunFolder, stop: type[KeyboardInterrupt] | type[SystemExit]
+) -> None:
+    def work() -> None:
         folder.checkpoint_path.write_bytes(b"weights")
         raise stop
 
@@ -112,7 +125,7 @@ def test_a_stopped_run_is_interrupted_and_carried_on(folder, stop):
 
 
 @pytest.mark.parametrize("ending", ["finished", "failed"])
-def test_a_run_that_is_done_is_done_again_only_when_asked(folder, ending):
+def test_a_run_that_is_done_is_done_again_only_when_asked(folder: RunFolder, ending: str) -> None:
     if ending == "finished":
         with claim(folder):
             (folder.path / "arrays").mkdir()
@@ -136,7 +149,7 @@ def test_a_run_that_is_done_is_done_again_only_when_asked(folder, ending):
     assert folder.state() == "finished"
 
 
-def test_a_held_run_cannot_be_claimed_even_by_the_same_process(folder):
+def test_a_held_run_cannot_be_claimed_even_by_the_same_process(folder: RunFolder) -> None:
     with claim(folder):
         text = f"is held by process {os.getpid()} on "
         with pytest.raises(HeldByAnother, match=text), claim(RunFolder(folder.path)):
@@ -144,7 +157,7 @@ def test_a_held_run_cannot_be_claimed_even_by_the_same_process(folder):
         assert RunFolder(folder.path).state() == "running"
 
 
-def test_a_killed_holder_leaves_an_interrupted_run(folder):
+def test_a_killed_holder_leaves_an_interrupted_run(folder: RunFolder) -> None:
     process = kill_midway(folder.path)
     assert folder.state() == "running"
     with pytest.raises(HeldByAnother), claim(folder):
@@ -159,7 +172,7 @@ def test_a_killed_holder_leaves_an_interrupted_run(folder):
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_forked_child_does_not_keep_the_lock(folder):
+def test_a_forked_child_does_not_keep_the_lock(folder: RunFolder) -> None:
     with claim(folder):
         child = os.fork()
         if child == 0:
@@ -174,7 +187,7 @@ def test_a_forked_child_does_not_keep_the_lock(folder):
         os.waitpid(child, 0)
 
 
-def test_a_holder_on_another_host_lives_by_its_heartbeat(folder):
+def test_a_holder_on_another_host_lives_by_its_heartbeat(folder: RunFolder) -> None:
     with claim(folder):
         pass
     write_json_whole(
@@ -192,7 +205,9 @@ def test_a_holder_on_another_host_lives_by_its_heartbeat(folder):
     assert folder.status()["seconds"] == pytest.approx(7.0, abs=1.0)
 
 
-def test_the_heartbeat_touches_the_status_while_running(folder, monkeypatch):
+def test_the_heartbeat_touches_the_status_while_running(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.005)
     with claim(folder):
         os.utime(folder.status_path, (0, 0))
@@ -203,7 +218,7 @@ def test_the_heartbeat_touches_the_status_while_running(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", '{"state": "running", "ho', "[]", '{"state": "odd"}'])
-def test_a_damaged_status_names_the_file_and_the_way_out(folder, content):
+def test_a_damaged_status_names_the_file_and_the_way_out(folder: RunFolder, content: str) -> None:
     with claim(folder):
         folder.checkpoint_path.write_bytes(b"weights")
     folder.status_path.write_text(content)
@@ -222,7 +237,7 @@ def test_a_damaged_status_names_the_file_and_the_way_out(folder, content):
         assert not folder.checkpoint_path.exists()
 
 
-def test_a_folder_of_another_identity_is_refused_untouched(folder):
+def test_a_folder_of_another_identity_is_refused_untouched(folder: RunFolder) -> None:
     with claim(folder):
         pass
     stored = {**IDENTITY.plain(), "run": "another"}
@@ -232,12 +247,14 @@ def test_a_folder_of_another_identity_is_refused_untouched(folder):
     assert folder.identity().run == "another"
 
 
-def full(*arguments):
+def full(*arguments: object) -> NoReturn:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_at_the_end_leaves_the_run_to_be_carried_on(folder, monkeypatch):
-    def work():
+def test_a_full_disk_at_the_end_leaves_the_run_to_be_carried_on(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> None:
         folder.checkpoint_path.write_bytes(b"weights")
         monkeypatch.setattr(os, "fsync", full)
         folder.finish("trained", {})
@@ -247,18 +264,21 @@ def test_a_full_disk_at_the_end_leaves_the_run_to_be_carried_on(folder, monkeypa
     monkeypatch.undo()
     assert folder.state() == "interrupted"
     with claim(folder) as found:
-        assert (found, folder.checkpoint_path.exists()) == ("interrupted", True)
+        assert found == "interrupted"
+        assert folder.checkpoint_path.exists()
 
 
-def test_a_full_disk_while_training_is_no_failure_of_the_run(folder):
+def test_a_full_disk_while_training_is_no_failure_of_the_run(folder: RunFolder) -> None:
     with pytest.raises(OSError, match="No space left"), claim(folder):
         full()
     assert folder.state() == "interrupted"
     assert folder.status()["state"] == "interrupted"
 
 
-def test_a_full_disk_does_not_hide_why_a_run_failed(folder, monkeypatch):
-    def work():
+def test_a_full_disk_does_not_hide_why_a_run_failed(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work() -> float:
         monkeypatch.setattr(os, "fsync", full)
         return 1 / 0
 

@@ -5,7 +5,7 @@ import math
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import pytest
 
@@ -21,6 +21,7 @@ from normlab.config import (
     TrackerConfig,
     neutral,
 )
+from normlab.config.component import Component
 from normlab.config.resolve import MEASUREMENT, NOT_SCIENCE, resolve
 from normlab.config.run import (
     CheckpointConfig,
@@ -32,7 +33,7 @@ from normlab.config.run import (
 from normlab.records.identity import Identity, identify
 
 
-def stub(base, name, **members):
+def stub(base: type[Component], name: str, **members: Any) -> Any:
     """A component with nothing but its settings: abstract methods are there, and never called."""
     empty = dict.fromkeys(base.__abstractmethods__)
     cls = type(f"{name.title()}Stub", (base,), {**empty, "NAME": name, **members})
@@ -56,14 +57,14 @@ Pool = stub(LauncherConfig, "pool")
 @dataclass(frozen=True, kw_only=True)
 class NoNorm(NormConfig):
     NAME: ClassVar[str] = "none"
-    build = None
-    makes_bias_redundant = None
+    build = None  # type: ignore[assignment]
+    makes_bias_redundant = None  # type: ignore[assignment]
 
-    def canonical(self):
+    def canonical(self) -> Self:
         return type(self)()
 
 
-def config(**changes):
+def config(**changes: Any) -> RunConfig:
     settings = {
         "model": Mlp(),
         "norm": Batch(),
@@ -81,26 +82,26 @@ def config(**changes):
     return RunConfig(**{**settings, **changes})
 
 
-def identity(data_checksum="d1", **changes):
+def identity(data_checksum: str = "d1", **changes: Any) -> Identity:
     return identify(resolve(config(**changes), num_train_samples=100), data_checksum)
 
 
 BASE = identity()
 
 
-def test_names_are_readable_and_carry_the_hash():
+def test_names_are_readable_and_carry_the_hash() -> None:
     assert BASE.cell_name == f"mlp-batch-he-digits-{BASE.cell[:10]}"
     assert BASE.run_name == f"mlp-batch-he-digits-s0-{BASE.run[:10]}"
     assert len(BASE.cell) == len(BASE.run) == 64
 
 
-def test_identity_of_today_is_that_of_yesterday():
+def test_identity_of_today_is_that_of_yesterday() -> None:
     """Stored results are found by these: a change here orphans them all (raise SCHEMA instead)."""
     assert BASE.cell == "83e6a01922e325aeb86c08b96d56f2ff33f57fb62717bc621a7624cd58d42bb3"
     assert BASE.run == "ea23ed829bffc479b0e0e945c971c9a72e44c77ba62b31c6ddaa7a6c8318b7dd"
 
 
-def test_identity_is_the_same_in_another_process():
+def test_identity_is_the_same_in_another_process() -> None:
     code = "from test_records_identity import BASE; print(BASE.run)"
     command = [sys.executable, "-c", code]
     seeded = {"PYTHONHASHSEED": "7", "PYTHONPATH": __file__.rpartition("/")[0]}
@@ -108,12 +109,12 @@ def test_identity_is_the_same_in_another_process():
     assert printed.stdout.strip() == BASE.run
 
 
-def test_identity_survives_storage():
+def test_identity_survives_storage() -> None:
     assert Identity.from_plain(BASE.plain()) == BASE
     assert BASE.plain()["schema"] == 1
 
 
-def test_what_does_not_count_is_this_list():
+def test_what_does_not_count_is_this_list() -> None:
     assert NOT_SCIENCE == (
         "tracker",
         "launcher",
@@ -153,7 +154,7 @@ def test_what_does_not_count_is_this_list():
     ],
     ids=str,
 )
-def test_what_computes_the_same_is_the_same_cell(changes):
+def test_what_computes_the_same_is_the_same_cell(changes: dict[str, Any]) -> None:
     assert identity(**changes).cell == BASE.cell
     keeps = "checkpoint" in changes and changes["checkpoint"].keep
     is_measured_otherwise = bool({"eval", "probe_budget"} & set(changes) or keeps)
@@ -184,12 +185,12 @@ def test_what_computes_the_same_is_the_same_cell(changes):
     ],
     ids=str,
 )
-def test_what_computes_otherwise_is_another_cell(changes):
+def test_what_computes_otherwise_is_another_cell(changes: dict[str, Any]) -> None:
     assert identity(**changes).cell != BASE.cell
     assert identity(**changes).run != BASE.run
 
 
-def test_every_setting_of_a_run_counts_somewhere():
+def test_every_setting_of_a_run_counts_somewhere() -> None:
     """No field can be forgotten: each is either listed as not counting or in the hashed values."""
     full = identity(
         dropout=0.5,
@@ -205,14 +206,14 @@ def test_every_setting_of_a_run_counts_somewhere():
     assert fields - counted == {key for key in NOT_SCIENCE if "." not in key}
 
 
-def test_the_seed_counts_for_the_run_alone():
+def test_the_seed_counts_for_the_run_alone() -> None:
     other = identity(seed=1)
     assert (other.cell, other.cell_name) == (BASE.cell, BASE.cell_name)
     assert other.run != BASE.run
     assert other.run_name.startswith("mlp-batch-he-digits-s1-")
 
 
-def test_measurements_count_for_the_run_alone_in_any_order():
+def test_measurements_count_for_the_run_alone_in_any_order() -> None:
     one, other = identity(probe=(Ics(), Other())), identity(probe=(Other(), Ics()))
     assert one == other
     assert one.cell == BASE.cell
@@ -220,20 +221,20 @@ def test_measurements_count_for_the_run_alone_in_any_order():
     assert identity(probe=(Ics(every=20),)).run != identity(probe=(Ics(),)).run
 
 
-def test_settings_without_effect_do_not_count():
+def test_settings_without_effect_do_not_count() -> None:
     assert identity(norm=NoNorm(eps=1.0, affine=False)).run == identity(norm=NoNorm()).run
 
 
-def test_a_component_counts_by_name_and_revision():
+def test_a_component_counts_by_name_and_revision() -> None:
     renamed = stub(NormConfig, "batchlike")
     revised = stub(NormConfig, "batch", REVISION=2)
     assert identity(norm=renamed()).cell != BASE.cell
     assert identity(norm=revised()).cell != BASE.cell
 
 
-def test_a_setting_added_with_a_neutral_value_relabels_nothing():
+def test_a_setting_added_with_a_neutral_value_relabels_nothing() -> None:
     @dataclass(frozen=True, kw_only=True)
-    class Grown(Batch):
+    class Grown(Batch):  # type: ignore[misc, valid-type]
         p: float = neutral(2.0)
         freeze_after: int | None = neutral(None)
         is_noisy: bool = neutral(False)
@@ -244,7 +245,7 @@ def test_a_setting_added_with_a_neutral_value_relabels_nothing():
     assert len({identity(norm=norm).cell for norm in changed} | {BASE.cell}) == 5
 
 
-def test_where_a_run_starts_from_counts_with_its_step():
+def test_where_a_run_starts_from_counts_with_its_step() -> None:
     starts = [f"{cell * 64}@{step}" for cell in "ab" for step in (3, 4)]
     staged = [identity(start_from=start) for start in starts]
     fresh = identity(start_from=starts[0], inserted_norms="reset")
@@ -266,18 +267,23 @@ def test_where_a_run_starts_from_counts_with_its_step():
         (tuple[int, ...], (1, 2), (2, 1), False),
     ],
 )
-def test_one_canonical_form_of_a_value(annotation, one, other, are_same):
+def test_one_canonical_form_of_a_value(
+    annotation: Any,
+    one: float | tuple[int, int],
+    other: float | str | tuple[float, ...] | None,
+    are_same: bool,
+) -> None:
     @dataclass(frozen=True, kw_only=True)
-    class Holding(Batch):
+    class Holding(Batch):  # type: ignore[misc, valid-type]
         setting: annotation
 
     same = identity(norm=Holding(setting=one)).cell == identity(norm=Holding(setting=other)).cell
     assert same == are_same
 
 
-def test_nan_identifies_nothing():
+def test_nan_identifies_nothing() -> None:
     @dataclass(frozen=True, kw_only=True)
-    class Holding(Batch):
+    class Holding(Batch):  # type: ignore[misc, valid-type]
         p: float
 
     with pytest.raises(ValueError, match=r"norm\.p must be a number to identify a run by; got nan"):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 from test_records_folder import claim
 
@@ -41,27 +42,29 @@ for index in range(int(sys.argv[3])):
 """
 
 
-def launch(root, log):
+def launch(root: Path, log: Path) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, str(root), str(log), str(NUM_RUNS)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.path.dirname(__file__)},
     )
+    assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     return process
 
 
-def start(process):
+def start(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
     process.stdin.write(b"\n")
     process.stdin.flush()
 
 
-def states(root):
+def states(root: Path) -> list[str]:
     return [RunFolder(root / f"run-{index}").state() for index in range(NUM_RUNS)]
 
 
-def test_launchers_share_the_work(tmp_path):
+def test_launchers_share_the_work(tmp_path: Path) -> None:
     root, log = tmp_path / "runs", tmp_path / "log"
     launchers = [launch(root, log) for _ in range(4)]
     for process in launchers:
@@ -74,7 +77,7 @@ def test_launchers_share_the_work(tmp_path):
     assert sorted(done) == list(range(NUM_RUNS))
 
 
-def test_killed_launchers_lose_no_run(tmp_path):
+def test_killed_launchers_lose_no_run(tmp_path: Path) -> None:
     root, log = tmp_path / "runs", tmp_path / "log"
     delays = random.Random(0)
     for _ in range(4):
@@ -95,13 +98,13 @@ def test_killed_launchers_lose_no_run(tmp_path):
     assert len(done) == len(set(done))
 
 
-def test_those_who_look_do_not_turn_away_those_who_claim(tmp_path):
+def test_those_who_look_do_not_turn_away_those_who_claim(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with claim(folder):
         pass
     stop = threading.Event()
 
-    def look():
+    def look() -> None:
         while not stop.is_set():
             is_held(folder.path / "lock")
             time.sleep(0)

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -19,11 +21,11 @@ from normlab.records.recorder import FolderRecorder, array_names, array_path, re
 from normlab.records.rows import lines_of, read_rows
 
 
-def rows_of(folder):
+def rows_of(folder: Path) -> list[dict[str, Any]]:
     return lines_of(read_rows(folder))
 
 
-def test_rows_are_the_same_while_running_and_once_finished(tmp_path):
+def test_rows_are_the_same_while_running_and_once_finished(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"test/accuracy": 0.1})
     recorder.record(0, {"train/loss": 2.5, "ics/l2": {"conv2": 0.0}})
@@ -45,7 +47,7 @@ def test_rows_are_the_same_while_running_and_once_finished(tmp_path):
     )
 
 
-def test_parquet_tells_missing_from_nan(tmp_path):
+def test_parquet_tells_missing_from_nan(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(3, {"train/loss": math.nan})
     recorder.record(5, {"test/loss": -math.inf})
@@ -57,13 +59,13 @@ def test_parquet_tells_missing_from_nan(tmp_path):
     assert repr(table.column("train/loss").to_pylist()) == "[nan, None]"
 
 
-def test_a_run_without_rows_finishes(tmp_path):
+def test_a_run_without_rows_finishes(tmp_path: Path) -> None:
     FolderRecorder(tmp_path).finish()
     assert rows_of(tmp_path) == []
     assert pq.read_table(tmp_path / "metrics.parquet").column_names == ["step"]
 
 
-def test_rows_of_one_step_are_one_and_the_last_word_counts(tmp_path):
+def test_rows_of_one_step_are_one_and_the_last_word_counts(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(7, {"train/loss": 1.0})
     recorder.record(4, {"train/loss": 2.0})
@@ -75,7 +77,7 @@ def test_rows_of_one_step_are_one_and_the_last_word_counts(tmp_path):
     ]
 
 
-def test_the_callers_dictionary_may_be_used_again(tmp_path):
+def test_the_callers_dictionary_may_be_used_again(tmp_path: Path) -> None:
     recorder, values = FolderRecorder(tmp_path), {"train/loss": 1.0}
     recorder.record(0, values)
     values["train/loss"] = 2.0
@@ -84,9 +86,9 @@ def test_the_callers_dictionary_may_be_used_again(tmp_path):
     assert [row["train/loss"] for row in rows_of(tmp_path)] == [1.0, 2.0]
 
 
-def test_numbers_of_other_kinds_are_numbers(tmp_path):
+def test_numbers_of_other_kinds_are_numbers(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
-    recorder.record(0, {"train/loss": np.float32(0.5), "test/loss": np.float64(0.25)})
+    recorder.record(0, {"train/loss": np.float32(0.5), "test/loss": np.float64(0.25)})  # type: ignore[dict-item]
     recorder.close()
     assert rows_of(tmp_path) == [{"step": 0, "train/loss": 0.5, "test/loss": 0.25}]
 
@@ -107,7 +109,9 @@ def test_numbers_of_other_kinds_are_numbers(tmp_path):
         ({"ics/l3": {"conv2": 1.0}}, "no metric is called 'ics/l3'. Nearest: 'ics/l2/l3'"),
     ],
 )
-def test_a_name_outside_the_registry_is_refused(tmp_path, values, text):
+def test_a_name_outside_the_registry_is_refused(
+    tmp_path: Path, values: dict[str, Any], text: str
+) -> None:
     with FolderRecorder(tmp_path) as recorder:
         for _ in range(2):  # a refusal is not forgotten
             with pytest.raises(ValueError, match=re.escape(text)):
@@ -115,9 +119,11 @@ def test_a_name_outside_the_registry_is_refused(tmp_path, values, text):
     assert rows_of(tmp_path) == []
 
 
-def test_rows_reach_the_file_every_fifty_rows_or_every_second(tmp_path, monkeypatch):
+def test_rows_reach_the_file_every_fifty_rows_or_every_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     recorder = FolderRecorder(tmp_path)
     lines = tmp_path / "metrics.jsonl"
     for step in range(module.FLUSH_ROWS - 1):
@@ -134,7 +140,7 @@ def test_rows_reach_the_file_every_fifty_rows_or_every_second(tmp_path, monkeypa
     recorder.close()
 
 
-def test_a_kill_loses_no_more_than_fifty_steps(tmp_path):
+def test_a_kill_loses_no_more_than_fifty_steps(tmp_path: Path) -> None:
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
@@ -147,6 +153,7 @@ def test_a_kill_loses_no_more_than_fifty_steps(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     while int(process.stdout.readline()) < 1234:
         pass
     process.send_signal(signal.SIGKILL)
@@ -158,7 +165,7 @@ def test_a_kill_loses_no_more_than_fifty_steps(tmp_path):
 
 
 @pytest.mark.parametrize("torn", [b'{"step":3,"train/lo', b'{"step":3,"train/loss":4.0}'])
-def test_a_torn_last_line_is_left_out_and_written_over(tmp_path, torn):
+def test_a_torn_last_line_is_left_out_and_written_over(tmp_path: Path, torn: bytes) -> None:
     recorder = FolderRecorder(tmp_path)
     for step in range(3):
         recorder.record(step, {"train/loss": float(step)})
@@ -172,7 +179,7 @@ def test_a_torn_last_line_is_left_out_and_written_over(tmp_path, torn):
     assert [row["train/loss"] for row in rows_of(tmp_path)] == [0.0, 1.0, 2.0, 9.0]
 
 
-def test_a_damaged_line_amid_others_is_an_error_with_its_place(tmp_path):
+def test_a_damaged_line_amid_others_is_an_error_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step":0}\n{"st\n{"step":2}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl is damaged at line 2 .*Delete that line"):
@@ -182,7 +189,7 @@ def test_a_damaged_line_amid_others_is_an_error_with_its_place(tmp_path):
         FolderRecorder(tmp_path)
 
 
-def test_resuming_cuts_rows_and_arrays_from_the_checkpoint_on(tmp_path):
+def test_resuming_cuts_rows_and_arrays_from_the_checkpoint_on(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     for step in range(6):
         recorder.record(step, {"train/loss": float(step)})
@@ -197,7 +204,7 @@ def test_resuming_cuts_rows_and_arrays_from_the_checkpoint_on(tmp_path):
     assert list(read_arrays(tmp_path, "histogram/conv1")) == [0, 1, 2, 3]
 
 
-def test_resuming_after_a_kill_between_parquet_and_the_end(tmp_path):
+def test_resuming_after_a_kill_between_parquet_and_the_end(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"train/loss": 1.5})
     recorder.record(1, {"test/loss": math.nan})
@@ -209,7 +216,7 @@ def test_resuming_after_a_kill_between_parquet_and_the_end(tmp_path):
     assert rows_of(tmp_path) == [{"step": 0, "train/loss": 1.5}, {"step": 1, "train/loss": 2.5}]
 
 
-def test_resuming_leaves_whole_rows_as_they_were(tmp_path):
+def test_resuming_leaves_whole_rows_as_they_were(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"train/loss": 0.1, "test/loss": math.inf})
     recorder.close()
@@ -219,7 +226,7 @@ def test_resuming_leaves_whole_rows_as_they_were(tmp_path):
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_full_disk_keeps_whole_rows_and_those_not_yet_written(tmp_path):
+def test_a_full_disk_keeps_whole_rows_and_those_not_yet_written(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"train/loss": 1.0})
     recorder.flush()
@@ -237,7 +244,7 @@ def test_a_full_disk_keeps_whole_rows_and_those_not_yet_written(tmp_path):
     assert read_rows(tmp_path).steps.tolist() == list(range(40))
 
 
-def test_closing_twice_is_closing_once(tmp_path):
+def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"train/loss": 1.0})
     recorder.close()
@@ -245,8 +252,8 @@ def test_closing_twice_is_closing_once(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes().count(b"\n") == 1
 
 
-def test_sync_reaches_the_disk(tmp_path, monkeypatch):
-    synced = []
+def test_sync_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
     recorder = FolderRecorder(tmp_path)
     recorder.record(0, {"train/loss": 1.0})
     monkeypatch.setattr(os, "fsync", synced.append)
@@ -257,7 +264,7 @@ def test_sync_reaches_the_disk(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["histogram/conv1", "curve/steps>=0.9", "a:b/ü%2F x"])
-def test_arrays_come_back_under_their_name(tmp_path, name):
+def test_arrays_come_back_under_their_name(tmp_path: Path, name: str) -> None:
     recorder = FolderRecorder(tmp_path)
     recorder.record_array(10, name, np.array([1.0, math.nan]))
     recorder.record_array(2, name, np.zeros((2, 3), dtype=np.int64))
@@ -272,14 +279,14 @@ def test_arrays_come_back_under_their_name(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["", "../checkpoint", "a//b", "/etc", "a/."])
-def test_an_array_cannot_leave_its_folder(tmp_path, name):
+def test_an_array_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
     text = "the name of an array is words with / between"
     with FolderRecorder(tmp_path) as recorder, pytest.raises(ValueError, match=text):
         recorder.record_array(0, name, np.zeros(1))
     assert array_names(tmp_path) == []
 
 
-def test_recording_is_cheap(tmp_path):
+def test_recording_is_cheap(tmp_path: Path) -> None:
     """Some 2 microseconds a row; the bound is 50 times that, to hold on any machine."""
     recorder = FolderRecorder(tmp_path)
     start = time.perf_counter()

@@ -1,6 +1,8 @@
 """Many runs as one table: every number once, filters by the user's words, early selection."""
 
 import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,15 @@ from normlab.records.flatten import flatten, parse_filters
 from normlab.records.table import metrics_frame, runs_frame
 
 
-def make_run(root, norm, lr, seed, *, rows, ending="finished"):
+def make_run(
+    root: Path,
+    norm: str,
+    lr: float,
+    seed: int,
+    *,
+    rows: Sequence[tuple[int, Mapping[str, float]]],
+    ending: str = "finished",
+) -> RunFolder:
     cell = f"mlp-{norm}-{lr}"
     name = f"{cell}-s{seed}"
     config = {
@@ -55,7 +65,7 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     for norm in ("none", "batch"):
         for lr in (0.1, 0.5):
@@ -65,7 +75,7 @@ def root(tmp_path_factory):
     return runs
 
 
-def test_a_table_has_every_number_once(root):
+def test_a_table_has_every_number_once(root: Path) -> None:
     table = metrics_frame(root)
     assert list(table.columns) == ["run", "cell", "seed", "step", "metric", "layer", "value"]
     assert len(table) == 8 * 7
@@ -84,10 +94,11 @@ def test_a_table_has_every_number_once(root):
     )
     for column in ("run", "cell", "metric", "layer"):
         assert isinstance(table[column].dtype, pd.CategoricalDtype)
-    assert (table["step"].dtype, table["value"].dtype) == (np.int64, np.float64)
+    assert table["step"].dtype == np.int64
+    assert table["value"].dtype == np.float64
 
 
-def test_an_unfinished_run_reads_as_a_finished_one(root):
+def test_an_unfinished_run_reads_as_a_finished_one(root: Path) -> None:
     table = metrics_frame(root, "optimizer.lr=0.5 norm=batch")
     columns = ["step", "metric", "layer", "value"]
     finished = table.loc[table["seed"] == 0, columns].reset_index(drop=True)
@@ -95,8 +106,8 @@ def test_an_unfinished_run_reads_as_a_finished_one(root):
     pd.testing.assert_frame_equal(finished, interrupted)
 
 
-def test_metrics_are_selected_by_name_prefix_and_pattern(root):
-    def selected(*metrics):
+def test_metrics_are_selected_by_name_prefix_and_pattern(root: Path) -> None:
+    def selected(*metrics: str) -> set[str]:
         table = metrics_frame(root, metrics=metrics)
         names = zip(table["metric"], table["layer"].astype(object).fillna(""), strict=True)
         return {f"{metric}/{layer}".rstrip("/") for metric, layer in names}
@@ -110,14 +121,14 @@ def test_metrics_are_selected_by_name_prefix_and_pattern(root):
         selected("train/los")
 
 
-def test_steps_are_selected(root):
+def test_steps_are_selected(root: Path) -> None:
     table = metrics_frame(root, metrics=["train/loss", "ics/l2"], steps=range(1, 100))
     assert sorted(set(table["step"])) == [1, 2]
     assert len(table) == 8 * 4
     assert len(metrics_frame(root, steps=range(0, 3, 2))) == 8 * 6
 
 
-def test_factors_are_joined(root):
+def test_factors_are_joined(root: Path) -> None:
     table = metrics_frame(
         root, metrics=["test/accuracy"], factors=["norm", "optimizer.lr", "summary/test/accuracy"]
     )
@@ -129,14 +140,14 @@ def test_factors_are_joined(root):
         metrics_frame(root, factors=["lr"])
 
 
-def test_no_runs_make_an_empty_table(tmp_path):
+def test_no_runs_make_an_empty_table(tmp_path: Path) -> None:
     table = metrics_frame(tmp_path / "absent")
     assert list(table.columns) == ["run", "cell", "seed", "step", "metric", "layer", "value"]
     assert len(table) == len(runs_frame(tmp_path / "absent")) == 0
     assert len(metrics_frame(tmp_path / "absent", factors=["norm"])) == 0
 
 
-def test_one_row_a_run(root):
+def test_one_row_a_run(root: Path) -> None:
     frame = runs_frame(root).set_index("run")
     assert len(frame) == 8
     run = frame.loc["mlp-batch-0.1-s1"]
@@ -186,12 +197,12 @@ def test_one_row_a_run(root):
         ("", 8),
     ],
 )
-def test_filters(root, where, num_runs):
+def test_filters(root: Path, where: list[str] | str, num_runs: int) -> None:
     assert len(runs_frame(root, where)) == num_runs
     assert metrics_frame(root, where)["run"].nunique() == num_runs
 
 
-def test_an_unknown_key_is_refused_with_the_nearest(root):
+def test_an_unknown_key_is_refused_with_the_nearest(root: Path) -> None:
     text = "no run has the key 'optimiser.lr'. Nearest: optimizer.lr"
     with pytest.raises(ValueError, match=text):
         runs_frame(root, "optimiser.lr=0.1")
@@ -200,19 +211,19 @@ def test_an_unknown_key_is_refused_with_the_nearest(root):
 
 
 @pytest.mark.parametrize("word", ["norm", "=batch", "norm="])
-def test_a_filter_is_a_key_and_values(word):
+def test_a_filter_is_a_key_and_values(word: str) -> None:
     with pytest.raises(ValueError, match=f"a filter is KEY=VALUE .*; got '{word}'"):
         parse_filters(word)
 
 
-def test_a_damaged_run_is_named(tmp_path):
+def test_a_damaged_run_is_named(tmp_path: Path) -> None:
     folder = make_run(tmp_path, "none", 0.1, 0, rows=ROWS)
     (folder.path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"mlp-none-0\.1-s0/config\.json is damaged.*start over"):
         runs_frame(tmp_path)
 
 
-def test_flatten_uses_the_users_words():
+def test_flatten_uses_the_users_words() -> None:
     assert flatten({"norm": {"name": "lp", "p": math.inf}, "probe": {}, "steps": 5}) == {
         "norm": "lp",
         "norm.p": math.inf,
@@ -225,7 +236,7 @@ def test_flatten_uses_the_users_words():
     }
 
 
-def test_a_metric_of_another_version_stays_readable(tmp_path):
+def test_a_metric_of_another_version_stays_readable(tmp_path: Path) -> None:
     make_run(tmp_path, "none", 0.1, 0, rows=ROWS)
     folder = tmp_path / "mlp-none-0.1-s1"
     make_run(tmp_path, "none", 0.1, 1, rows=ROWS, ending="interrupted")

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from normlab.report import write_report, write_sweep_page
 EVIL = "<script>alert(1)</script>"
 
 
-def table_of(cell_prefix=""):
+def table_of(cell_prefix: str = "") -> pd.DataFrame:
     rows = []
     for norm, level in (("none", 0.5), ("batch", 0.9)):
         for seed in range(3):
@@ -30,11 +31,11 @@ def table_of(cell_prefix=""):
     return pd.DataFrame(rows)
 
 
-def runs_of(table):
+def runs_of(table: pd.DataFrame) -> pd.DataFrame:
     runs = table.drop_duplicates("run")[["run", "cell", "seed", "norm", "outcome", "state"]]
-    return runs.assign(
-        seconds=1.5, started=range(len(runs)), **{"summary/test/accuracy": [0.5] * 5 + [None]}
-    )
+    runs = runs.assign(seconds=1.5, started=range(len(runs)))
+    runs["summary/test/accuracy"] = [0.5] * 5 + [None]
+    return runs
 
 
 class Page(HTMLParser):
@@ -42,24 +43,26 @@ class Page(HTMLParser):
 
     VOID = ("meta", "link", "img", "br", "input")
 
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.open, self.tags, self.targets = [], [], []
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.targets: list[str | None] = []
         self.feed(text)
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.targets += [value for name, value in attrs if name in ("src", "href")]
         if tag not in self.VOID:
             self.open.append(tag)
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(tmp_path: Path) -> Path:
     table = table_of()
     claims = tmp_path / "claims.yaml"
     claim = {
@@ -79,7 +82,7 @@ def results(tmp_path):
     return tmp_path / "results"
 
 
-def test_report_shows_claims_figures_sweeps_and_runs(results):
+def test_report_shows_claims_figures_sweeps_and_runs(results: Path) -> None:
     sweep = results / "sweeps" / "2024-a b"
     sweep.mkdir(parents=True)
     (sweep / "index.html").write_text("x")
@@ -99,18 +102,18 @@ def test_report_shows_claims_figures_sweeps_and_runs(results):
     assert 'href="../sweeps/2024-a%20b/index.html"' in text
     assert "prefers-color-scheme: dark" in text
     for target in page.targets:
-        assert re.match(r"#|\.\./sweeps/|data:", target), target
+        assert re.match(r"#|\.\./sweeps/|data:", target or ""), target
     assert len(text) < 1_000_000
 
 
-def test_report_of_an_empty_results_folder(tmp_path):
+def test_report_of_an_empty_results_folder(tmp_path: Path) -> None:
     text = write_report(tmp_path).read_text()
     Page(text)
     assert "No claim has been judged yet" in text
     assert "There are no runs." in text
 
 
-def test_report_lists_the_newest_500_runs(results):
+def test_report_lists_the_newest_500_runs(results: Path) -> None:
     one = runs_of(table_of()).head(1)
     many = pd.concat([one.assign(run=f"run-{i:04}", started=i) for i in range(700)])
     text = write_report(results, many).read_text()
@@ -120,7 +123,7 @@ def test_report_lists_the_newest_500_runs(results):
     assert len(text) < 1_000_000
 
 
-def test_sweep_page_shows_command_final_values_and_runs(tmp_path):
+def test_sweep_page_shows_command_final_values_and_runs(tmp_path: Path) -> None:
     folder = tmp_path / "2024-x"
     table = table_of()
     save(lambda own: compare(own, ["norm", "seed"]), folder, table, name="comparison")
@@ -141,14 +144,14 @@ def test_sweep_page_shows_command_final_values_and_runs(tmp_path):
     assert "--hue norm" in text
 
 
-def test_sweep_page_without_a_single_row(tmp_path):
+def test_sweep_page_without_a_single_row(tmp_path: Path) -> None:
     path = write_sweep_page(tmp_path, pd.DataFrame(), factors=["norm"], command="train.py -m")
     text = path.read_text()
     Page(text)
     assert "No run of this sweep has recorded a metric yet." in text
 
 
-def test_sweep_page_of_runs_that_are_all_unfinished(tmp_path):
+def test_sweep_page_of_runs_that_are_all_unfinished(tmp_path: Path) -> None:
     table = table_of().assign(state="running")
     save(lambda own: compare(own, ["norm"]), tmp_path, table, name="comparison")
     text = write_sweep_page(tmp_path, table, factors=["norm"], command="x").read_text()

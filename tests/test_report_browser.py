@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -62,8 +63,9 @@ document.body.replaceChildren(Object.assign(document.createElement("pre"), {
 """
 
 
-def browse(url, profile, *options):
+def browse(url: str, profile: Path, *options: str) -> tuple[str, list[str]]:
     """The page's DOM once its script has run, and what its console said."""
+    assert CHROMIUM is not None
     command = [
         CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
         "--disable-background-networking", f"--user-data-dir={profile}", "--enable-logging=stderr",
@@ -75,7 +77,7 @@ def browse(url, profile, *options):
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("report") / "results"
     entries = []
     for index, norm in enumerate(("none", "batch", "layer", EVIL)):
@@ -98,7 +100,9 @@ def page(tmp_path_factory):
     return write_report(results, pd.DataFrame(entries))
 
 
-def test_the_page_loads_without_an_error_and_runs_its_own_script_only(page, tmp_path):
+def test_the_page_loads_without_an_error_and_runs_its_own_script_only(
+    page: Path, tmp_path: Path
+) -> None:
     dom, console = browse(page.as_uri(), tmp_path)
     assert console == []
     assert "<output>4</output> runs" in dom  # counted by the script
@@ -111,7 +115,7 @@ def test_the_page_loads_without_an_error_and_runs_its_own_script_only(page, tmp_
     assert "Content Security Policy" in console[0]
 
 
-def test_tables_sort_and_filter_and_curves_are_drawn(page, tmp_path):
+def test_tables_sort_and_filter_and_curves_are_drawn(page: Path, tmp_path: Path) -> None:
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
     driven = page.with_name("driven.html")
     driven.write_text(text.replace("</body>", f"<script>{{{DRIVE}}}</script></body>"))

@@ -18,6 +18,7 @@ from support.studies import write_experiment
 from normlab.config.errors import ConfigError
 from normlab.dashboards.agents import write_sweeps
 from normlab.launch.dispatch import launch
+from normlab.studies.computed import Calculation
 from normlab.studies.drawing import draw_and_judge, verify_all
 from normlab.studies.experiment import Experiment
 
@@ -127,7 +128,9 @@ def study(
     return experiment
 
 
-def test_from_functions_to_figure_and_verdicts(tmp_path, monkeypatch):
+def test_from_functions_to_figure_and_verdicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = study(tmp_path, monkeypatch)
     results = tmp_path / "results"
     words = [f"results_dir={results}", "tracker=none"]
@@ -141,6 +144,7 @@ def test_from_functions_to_figure_and_verdicts(tmp_path, monkeypatch):
     assert drawn.completeness == "0 of 4 runs, 4 missing; 2 of 10 tables computed; data: digits"
     assert launch(runs, Console(quiet=True)).exit_code == 0
     drawn = draw_and_judge(experiment, "smoke", runs, results, computed)
+    assert drawn is not None
     assert drawn.completeness == "4 of 4 runs; 10 of 10 tables computed; data: digits"
 
     folder = results / "tiny" / "smoke"
@@ -165,7 +169,13 @@ def test_from_functions_to_figure_and_verdicts(tmp_path, monkeypatch):
     assert verify_all([experiment], results, Console(quiet=True)) == 0
 
 
-def test_an_experiment_may_train_nothing(tmp_path, monkeypatch):
+def made(task: Calculation) -> pd.DataFrame:
+    table = task.table([])
+    assert table is not None
+    return table
+
+
+def test_an_experiment_may_train_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = "      - {name: waves, compute: wave, set: {height: 1}}"
     experiment = study(tmp_path, monkeypatch, arms, WAVE_CLAIM)
     assert experiment.plan(composer(), "smoke") == []
@@ -175,11 +185,9 @@ def test_an_experiment_may_train_nothing(tmp_path, monkeypatch):
     assert torch.get_num_threads() == threads
     assert drawn is not None
     assert drawn.completeness == "1 of 1 tables computed"
-    first, second = (
-        task.table([]) for task in (*computed, *experiment.computed("smoke", seeds=[5]))
-    )
+    first, second = (made(task) for task in (*computed, *experiment.computed("smoke", seeds=[5])))
     pd.testing.assert_frame_equal(first, second)
-    other = experiment.computed("smoke", seeds=[6])[0].table([])
+    other = made(experiment.computed("smoke", seeds=[6])[0])
     assert first["cell"].iloc[0] == other["cell"].iloc[0]
     assert first["run"].iloc[0] != other["run"].iloc[0]
     assert (first["value"] != other["value"]).all()
@@ -211,7 +219,9 @@ def test_an_experiment_may_train_nothing(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_what_cannot_be_computed_is_refused(tmp_path, monkeypatch, arm, text):
+def test_what_cannot_be_computed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str, text: str
+) -> None:
     def compute() -> None:
         experiment = study(tmp_path, monkeypatch, f"      - {arm}\n")
         experiment.plan(composer(), "smoke")
@@ -221,15 +231,17 @@ def test_what_cannot_be_computed_is_refused(tmp_path, monkeypatch, arm, text):
         compute()
 
 
-def test_settings_may_be_lists(tmp_path, monkeypatch):
+def test_settings_may_be_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = "      - {compute: total, product: {widths: [[50, 50], [10]]}}\n"
     experiment = study(tmp_path, monkeypatch, arms, WAVE_CLAIM)
-    tables = [task.table([]) for task in experiment.computed("smoke", seeds=[0])]
+    tables = [made(task) for task in experiment.computed("smoke", seeds=[0])]
     assert [list(table["widths"]) for table in tables] == [["50,50"], ["10"]]
     assert [list(table["value"]) for table in tables] == [[100.0], [10.0]]
 
 
-def test_a_network_that_diverged_before_leaves_its_tables_out(tmp_path, monkeypatch):
+def test_a_network_that_diverged_before_leaves_its_tables_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arms = """
       - {name: wild, set: {norm: none, optimizer.lr: 1.0e+30, checkpoint.keep_final: true}}
       - {name: norms, compute: weight_norms, product: {start_from: [wild@0, wild@end]},
@@ -240,11 +252,12 @@ def test_a_network_that_diverged_before_leaves_its_tables_out(tmp_path, monkeypa
     runs = experiment.plan(composer(), "smoke", extra_words=[f"results_dir={results}"], seeds=[0])
     assert carried_out(runs[0])[0].text.startswith("diverged")
     early, late = (task.table(runs) for task in experiment.computed("smoke", seeds=[0]))
+    assert early is not None
     assert len(early) == 2
     assert late is None
 
 
-def test_equal_arms_are_one_start(tmp_path, monkeypatch):
+def test_equal_arms_are_one_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = """
       - {name: one, set: {norm: none}}
       - {name: other, set: {norm: none, norm.eps: 0.5}}
@@ -258,7 +271,9 @@ def test_equal_arms_are_one_start(tmp_path, monkeypatch):
     assert len(experiment.plan(composer(), "smoke", cell="norms")) == 2
 
 
-def test_agents_keep_the_networks_that_tables_are_computed_from(tmp_path, monkeypatch):
+def test_agents_keep_the_networks_that_tables_are_computed_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = study(tmp_path, monkeypatch)
     written = write_sweeps(experiment, composer(), "smoke", tmp_path)
     parameters = [yaml.safe_load(path.read_text())["parameters"] for path in written]
@@ -266,7 +281,7 @@ def test_agents_keep_the_networks_that_tables_are_computed_from(tmp_path, monkey
     assert kept == {"none": {"value": "[0,6]"}, "batch": None}
 
 
-def test_an_arm_needs_the_file_of_its_function(tmp_path):
+def test_an_arm_needs_the_file_of_its_function(tmp_path: Path) -> None:
     arms = "      - {compute: wave, set: {height: 1}}\n"
     experiment = write_experiment(tmp_path / "studies" / "bare", arms)
     with pytest.raises(ConfigError, match=r"studies/bare/compute\.py is needed for the arm 'wave'"):

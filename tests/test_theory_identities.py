@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -342,6 +344,6 @@ def test_sides_compare_by_unit_and_missing_holds_nowhere() -> None:
         ),
     ],
 )
-def test_input_of_which_nothing_can_be_said_is_refused(call, text: str) -> None:
+def test_input_of_which_nothing_can_be_said_is_refused(call: Callable[..., Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         call()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from support.parts import Parts
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -74,7 +76,7 @@ def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def trained() -> dict[str, nn.Module]:
+def trained() -> dict[str, Parts]:
     """Each network after five steps of SGD with momentum, in float32."""
     models = {}
     with torch.random.fork_rng():
@@ -92,14 +94,12 @@ def trained() -> dict[str, nn.Module]:
     return models
 
 
-def open_network(
-    trained: dict[str, nn.Module], name: str, *, reproduce: bool = False
-) -> OpenedNetwork:
+def open_network(trained: dict[str, Parts], name: str, *, reproduce: bool = False) -> OpenedNetwork:
     layer = NETWORKS[name][1]
     return OpenedNetwork(trained[name], layer, *batch(9), cross_entropy, reproduce=reproduce)
 
 
-def arguments(row: LayerGradients, gradient: Tensor) -> dict[str, Tensor | float]:
+def arguments(row: LayerGradients, gradient: Tensor) -> dict[str, Any]:
     return {
         "activations": row.activations,
         "output_gradient": gradient,
@@ -110,7 +110,7 @@ def arguments(row: LayerGradients, gradient: Tensor) -> dict[str, Tensor | float
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_theorem_4_1_on_real_activations(trained: dict[str, nn.Module], name: str) -> None:
+def test_theorem_4_1_on_real_activations(trained: dict[str, Parts], name: str) -> None:
     row = open_network(trained, name).gradients()
     given = arguments(row, row.output_gradient)
     assert row.input_gradient.abs().max() > 0
@@ -123,9 +123,7 @@ def test_theorem_4_1_on_real_activations(trained: dict[str, nn.Module], name: st
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_with_and_without_the_layer_are_one_network(
-    trained: dict[str, nn.Module], name: str
-) -> None:
+def test_with_and_without_the_layer_are_one_network(trained: dict[str, Parts], name: str) -> None:
     """Observation 4.3 on the whole network; Theorem 4.1 then compares two real gradients."""
     row = open_network(trained, name, reproduce=True).gradients()
     assert row.loss == pytest.approx(row.loss_without, rel=1e-12)
@@ -139,7 +137,7 @@ def test_with_and_without_the_layer_are_one_network(
 
 
 @pytest.mark.parametrize("name", ["mlp", "conv"])
-def test_theorem_4_2_on_real_activations(trained: dict[str, nn.Module], name: str) -> None:
+def test_theorem_4_2_on_real_activations(trained: dict[str, Parts], name: str) -> None:
     opened = open_network(trained, name)
     sides = curvature(
         opened.loss_from_outputs,
@@ -158,7 +156,7 @@ def test_gradients_are_those_of_the_step_itself() -> None:
     """Against hooks on the live float64 network: the same dropout masks, running statistics."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = convolutions().double().train()
+        model: Parts = convolutions().double().train()
         inputs, targets = batch()
         seen: list[Tensor] = []
 
@@ -197,14 +195,14 @@ def test_the_network_without_the_layer_is_the_one_with_an_identity_there() -> No
     HeConfig().apply(model, None, 0)
     inputs, targets = batch()
     row = OpenedNetwork(model, "norm2", inputs, targets, cross_entropy).gradients()
-    bare = copy.deepcopy(model)
+    bare: Parts = copy.deepcopy(model)
     bare.norm2 = nn.Identity()
     assert row.loss_without == cross_entropy(bare(inputs.double()), targets).item()
     assert row.loss_without != row.loss
 
 
 @pytest.mark.parametrize("reproduce", [False, True])
-def test_the_model_is_as_before(trained: dict[str, nn.Module], reproduce: bool) -> None:
+def test_the_model_is_as_before(trained: dict[str, Parts], reproduce: bool) -> None:
     model = trained["conv"]
     state = {name: value.clone() for name, value in model.state_dict().items()}
     gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
@@ -225,7 +223,7 @@ def test_the_model_is_as_before(trained: dict[str, nn.Module], reproduce: bool) 
     model[3].train()
 
 
-def test_a_dead_unit_has_its_gradient_too(trained: dict[str, nn.Module]) -> None:
+def test_a_dead_unit_has_its_gradient_too(trained: dict[str, Parts]) -> None:
     """One value in all samples: eps alone makes its y_hat (0), and amplifies its gradient."""
     model = copy.deepcopy(trained["conv"])
     with torch.no_grad():
@@ -249,11 +247,11 @@ class Drifting(nn.Module):
         self.register_buffer("gain", torch.ones(()))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        self.gain.mul_(2)
-        return inputs * self.gain.clone()
+        gain = self.get_buffer("gain").mul_(2)
+        return inputs * gain.clone()
 
 
-def test_every_look_sees_the_same_step(trained: dict[str, nn.Module]) -> None:
+def test_every_look_sees_the_same_step(trained: dict[str, Parts]) -> None:
     model = copy.deepcopy(trained["conv"]).insert(3, Drifting())
     opened = OpenedNetwork(model, "1", *batch(9), cross_entropy)
     first = opened.gradients()
@@ -272,7 +270,8 @@ class Twice(nn.Module):
         self.idle = nn.BatchNorm1d(4)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return self.norm(self.norm(inputs))
+        outputs: Tensor = self.norm(self.norm(inputs))
+        return outputs
 
 
 def test_layers_of_which_the_theorems_do_not_speak_are_refused() -> None:
@@ -310,6 +309,6 @@ def test_layers_of_which_the_theorems_do_not_speak_are_refused() -> None:
 def test_the_documents_example_runs() -> None:
     example = DOCUMENT.read_text().split("```python\n")[1].split("```")[0]
     with torch.random.fork_rng():
-        names: dict[str, object] = {}
+        names: dict[str, Any] = {}
         exec(example, names)
     assert names["largest"] < TOLERANCE

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Literal
+
 import pytest
 import torch
 from torch import Tensor
@@ -66,7 +69,9 @@ def deep_residual_variance(branch: str, multiplier: float) -> tuple[Tensor, Tens
 
 @pytest.mark.parametrize("multiplier", [1.0, 0.5])
 @pytest.mark.parametrize("branch", ["he", "batch"])
-def test_networks_drawn_at_random_follow_the_law(branch: str, multiplier: float) -> None:
+def test_networks_drawn_at_random_follow_the_law(
+    branch: Literal["he", "batch"], multiplier: float
+) -> None:
     """Means over 100 networks of width 64, within 5 standard errors and these below 5 %."""
     law = residual_variance(NUM_BLOCKS, branch, multiplier=multiplier)
     for found, expected in zip(
@@ -84,9 +89,12 @@ def test_networks_drawn_at_random_follow_the_law(branch: str, multiplier: float)
         (lambda: unbiased_variance(torch.ones(3), 1), "batch_size=1"),
         (lambda: unbiased_variance(torch.ones(100), 5), r"100\^5 batches are too many"),
         (lambda: residual_variance(0, "he"), "at least 1 block; got 0"),
-        (lambda: residual_variance(1, "layer"), "'he' or 'batch'; got 'layer'"),
+        (
+            lambda: residual_variance(1, "layer"),  # type: ignore[arg-type]
+            "'he' or 'batch'; got 'layer'",
+        ),
     ],
 )
-def test_what_has_no_law_is_refused(call, text: str) -> None:
+def test_what_has_no_law_is_refused(call: Callable[..., Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         call()

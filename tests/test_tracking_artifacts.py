@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from support.command_line import run_script, runs, train
 from support.recorded_runs import claimed_run, finish, finished_run, loss_rows, record
-from support.wandb_stub import API_KEY, Behaviour
+from support.wandb_stub import API_KEY, Behaviour, WandbStub
 
 from normlab.figures.facets import plot
 from normlab.figures.manifest import save
@@ -25,7 +26,7 @@ WANDB = Path(sys.executable).with_name("wandb")
 pytestmark = pytest.mark.usefixtures("no_account")
 
 
-def draw_figure(results_dir, level):
+def draw_figure(results_dir: Path, level: float) -> None:
     table = pd.DataFrame(
         [
             {"run": f"r{seed}", "cell": "c", "seed": seed, "norm": "batch", "step": step,
@@ -36,7 +37,9 @@ def draw_figure(results_dir, level):
     save(lambda own: plot(own, hue="norm"), results_dir / "demo" / "smoke", table)
 
 
-def test_figures_and_tables_are_sent_once_and_again_when_they_change(results_dir, server):
+def test_figures_and_tables_are_sent_once_and_again_when_they_change(
+    results_dir: Path, server: Callable[..., WandbStub]
+) -> None:
     draw_figure(results_dir, 0.5)
     finished_run(results_dir, "one", loss_rows(0, 3))
     with server() as stub:
@@ -59,7 +62,7 @@ def test_figures_and_tables_are_sent_once_and_again_when_they_change(results_dir
         assert stub.runs["one"].metric_rows() == loss_rows(0, 3)
 
 
-def test_figures_are_kept_offline_too(results_dir):
+def test_figures_are_kept_offline_too(results_dir: Path) -> None:
     draw_figure(results_dir, 0.5)
     finished_run(results_dir, "one", loss_rows(0, 3))
     for _ in range(2):
@@ -68,7 +71,9 @@ def test_figures_are_kept_offline_too(results_dir):
     assert sorted(names) == ["figure-demo-smoke", "one"]
 
 
-def test_offline_runs_synced_by_wandb_arrive_whole(results_dir, server):
+def test_offline_runs_synced_by_wandb_arrive_whole(
+    results_dir: Path, server: Callable[..., WandbStub]
+) -> None:
     mirror = start_mirror(OfflineConfig(), results_dir)
     for name, last in (("first", 300), ("second", 40)):
         with claimed_run(results_dir, name) as (folder, recorder):
@@ -90,7 +95,7 @@ def test_offline_runs_synced_by_wandb_arrive_whole(results_dir, server):
         assert stub.runs["first"].metric_rows() == loss_rows(0, 300)
 
 
-def test_leet_is_shown_names_that_can_be_told_apart(results_dir):
+def test_leet_is_shown_names_that_can_be_told_apart(results_dir: Path) -> None:
     finished_run(results_dir, "mlp-batch-he-digits-s0-0123456789", loss_rows(0, 3))
     assert runs(results_dir, "push", "--offline").code == 0
     for _ in range(2):
@@ -117,7 +122,12 @@ WORDS = (
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour.REFUSE, None], ids=["refusing", "dead"])
-def test_a_bad_server_changes_no_result_and_is_told_once(behaviour, tmp_path, server, monkeypatch):
+def test_a_bad_server_changes_no_result_and_is_told_once(
+    behaviour: Behaviour | None,
+    tmp_path: Path,
+    server: Callable[..., WandbStub],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     without = train(*WORDS, "tracker=none", "results_dir=without", cwd=tmp_path)
     assert (without.code, "warning" in without.out) == (0, False)
     if behaviour is None:
@@ -137,11 +147,13 @@ def test_a_bad_server_changes_no_result_and_is_told_once(behaviour, tmp_path, se
         assert len(stub.runs[folder.name].rows()) == len(read_steps(folder))
 
 
-def read_steps(folder):
+def read_steps(folder: RunFolder) -> pd.Series:
     return pd.read_parquet(folder.path / "metrics.parquet")["step"]
 
 
-def test_the_key_is_in_nothing_that_is_written(tmp_path, server):
+def test_the_key_is_in_nothing_that_is_written(
+    tmp_path: Path, server: Callable[..., WandbStub]
+) -> None:
     """Online training, push, artifacts, dashboards, a report, a refusal: every file is searched."""
     results = tmp_path / "results"
     with server():

@@ -8,7 +8,7 @@ from normlab.tracking import MirrorSettings, NoMirror, NoneConfig, OnlineConfig,
 from normlab.tracking.run_mirror import flat_factors
 
 
-def test_the_choices_and_their_settings():
+def test_the_choices_and_their_settings() -> None:
     assert list(choices("tracker")) == ["offline", "online", "none"]
     tracker = component("tracker", {"name": "online", "project": "thesis", "entity": "lab"})
     assert tracker == OnlineConfig(project="thesis", entity="lab")
@@ -18,12 +18,12 @@ def test_the_choices_and_their_settings():
     assert MirrorSettings.from_json(settings.to_json()) == settings
 
 
-def test_a_project_w_and_b_would_refuse_is_refused():
+def test_a_project_w_and_b_would_refuse_is_refused() -> None:
     with pytest.raises(ValueError, match=r"tracker\.project must be a name .* got 'a/b'"):
         OnlineConfig(project="a/b")
 
 
-def test_none_mirrors_nothing(tmp_path):
+def test_none_mirrors_nothing(tmp_path: Path) -> None:
     mirror = start_mirror(NoneConfig(), tmp_path)
     assert isinstance(mirror, NoMirror)
     mirror.follow(tmp_path)
@@ -32,7 +32,7 @@ def test_none_mirrors_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_mirror_that_cannot_start_is_told_at_the_end(tmp_path):
+def test_a_mirror_that_cannot_start_is_told_at_the_end(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     mirror = start_mirror(OnlineConfig(), tmp_path / "file")
     mirror.follow(tmp_path)
@@ -41,7 +41,7 @@ def test_a_mirror_that_cannot_start_is_told_at_the_end(tmp_path):
     assert "its process could not be started: [Errno 20] Not a directory" in warning
 
 
-def test_swept_settings_are_copied_flat_without_periods():
+def test_swept_settings_are_copied_flat_without_periods() -> None:
     config = {
         "norm": {"name": "group", "num_groups": 4},
         "optimizer": {"name": "sgd", "lr": 0.1, "schedule": {"factor": 2}},

@@ -8,44 +8,48 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.recorded_runs import claimed_run, finish, finished_run, folder_of, record
-from support.wandb_datastore import read_offline_run
+from support.wandb_datastore import OfflineRun, read_offline_run
 
 from normlab.tracking import OfflineConfig, start_mirror
+from normlab.tracking.process import ChildMirror
 
 ENOUGH_SECONDS = 60.0
 
 
-def loss_rows(start, stop):
+def loss_rows(start: int, stop: int) -> list[dict[str, float]]:
     return [{"step": step, "train/loss": 1.0 / (1 + step)} for step in range(start, stop)]
 
 
-def copies_of(results_dir, name):
+def copies_of(results_dir: Path, name: str) -> list[OfflineRun]:
     return [read_offline_run(path) for path in (results_dir / "wandb").glob(f"*-{name}*")]
 
 
-def the_copy_of(results_dir, name):
+def the_copy_of(results_dir: Path, name: str) -> OfflineRun:
     (copy,) = copies_of(results_dir, name)
     return copy
 
 
-def mirror_record(folder):
-    return json.loads((folder / "mirror.json").read_text())
+def mirror_record(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "mirror.json").read_text())
+    return content
 
 
 @pytest.fixture(scope="module")
-def results_dir(tmp_path_factory):
+def results_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A launching process with a finished, a failed and an interrupted run, two of them at once."""
     results = tmp_path_factory.mktemp("results")
     mirror = start_mirror(OfflineConfig(project="thesis"), results, ["optimizer.lr", "seed"])
     calls_seconds = []
 
-    def timed(call, folder):
+    def timed(call: Callable[[Path], object], folder: Path) -> None:
         begin = time.perf_counter()
         call(folder)
         calls_seconds.append(time.perf_counter() - begin)
@@ -74,7 +78,7 @@ def results_dir(tmp_path_factory):
     return results
 
 
-def test_every_row_is_there_once(results_dir):
+def test_every_row_is_there_once(results_dir: Path) -> None:
     rows = the_copy_of(results_dir, "whole").metric_rows()
     assert rows[:60] == loss_rows(0, 60)
     assert len(rows) == 62
@@ -85,11 +89,11 @@ def test_every_row_is_there_once(results_dir):
     ]
 
 
-def test_wandbs_own_step_is_the_global_step(results_dir):
+def test_wandbs_own_step_is_the_global_step(results_dir: Path) -> None:
     assert [row["_step"] for row in the_copy_of(results_dir, "whole").rows] == list(range(62))
 
 
-def test_the_run_is_named_grouped_and_described(results_dir):
+def test_the_run_is_named_grouped_and_described(results_dir: Path) -> None:
     run = the_copy_of(results_dir, "whole")
     assert (run.run_id, run.name, run.project) == ("whole", "whole", "thesis")
     assert (run.group, run.job_type) == ("mlp-batch-he-digits-0123456789", "train")
@@ -104,7 +108,7 @@ def test_the_run_is_named_grouped_and_described(results_dir):
     assert not any("." in key for key in run.config)
 
 
-def test_every_metric_is_defined_over_the_global_step(results_dir):
+def test_every_metric_is_defined_over_the_global_step(results_dir: Path) -> None:
     metrics = the_copy_of(results_dir, "whole").metrics
     assert metrics.pop("step").options.hidden
     assert {name: metric.step_metric for name, metric in metrics.items()} == dict.fromkeys(
@@ -112,7 +116,7 @@ def test_every_metric_is_defined_over_the_global_step(results_dir):
     )
 
 
-def test_the_summary_holds_last_and_best_values_and_the_outcome(results_dir):
+def test_the_summary_holds_last_and_best_values_and_the_outcome(results_dir: Path) -> None:
     summary = the_copy_of(results_dir, "whole").summary
     assert (summary["test/accuracy"], summary["best/test/accuracy"]) == (0.5, 0.9)
     assert summary["best/train/loss"] == 1 / 60
@@ -123,7 +127,9 @@ def test_the_summary_holds_last_and_best_values_and_the_outcome(results_dir):
 @pytest.mark.parametrize(
     ("name", "exit_code", "num_rows"), [("whole", 0, 62), ("failed", 1, 20), ("stopped", 255, 30)]
 )
-def test_a_run_ends_in_wandb_the_way_it_ended(results_dir, name, exit_code, num_rows):
+def test_a_run_ends_in_wandb_the_way_it_ended(
+    results_dir: Path, name: str, exit_code: int, num_rows: int
+) -> None:
     run = the_copy_of(results_dir, name)
     assert (run.exit_code, len(run.rows)) == (exit_code, num_rows)
     written = mirror_record(folder_of(results_dir, name))
@@ -132,7 +138,7 @@ def test_a_run_ends_in_wandb_the_way_it_ended(results_dir, name, exit_code, num_
     assert written["factors"] == ["optimizer.lr", "seed"]
 
 
-def test_a_resumed_run_has_one_complete_copy(results_dir):
+def test_a_resumed_run_has_one_complete_copy(results_dir: Path) -> None:
     mirror = start_mirror(OfflineConfig(), results_dir)
     with claimed_run(results_dir, "stopped", resume_step=25) as (folder, recorder):
         mirror.follow(folder.path)
@@ -158,7 +164,7 @@ for _ in range(2):
 """
 
 
-def test_a_run_that_is_over_is_mirrored_by_the_same_code_and_repeatably(tmp_path):
+def test_a_run_that_is_over_is_mirrored_by_the_same_code_and_repeatably(tmp_path: Path) -> None:
     folder = finished_run(tmp_path, "over", loss_rows(0, 40))
     (folder / "arrays" / "counts").mkdir(parents=True)
     np.save(folder / "arrays" / "counts" / "3.npy", [[0.0, 1.0, 2.0], [5.0, 7.0, 0.0]])
@@ -195,7 +201,7 @@ with claimed_run(results, "killed") as (folder, recorder):
 """
 
 
-def wait_until_gone(text):
+def wait_until_gone(text: str) -> None:
     """Wait for every process that has `text` in its command line."""
     deadline = time.monotonic() + ENOUGH_SECONDS
     while any(text.encode() in line for line in command_lines()):
@@ -203,7 +209,7 @@ def wait_until_gone(text):
         time.sleep(0.05)
 
 
-def command_lines():
+def command_lines() -> Iterator[bytes]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             yield path.read_bytes()
@@ -212,7 +218,7 @@ def command_lines():
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes through /proc")
-def test_a_killed_process_leaves_all_its_rows_and_a_run_that_never_ended(tmp_path):
+def test_a_killed_process_leaves_all_its_rows_and_a_run_that_never_ended(tmp_path: Path) -> None:
     command = [sys.executable, "-c", A_PROCESS_THAT_IS_KILLED, str(Path(__file__).parent)]
     killed = subprocess.run([*command, str(tmp_path)], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -223,7 +229,9 @@ def test_a_killed_process_leaves_all_its_rows_and_a_run_that_never_ended(tmp_pat
     assert mirror_record(folder_of(tmp_path, "killed"))["complete"] is False
 
 
-def test_without_wandb_there_is_one_line_and_nothing_lost(tmp_path, monkeypatch):
+def test_without_wandb_there_is_one_line_and_nothing_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hidden = tmp_path / "hidden" / "wandb"
     hidden.mkdir(parents=True)
     (hidden / "__init__.py").write_text(
@@ -246,8 +254,9 @@ def test_without_wandb_there_is_one_line_and_nothing_lost(tmp_path, monkeypatch)
     assert mirror_record(folder_of(tmp_path, "second"))["error"] == "wandb is not installed"
 
 
-def test_a_mirror_process_that_dies_is_told_at_the_end(tmp_path):
+def test_a_mirror_process_that_dies_is_told_at_the_end(tmp_path: Path) -> None:
     mirror = start_mirror(OfflineConfig(), tmp_path)
+    assert isinstance(mirror, ChildMirror)
     mirror._child.kill()
     mirror._child.wait()
     folder = finished_run(tmp_path, "run", loss_rows(0, 5))

@@ -4,7 +4,10 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.recorded_runs import claimed_run, finish, finished_run, folder_of, record
@@ -15,24 +18,25 @@ from normlab.tracking import OnlineConfig, start_mirror
 ENOUGH_SECONDS = 60.0
 
 
-def loss_rows(start, stop):
+def loss_rows(start: int, stop: int) -> list[dict[str, float]]:
     return [{"step": step, "train/loss": 1.0 / (1 + step)} for step in range(start, stop)]
 
 
-def mirror_record(folder):
-    return json.loads((folder / "mirror.json").read_text())
+def mirror_record(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "mirror.json").read_text())
+    return content
 
 
 @pytest.fixture(autouse=True)
-def no_account(tmp_path_factory, monkeypatch):
+def no_account(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
 
 
 @pytest.fixture
-def server(monkeypatch):
-    def start(behaviour=Behaviour.SERVE):
+def server(monkeypatch: pytest.MonkeyPatch) -> Callable[..., WandbStub]:
+    def start(behaviour: Behaviour = Behaviour.SERVE) -> WandbStub:
         stub = WandbStub(behaviour)
         for name, value in stub.environment.items():
             monkeypatch.setenv(name, value)
@@ -41,7 +45,9 @@ def server(monkeypatch):
     return start
 
 
-def test_runs_arrive_complete_and_end_as_they_ended(tmp_path, server):
+def test_runs_arrive_complete_and_end_as_they_ended(
+    tmp_path: Path, server: Callable[..., WandbStub]
+) -> None:
     with server() as stub:
         mirror = start_mirror(OnlineConfig(), tmp_path, ["optimizer.lr"])
         with claimed_run(tmp_path, "whole") as (folder, recorder):
@@ -70,7 +76,7 @@ def test_runs_arrive_complete_and_end_as_they_ended(tmp_path, server):
         assert mirror_record(folder.path)["url"] == f"{stub.url}/{ENTITY}/normlab/runs/whole"
 
 
-def test_a_resumed_run_is_one_run(tmp_path, server):
+def test_a_resumed_run_is_one_run(tmp_path: Path, server: Callable[..., WandbStub]) -> None:
     with server() as stub:
         mirror = start_mirror(OnlineConfig(), tmp_path)
         with claimed_run(tmp_path, "stopped") as (folder, recorder):
@@ -91,7 +97,7 @@ def test_a_resumed_run_is_one_run(tmp_path, server):
         assert len(list((tmp_path / "wandb").glob("*-stopped*"))) == 1
 
 
-def test_a_hung_server_holds_nothing_up(tmp_path, server):
+def test_a_hung_server_holds_nothing_up(tmp_path: Path, server: Callable[..., WandbStub]) -> None:
     with server(Behaviour.HANG):
         mirror = start_mirror(OnlineConfig(), tmp_path)
         folder = finished_run(tmp_path, "run", loss_rows(0, 5))
@@ -108,7 +114,9 @@ def test_a_hung_server_holds_nothing_up(tmp_path, server):
     assert mirror_record(folder)["complete"] is False
 
 
-def test_a_refused_key_is_told_once_for_all_runs(tmp_path, server):
+def test_a_refused_key_is_told_once_for_all_runs(
+    tmp_path: Path, server: Callable[..., WandbStub]
+) -> None:
     with server(Behaviour.REFUSE):
         mirror = start_mirror(OnlineConfig(), tmp_path)
         for name in ("first", "second", "third"):
@@ -123,7 +131,7 @@ def test_a_refused_key_is_told_once_for_all_runs(tmp_path, server):
     assert "(401)" in written["error"]
 
 
-def test_no_key_is_told(tmp_path):
+def test_no_key_is_told(tmp_path: Path) -> None:
     mirror = start_mirror(OnlineConfig(), tmp_path)
     folder = finished_run(tmp_path, "run", loss_rows(0, 5))
     mirror.follow(folder)
@@ -133,7 +141,7 @@ def test_no_key_is_told(tmp_path):
     assert "run: No API key configured. Use `wandb login` to log in." in warning
 
 
-def test_a_dead_server_is_told(tmp_path, server):
+def test_a_dead_server_is_told(tmp_path: Path, server: Callable[..., WandbStub]) -> None:
     with server():
         pass
     mirror = start_mirror(OnlineConfig(), tmp_path)
@@ -146,7 +154,9 @@ def test_a_dead_server_is_told(tmp_path, server):
     assert mirror_record(folder)["error"] == "the server did not answer"
 
 
-def test_a_server_that_comes_to_refuse_is_not_believed_complete(tmp_path, server):
+def test_a_server_that_comes_to_refuse_is_not_believed_complete(
+    tmp_path: Path, server: Callable[..., WandbStub]
+) -> None:
     with server() as stub:
         mirror = start_mirror(OnlineConfig(), tmp_path)
         with claimed_run(tmp_path, "run") as (folder, recorder):
@@ -172,7 +182,7 @@ mirror.main()
 """
 
 
-def impatient_mirror(results_dir):
+def impatient_mirror(results_dir: Path) -> subprocess.Popen[str]:
     settings = OnlineConfig().settings(results_dir, ())
     return subprocess.Popen(
         [sys.executable, "-c", IMPATIENT_MIRROR, settings.to_json()],
@@ -183,19 +193,22 @@ def impatient_mirror(results_dir):
     )
 
 
-def tell(child, *words):
+def tell(child: subprocess.Popen[str], *words: Any) -> None:
+    assert child.stdin is not None
     child.stdin.write(f"{json.dumps(words)}\n")
     child.stdin.flush()
 
 
-def wait_for(condition):
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + ENOUGH_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def test_a_server_that_recovers_gets_the_run_that_waited(tmp_path, server):
+def test_a_server_that_recovers_gets_the_run_that_waited(
+    tmp_path: Path, server: Callable[..., WandbStub]
+) -> None:
     folder = finished_run(tmp_path, "run", loss_rows(0, 30))
     with server(Behaviour.REFUSE) as stub:
         child = impatient_mirror(tmp_path)
@@ -204,17 +217,19 @@ def test_a_server_that_recovers_gets_the_run_that_waited(tmp_path, server):
         stub.behaviour = Behaviour.SERVE
         wait_for(lambda: "run" in stub.runs)
         tell(child, "closed", str(folder))
-        assert child.communicate('["end"]\n', timeout=ENOUGH_SECONDS) == ("", None)
+        assert child.communicate('["end"]\n', timeout=ENOUGH_SECONDS)[0] == ""
         assert stub.runs["run"].metric_rows() == loss_rows(0, 30)
 
 
-def test_a_run_without_an_end_is_left_open_on_the_server(tmp_path, server):
+def test_a_run_without_an_end_is_left_open_on_the_server(
+    tmp_path: Path, server: Callable[..., WandbStub]
+) -> None:
     with server() as stub, claimed_run(tmp_path, "run") as (folder, recorder):
         record(recorder, loss_rows(0, 30))
         recorder.flush()
         child = impatient_mirror(tmp_path)
         tell(child, "follow", str(folder.path))
-        assert child.communicate(timeout=ENOUGH_SECONDS) == ("", None)
+        assert child.communicate(timeout=ENOUGH_SECONDS)[0] == ""
         run = stub.runs["run"]
         assert (run.complete, run.exit_code) == (False, None)
         assert mirror_record(folder.path)["complete"] is False

@@ -3,14 +3,18 @@
 import json
 import math
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 from support.command_line import runs
 from support.recorded_runs import claimed_run, finished_run, folder_of, loss_rows, record
 from support.runs import carried_out, planned
-from support.wandb_stub import Behaviour
+from support.wandb_stub import Behaviour, WandbStub
 
+from normlab.plan.runs import PlannedRun
 from normlab.records import RunFolder, read_arrays
 from normlab.records.compare import differing, metrics_that_differ
 
@@ -20,7 +24,9 @@ ENOUGH = 60.0
 pytestmark = pytest.mark.usefixtures("no_account")
 
 
-def test_runs_are_pushed_whole_and_once_however_often(results_dir, server):
+def test_runs_are_pushed_whole_and_once_however_often(
+    results_dir: Path, server: Callable[..., WandbStub]
+) -> None:
     finished_run(results_dir, "whole", loss_rows(0, 300))
     with claimed_run(results_dir, "stopped") as (_, recorder):
         record(recorder, loss_rows(0, 40))
@@ -48,7 +54,9 @@ def test_runs_are_pushed_whole_and_once_however_often(results_dir, server):
         assert (stopped.state(), stopped.summary["outcome"]) == ("finished", "diverged")
 
 
-def test_a_refused_push_says_so_once_and_is_made_up_for_later(results_dir, server):
+def test_a_refused_push_says_so_once_and_is_made_up_for_later(
+    results_dir: Path, server: Callable[..., WandbStub]
+) -> None:
     for name in ("first", "second"):
         finished_run(results_dir, name, loss_rows(0, 5))
     with server(Behaviour.REFUSE):
@@ -64,7 +72,9 @@ def test_a_refused_push_says_so_once_and_is_made_up_for_later(results_dir, serve
         assert stub.runs["second"].metric_rows() == loss_rows(0, 5)
 
 
-def test_a_run_in_progress_is_left_to_its_own_mirror(results_dir, server):
+def test_a_run_in_progress_is_left_to_its_own_mirror(
+    results_dir: Path, server: Callable[..., WandbStub]
+) -> None:
     with server() as stub, claimed_run(results_dir, "busy") as (_, recorder):
         record(recorder, loss_rows(0, 5))
         ended = runs(results_dir, "push")
@@ -73,7 +83,9 @@ def test_a_run_in_progress_is_left_to_its_own_mirror(results_dir, server):
         assert not stub.runs
 
 
-def test_a_kept_checkpoint_is_an_artifact_of_its_run(results_dir, server):
+def test_a_kept_checkpoint_is_an_artifact_of_its_run(
+    results_dir: Path, server: Callable[..., WandbStub]
+) -> None:
     run = planned("checkpoint.keep_final=true", results_dir=results_dir)
     carried_out(run)
     with server() as stub:
@@ -87,7 +99,7 @@ def test_a_kept_checkpoint_is_an_artifact_of_its_run(results_dir, server):
 
 
 @pytest.fixture
-def recorded(results_dir):
+def recorded(results_dir: Path) -> tuple[PlannedRun, PlannedRun]:
     """Two runs: one with every awkward setting and histograms, one that diverges at once."""
     awkward = planned(
         "norm=lp", "norm.p=inf", "init.scale=1.0", "probe=[activations]", results_dir=results_dir
@@ -98,7 +110,12 @@ def recorded(results_dir):
     return awkward, lost
 
 
-def test_what_was_pushed_is_pulled_to_the_same_bits(recorded, results_dir, tmp_path, server):
+def test_what_was_pushed_is_pulled_to_the_same_bits(
+    recorded: tuple[PlannedRun, PlannedRun],
+    results_dir: Path,
+    tmp_path: Path,
+    server: Callable[..., WandbStub],
+) -> None:
     there = tmp_path / "elsewhere"
     with server():
         assert runs(results_dir, "push").code == 0
@@ -141,7 +158,13 @@ def test_what_was_pushed_is_pulled_to_the_same_bits(recorded, results_dir, tmp_p
         (lambda config: config.pop("model"), "it has no nested configuration"),
     ],
 )
-def test_a_pulled_configuration_is_data_that_is_checked(edit, text, results_dir, tmp_path, server):
+def test_a_pulled_configuration_is_data_that_is_checked(
+    edit: Callable[..., Any],
+    text: str,
+    results_dir: Path,
+    tmp_path: Path,
+    server: Callable[..., WandbStub],
+) -> None:
     run = planned("steps=2", results_dir=results_dir)
     carried_out(run)
     with server() as stub:

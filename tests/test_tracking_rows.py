@@ -1,5 +1,8 @@
 import json
 import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,19 +10,19 @@ from support.recorded_runs import claimed_run
 
 from normlab import metrics
 from normlab.records.rows import LINES, read_rows
-from normlab.tracking.rows import OrderedRows, best_values
+from normlab.tracking.rows import OrderedRows, Row, best_values
 
 
-def append(folder, *lines):
+def append(folder: Path, *lines: str) -> None:
     with (folder / LINES).open("a") as file:
         file.write("".join(lines))
 
 
-def as_pairs(rows):
+def as_pairs(rows: Iterable[Row]) -> list[tuple[int, dict[str, Any]]]:
     return [(row.step, row.values) for row in rows]
 
 
-def test_a_row_is_given_once_whole_and_in_order(tmp_path):
+def test_a_row_is_given_once_whole_and_in_order(tmp_path: Path) -> None:
     rows = OrderedRows(tmp_path, first_step=0)
     assert as_pairs(rows.whole()) == []
     append(tmp_path, '{"step": 0, "train/loss": 1.5}\n', '{"step": 0, "optimizer/lr": 0.1}\n')
@@ -35,14 +38,14 @@ def test_a_row_is_given_once_whole_and_in_order(tmp_path):
     assert as_pairs(rows.whole()) == []
 
 
-def test_rows_a_server_has_are_not_given(tmp_path):
+def test_rows_a_server_has_are_not_given(tmp_path: Path) -> None:
     append(tmp_path, *(f'{{"step": {step}, "train/loss": 1.0}}\n' for step in range(6)))
     rows = OrderedRows(tmp_path, first_step=3)
     assert [row.step for row in rows.whole()] == [3, 4]
     assert [row.step for row in rows.rest([{"step": 2}, {"step": 5, "train/loss": 1.0}])] == [5]
 
 
-def test_a_line_for_a_row_already_given_is_an_error(tmp_path):
+def test_a_line_for_a_row_already_given_is_an_error(tmp_path: Path) -> None:
     append(tmp_path, *(f'{{"step": {step}, "train/loss": 1.0}}\n' for step in range(3)))
     rows = OrderedRows(tmp_path, first_step=0)
     list(rows.whole())
@@ -51,7 +54,7 @@ def test_a_line_for_a_row_already_given_is_an_error(tmp_path):
         list(rows.whole())
 
 
-def test_histograms_come_with_their_row_or_make_one(tmp_path):
+def test_histograms_come_with_their_row_or_make_one(tmp_path: Path) -> None:
     histogram = metrics.Metric(
         name="activation/counts", label="activations", doc="", per_layer=True, histogram=True
     )
@@ -70,7 +73,7 @@ def test_histograms_come_with_their_row_or_make_one(tmp_path):
     ]
 
 
-def test_best_values_follow_the_direction_and_skip_what_is_not_finite(tmp_path):
+def test_best_values_follow_the_direction_and_skip_what_is_not_finite(tmp_path: Path) -> None:
     lines = [
         {"step": 0, "test/accuracy": 0.1, "train/loss": 2.0, "optimizer/lr": 0.1},
         {"step": 1, "test/accuracy": 0.7, "train/loss": 0.5, "ics/l2/conv2": 1.0},

@@ -198,7 +198,8 @@ class ByHand(nn.Module):
         hidden = inputs.flatten(1)
         for linear, norm in zip(self.maps, self.norms, strict=True):
             hidden = torch.relu(norm(linear(hidden)))
-        return self.last(hidden)
+        outputs: torch.Tensor = self.last(hidden)
+        return outputs
 
     def start(self, seed: int) -> None:
         """He's weights from the streams named as normlab names them."""

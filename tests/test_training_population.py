@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from support.parts import Parts
 from support.runs import assert_same_bits, prepared, state_of, tiny, trained
+from torch import Tensor
 
 from normlab.data import Batches
+from normlab.data.dataset import Dataset
+from normlab.models.chain import Chain
 from normlab.randomness import derive_seed, generator
 from normlab.training.evaluation import POPULATION_SAMPLES, population_inputs
 
@@ -27,18 +31,19 @@ def test_evaluation_is_that_of_the_twin_and_training_is_untouched() -> None:
         assert run.rows.of("test/loss")[step] == pytest.approx(expected, rel=1e-12)
 
 
-def by_hand(dataset, model) -> float:
+def by_hand(dataset: Dataset, model: Chain) -> float:
     # 200 samples in batches of 32: an epoch is 6 whole batches
     batches = Batches(dataset, 32, seed=derive_seed(0, "population"))
     flows = [batches.at(step).inputs.flatten(1) for step in range(6)]
     test = dataset.test_inputs.flatten(1)
     for index in (1, 2):
-        linear, norm = model.get_submodule(f"linear{index}"), model.get_submodule(f"norm{index}")
+        linear: Parts = model.get_submodule(f"linear{index}")
+        norm: Parts = model.get_submodule(f"norm{index}")
         flows = [linear(flow) for flow in flows]
         mean = torch.stack([flow.mean(0) for flow in flows]).mean(0)
         square = torch.stack([flow.square().mean(0) for flow in flows]).mean(0)
 
-        def normalized(values, mean, var, norm=norm):
+        def normalized(values: Tensor, mean: Tensor, var: Tensor, norm: Parts = norm) -> Tensor:
             scale = norm.weight / (var + norm.eps).sqrt()
             return torch.relu((values - mean) * scale + norm.bias)
 

@@ -35,7 +35,7 @@ def forward(*, seed: int, init: str, activation: str) -> pd.DataFrame:
     )
     config = MLPConfig(widths=(NUM_UNITS,) * NUM_LAYERS, activation=activation)  # type: ignore[arg-type]
     network = config.build(Kit(norm=NoNormConfig(), seed=seed), (NUM_UNITS,), 10).double()
-    choices("init")[init]().apply(network, inputs, seed)  # type: ignore[attr-defined]
+    choices("init")[init]().apply(network, inputs, seed)
     rows: list[dict[str, Any]] = []
     deviations: list[float] = []
     values = inputs

@@ -70,5 +70,5 @@ if __name__ == "__main__":
     from normlab.cli import train as command
     from support.command_line import script
 
-    command.write_sweep = lambda *arguments: None  # type: ignore[assignment]
+    command.write_sweep = lambda *arguments: None  # type: ignore[attr-defined]
     script().main()

@@ -76,7 +76,7 @@ def recorded_data(absent: Sequence[str] = ()) -> Iterator[None]:
         for name, facts in _data_facts().items():
             kind = choices("data")[name]
             missing = f"data={name} is not on disk" if name in absent else None
-            replaced = {
+            replaced: dict[str, Any] = {
                 "missing": lambda self, missing=missing: missing,
                 "checksum": lambda self, checksum=facts["checksum"]: checksum,
             }

@@ -28,7 +28,7 @@ def naive_gradient(
         pieces = torch.from_numpy(direction).split([p.numel() for p in network.parameters()])
         with torch.no_grad():
             for parameter, piece in zip(network.parameters(), pieces, strict=True):
-                parameter -= step_size * piece.view_as(parameter)
+                parameter.sub_(piece.view_as(parameter), alpha=step_size)
     value = loss(network(batch[0]), batch[1])
     value.backward()
     torch.set_rng_state(random)

@@ -42,7 +42,7 @@ class OfflineRun:
 
 def read_offline_run(directory: Path) -> OfflineRun:
     """Read the one `.wandb` file in `directory`; a torn tail (a killed run) ends it early."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     (path,) = directory.glob("*.wandb")
     run = OfflineRun()

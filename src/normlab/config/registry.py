@@ -10,14 +10,22 @@ from __future__ import annotations
 import dataclasses
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 if TYPE_CHECKING:
-    from normlab.config.component import Component
+    from normlab.config.component import (
+        Component,
+        DataConfig,
+        InitConfig,
+        ModelConfig,
+        NormConfig,
+        OptimizerConfig,
+        ProbeConfig,
+    )
 
 PLACES = {
     "model": "normlab.models",
@@ -61,7 +69,21 @@ def register(name: str) -> Callable[[Registered], Registered]:
     return decorate
 
 
-def choices(group: str) -> dict[str, type[Component]]:
+@overload
+def choices(group: Literal["model"]) -> dict[str, type[ModelConfig]]: ...
+@overload
+def choices(group: Literal["norm"]) -> dict[str, type[NormConfig]]: ...
+@overload
+def choices(group: Literal["init"]) -> dict[str, type[InitConfig]]: ...
+@overload
+def choices(group: Literal["data"]) -> dict[str, type[DataConfig]]: ...
+@overload
+def choices(group: Literal["optimizer"]) -> dict[str, type[OptimizerConfig]]: ...
+@overload
+def choices(group: Literal["probe"]) -> dict[str, type[ProbeConfig]]: ...
+@overload
+def choices(group: str) -> dict[str, type[Component]]: ...
+def choices(group: str) -> Mapping[str, type[Component]]:
     """Every component of a group, by name, in order of modules and of definition in each; one's
     own last."""
     _import_all(PLACES[group])

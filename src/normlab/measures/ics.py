@@ -140,7 +140,7 @@ def hypothetical_shift(
         with torch.enable_grad():
             value = scalar(loss(stepped(batch[0]), batch[1]))
         if value.requires_grad:
-            value.backward()  # type: ignore[no-untyped-call]
+            value.backward()
         gradients = weight_gradients(stepped)
         if add_penalty is not None:
             add_penalty(stepped)

@@ -58,7 +58,7 @@ class Shadow:
         with undisturbed(self.network), torch.enable_grad():
             value = scalar(loss(self.network(inputs), targets))
             if value.requires_grad:
-                value.backward()  # type: ignore[no-untyped-call]
+                value.backward()
         gradients = weight_gradients(self.network)
         self.network.zero_grad()
         with torch.no_grad():

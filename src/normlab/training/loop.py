@@ -168,7 +168,7 @@ class Loop:
         with self._arithmetic:
             outputs = setup.model(batch.inputs)
             loss = setup.loss(outputs, batch.targets)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for probe, measurement in zip(measuring, running, strict=True):
             self._advance(probe, measurement)
 
