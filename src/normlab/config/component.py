@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from torch import nn
 
     from normlab.data.dataset import Dataset
+    from normlab.launch.display import Display
+    from normlab.launch.execute import Result
+    from normlab.launch.stopping import Stop
     from normlab.models.chain import Chain
     from normlab.models.kit import Kit
+    from normlab.plan.runs import PlannedRun
     from normlab.probes.base import Probe
+    from normlab.tracking import Mirror
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,3 +338,20 @@ class LauncherConfig(Component):
     def num_at_once(self) -> int:
         """How many runs it carries out at once on this machine."""
         return 1
+
+    @abstractmethod
+    def carry_out(
+        self,
+        runs: Sequence[PlannedRun],
+        stop: Stop,
+        display: Display,
+        mirror: Mirror,
+        *,
+        alone: bool,
+    ) -> list[Result]:
+        """Carry out runs of which none starts from another, until all have ended or `stop` is
+        requested.
+
+        Args:
+            alone: the run is the only one of its plan and may take all threads.
+        """

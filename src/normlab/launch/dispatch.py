@@ -1,26 +1,20 @@
-"""Carrying out the runs of a plan: in this process, or in several."""
+"""Carrying out the runs of a plan, as their launcher does it."""
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
 
-from normlab.launch.config import PoolConfig
 from normlab.launch.display import Display
-from normlab.launch.execute import Result, execute
-from normlab.launch.pool import run_in_pool
-from normlab.launch.stopping import Stop, stop_on_signals
+from normlab.launch.execute import Result
+from normlab.launch.stopping import stop_on_signals
 from normlab.plan.runs import PlannedRun
 from normlab.plan.staging import generations
-from normlab.tracking import Mirror, start_mirror
+from normlab.tracking import start_mirror
 
-HELD_POLL_SECONDS = 1.0
-PROGRESS_SECONDS = 0.1
 MIRROR_PATIENCE_SECONDS = 30.0
 
 
@@ -77,11 +71,9 @@ def launch(
     try:
         with stop_on_signals() as stop, Display(console, len(todo), title) as display:
             for generation in generations(todo):
-                if isinstance(first.launcher, PoolConfig):
-                    results = run_in_pool(generation, first.launcher, stop, display, mirror)
-                else:
-                    results = _run_serially(generation, stop, display, mirror, alone=len(runs) == 1)
-                outcome.results += results
+                outcome.results += first.launcher.carry_out(
+                    generation, stop, display, mirror, alone=len(runs) == 1
+                )
     finally:
         outcome.warning = mirror.finish(MIRROR_PATIENCE_SECONDS)
     return outcome
@@ -97,58 +89,3 @@ def _settled(runs: Sequence[PlannedRun]) -> tuple[list[Result], list[PlannedRun]
         else:
             todo.append(run)
     return done, todo
-
-
-def _run_serially(
-    runs: Sequence[PlannedRun], stop: Stop, display: Display, mirror: Mirror, *, alone: bool
-) -> list[Result]:
-    results = []
-    queue = deque(runs)
-    num_waiting = 0
-    while queue and not stop.requested:
-        run = queue.popleft()
-        watcher = _Watcher(run, stop, display, mirror)
-        result = execute(run, watcher, num_threads=None if alone else 1)
-        if result.end == "held":
-            queue.append(run)
-            num_waiting += 1
-            if num_waiting >= len(queue):
-                time.sleep(HELD_POLL_SECONDS)
-                num_waiting = 0
-            continue
-        num_waiting = 0
-        watcher.ended()
-        display.ended(result)
-        results.append(result)
-    results += [Result(run.name, "interrupted", text="not started") for run in queue]
-    return results
-
-
-class _Watcher:
-    """Passes on what a run in this process says."""
-
-    def __init__(self, run: PlannedRun, stop: Stop, display: Display, mirror: Mirror) -> None:
-        self._run = run
-        self._stop = stop
-        self._display = display
-        self._mirror = mirror
-        self._followed = False
-        self._shown = 0.0
-
-    def stop_requested(self) -> bool:
-        return self._stop.requested
-
-    def started(self, run: PlannedRun, first_step: int) -> None:
-        self._followed = True
-        self._mirror.follow(run.folder.path)
-        self._display.started(run.name, first_step, run.config.steps)
-
-    def progress(self, step: int, num_steps: int, loss: float) -> None:
-        now = time.monotonic()
-        if now - self._shown >= PROGRESS_SECONDS:
-            self._shown = now
-            self._display.progress(self._run.name, step, loss)
-
-    def ended(self) -> None:
-        if self._followed:
-            self._mirror.closed(self._run.folder.path)
