@@ -1,15 +1,9 @@
-"""Write docs/zoo.md: every choice of every group and every setting, read from the code."""
+"""Print every choice and every setting: the same as `normlab zoo`."""
 
-from pathlib import Path
+import sys
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def main() -> None:
-    from normlab.cli.zoo import markdown
-
-    (ROOT / "docs" / "zoo.md").write_text(markdown(ROOT / "configs"))
-
+from normlab.cli import zoo
+from normlab.cli.command import run_script
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(zoo))

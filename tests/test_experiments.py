@@ -1,7 +1,6 @@
 """experiment.yaml, plans that share runs, and the way from runs to figure and verdicts."""
 
 import json
-from argparse import Namespace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 from support.studies import CLAIMS, with_arms, write_files
 
-from normlab.cli.experiment import dispatch
+from normlab.cli.experiment import Plan
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import launch
@@ -18,6 +17,7 @@ from normlab.plan.runs import PlannedRun
 from normlab.plan.sharing import reuse, share
 from normlab.studies.drawing import draw_and_judge, redraw_all, verify_all
 from normlab.studies.experiment import Experiment, experiment_names, words_of
+from normlab.studies.project import Project
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -123,28 +123,45 @@ def test_plans_share_the_training_of_equal_cells(tmp_path: Path, composer: Compo
     assert set(shared["a"][0].experiments) == {"a", "b"}
 
 
-def test_all_experiments_at_a_scale_are_those_that_have_it(
+def test_of_several_experiments_those_that_have_a_scale_are_planned(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
     content = with_arms("      - set: {norm: batch}\n        name: one\n")
     write_files(tmp_path / "experiments" / "first", content)
     both = f"{content}  small:\n    arms:\n      - set: {{norm: none}}\n        name: one\n"
     write_files(tmp_path / "experiments" / "second", both)
 
-    def plan(names: list[str], scale: str) -> int:
-        options = {"cell": None, "seeds": None, "launcher": "serial", "tracker": "none"}
-        return dispatch(
-            Namespace(action="plan", names=names, scale=scale, words=[], **options), tmp_path
-        )
+    def plan(names: tuple[str, ...], scale: str) -> int:
+        asked = Plan(names=names, scale=scale, launcher="serial", tracker="none", here=tmp_path)
+        return asked.carry_out()
 
-    assert plan(["all"], "small") == 0
+    assert plan(["first", "second"], "small") == 0
     printed = capsys.readouterr().out
     assert "second at scale small" in printed
     assert "first" not in printed
-    for names, scale in ((["first"], "small"), (["all"], "paper")):
+    for names, scale in ((["first"], "small"), (["first", "second"], "paper")):
         with pytest.raises(ConfigError, match=f"first has no scale {scale}"):
             plan(names, scale)
+
+
+def test_ones_own_experiments_extend_those_that_came_with_normlab(tmp_path: Path) -> None:
+    content = with_arms("      - set: {norm: batch}\n        name: one\n")
+    write_files(tmp_path / "experiments" / "mine", content)
+    packed = Project(ROOT).names
+    assert "demo" in packed
+    assert Project(tmp_path).names == sorted([*packed, "mine"])
+    assert [one.name for one in Project(tmp_path).load(["all"])] == sorted([*packed, "mine"])
+    with pytest.raises(
+        ConfigError, match=r"mien: there is no such experiment. Did you mean 'mine'"
+    ):
+        Project(tmp_path).load(["mien"])
+
+
+def test_two_experiments_of_one_name_are_refused(tmp_path: Path) -> None:
+    content = with_arms("      - set: {norm: batch}\n        name: one\n")
+    write_files(tmp_path / "experiments" / "demo", content)
+    with pytest.raises(ConfigError, match=r"an experiment of that name already .* Rename"):
+        _ = Project(tmp_path).names
 
 
 def test_a_finished_run_that_measured_more_is_reused(tmp_path: Path, composer: Composer) -> None:

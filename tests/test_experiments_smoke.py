@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from normlab.analysis.claims import load_claims
-from normlab.cli.experiment import dispatch
+from normlab.cli.experiment import Run
 from normlab.figures.manifest import LIMIT_BYTES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,17 +27,8 @@ def run(name: str, root: Path) -> Path:
     root.mkdir(exist_ok=True)
     for part in ("configs", "experiments"):
         (root / part).symlink_to(ROOT / part)
-    asked = Namespace(
-        action="run",
-        names=[name],
-        scale="smoke",
-        cell=None,
-        seeds=None,
-        launcher="serial",
-        tracker="none",
-        words=[],
-    )
-    assert dispatch(asked, root) == 0
+    asked = Run(names=(name,), scale="smoke", launcher="serial", tracker="none", here=root)
+    assert asked.carry_out() == 0
     return root / "results" / name / "smoke"
 
 

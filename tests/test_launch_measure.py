@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 from support.runs import CONFIG_DIR, carried_out, planned, trained
 
-from normlab.cli.runs_measure import show_measured
+from normlab.cli.runs.measure import show_measured
 from normlab.launch.measure import measure
 from normlab.plan.runs import PlannedRun
 from normlab.records.files import read_json

@@ -15,7 +15,7 @@ import pytest
 from support import command_line
 from support.runs import TINY
 
-from normlab.cli import train as command
+from normlab.cli.train import runs as command
 from normlab.records import RunFolder, run_folders
 
 DRIVEN = Path(__file__).parent / "support" / "driven_train.py"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.runs import carried_out, planned, prepared, tiny, trained
 
-from normlab.cli.train import prices
+from normlab.cli.train.runs import prices
 from normlab.config.convert import plain, run_config
 from normlab.metrics import axis_text, describe
 from normlab.probes.base import RememberingProbe

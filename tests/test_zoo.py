@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.cli import zoo
+from normlab.cli import zoo_text as zoo
 from normlab.config import choices
 from normlab.config.run import RunConfig
 

@@ -11,11 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
-from experiments.ioffe_training_speed.claims import BASE_RATE, steps_share
 from normlab.analysis.statistics import mean_interval
 from normlab.figures import Panel, Reference, Sheet, draw_panels, draw_reference
 from normlab.figures.drawing import published_style
 from normlab.figures.style import axis_text, norm_looks, styled
+
+from .claims import BASE_RATE, steps_share
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from experiments.regularization.compute import MINIMUM, closed_form
 from normlab.figures import Sheet
 from normlab.figures.averages import average_curves, average_last_values
 from normlab.figures.drawing import note_missing
 from normlab.figures.style import PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, norm_color, styled
+
+from .compute import MINIMUM, closed_form
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 REGULARIZED = "#7b3294"

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.residual_depth.claims import NUM_GROUPS, blocks_of, depths
 from normlab.figures import Panel, Sheet, draw_panels
 from normlab.figures.style import REFERENCE_COLOR
 from normlab.theory.variance import residual_variance
+
+from .claims import NUM_GROUPS, blocks_of, depths
 
 ARMS = {"skipinit": "SkipInit", "fixup": "Fixup"}
 SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance", "residual/ratio"

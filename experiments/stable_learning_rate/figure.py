@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from experiments.stable_learning_rate.claims import depths, largest_rates
 from normlab.figures import Panel, Sheet, draw_panels
+
+from .claims import depths, largest_rates
 
 RATE = "optimizer/lr"
 LARGEST = "largest rate that trains"

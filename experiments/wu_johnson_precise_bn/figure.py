@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.wu_johnson_precise_bn.claims import milestones, watched
 from normlab.figures import Panel, Reference, Sheet, draw_panels
 from normlab.figures.limits import share_limits
+
+from .claims import milestones, watched
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 RUNNING, POPULATION, BATCH = "running averages", "population", "mini-batch"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from functools import cache
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
-from types import ModuleType
+
+from normlab.cli.command import run_script as run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,17 +31,14 @@ def train(*words: str, cwd: Path) -> Ended:
         return run_script("train.py", *words)
 
 
-def run_script(name: str, *words: str, root: Path = ROOT) -> Ended:
-    """`python scripts/NAME WORDS`, likewise in this process.
-
-    Args:
-        root: the checkout whose script and parts these are.
-    """
+def run_script(name: str, *words: str) -> Ended:
+    """`python scripts/NAME WORDS`, likewise in this process."""
     out, err = StringIO(), StringIO()
     code = 0
     with _arguments((name, *words)), redirect_stdout(out), redirect_stderr(err):
         try:
-            code = int(script(name, root).main() or 0)
+            command = import_module(f"normlab.cli.{Path(name).stem}")
+            code = run(command) if name != "train.py" else int(command.main() or 0)
         except SystemExit as end:
             code = int(end.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())
@@ -50,17 +47,6 @@ def run_script(name: str, *words: str, root: Path = ROOT) -> Ended:
 def everything_in(folder: Path) -> list[str]:
     """Every file and folder below a folder."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
-@cache
-def script(name: str = "train.py", root: Path = ROOT) -> ModuleType:
-    module_name = f"{Path(name).stem}_script"
-    spec = importlib.util.spec_from_file_location(module_name, root / "scripts" / name)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @contextmanager

@@ -67,8 +67,8 @@ Batches.at = at  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
-    from normlab.cli import train as command
-    from support.command_line import script
+    from normlab.cli.train import main
+    from normlab.cli.train import runs as command
 
-    command.write_sweep = lambda *arguments: None  # type: ignore[attr-defined]
-    script().main()
+    command.write_sweep = lambda *arguments: None  # type: ignore[assignment]
+    main()

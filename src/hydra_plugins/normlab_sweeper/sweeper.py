@@ -25,7 +25,7 @@ class NormlabSweeper(Sweeper):
         self._words_for_hydra = list(config.hydra.overrides.hydra)
 
     def sweep(self, arguments: list[str]) -> Any:
-        from normlab.cli.train import sweep
+        from normlab.cli.train.runs import sweep
         from normlab.config.compose import parse, refuse_hydra_launching
 
         for override in parse(self._words_for_hydra):

@@ -1,98 +1,44 @@
-"""What `scripts/dashboard.py` does: views and reports of experiments and sweeps, or their text."""
+"""Lay experiments and sweeps out in W&B, as their figures are: a view and a report each.
+
+normlab dashboard
+normlab dashboard santurkar_ics --scale small --dry
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-from rich.console import Console
-from rich.markup import escape
-
-from normlab.cli.console import make_console
-from normlab.cli.experiment import Project
-from normlab.config.errors import ConfigError, hint
-from normlab.dashboards.layout import Dashboard
-from normlab.studies.experiment import experiment_names
-from normlab.tracking.failure import reason_of
+from normlab.cli.completion import complete_experiments
 
 
-def dispatch(arguments: argparse.Namespace, root: Path) -> int:
-    """Carry out a parsed command line; the exit code.
+@dataclass(frozen=True, kw_only=True)
+class LayOut:
+    """Write a view and a report of each experiment and sweep; without a name, of all."""
 
-    Raises:
-        ValueError: for a name that is neither an experiment nor a sweep.
-    """
-    project, console = Project(root), make_console()
-    dashboards = _planned(project, arguments, console)
-    if arguments.dry:
-        for dashboard in dashboards:
-            text = yaml.safe_dump(_listed(dashboard.plain()), sort_keys=False, allow_unicode=True)
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
-        return 0
-    return _write(list(dashboards), arguments, console)
+    names: tuple[str, ...] = ()
+    scale: str | None = None
+    project: str = "normlab"
+    entity: str | None = None
+    dry: bool = False
+    results_dir: str | None = None
+    here: Path = field(default_factory=Path.cwd)
 
+    def carry_out(self) -> int:
+        from normlab.cli.dashboards_written import lay_out
 
-def _write(dashboards: Sequence[Dashboard], arguments: argparse.Namespace, console: Console) -> int:
-    try:
-        from normlab.dashboards.workspaces import Dashboards
-
-        project = Dashboards(arguments.project, arguments.entity)
-        for dashboard in dashboards:
-            written = project.write(dashboard)
-            word = "made" if written.is_new else "updated"
-            console.print(f"{word} {escape(dashboard.name)}: {written.view}", highlight=False)
-            if written.report:
-                console.print(f"  report: {written.report}", highlight=False)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed; `make setup` installs it.") from None
-    except Exception as error:
-        console.print(f"[red]not written[/red]: {escape(reason_of(error))}", highlight=False)
-        return 1
-    return 0
+        return lay_out(self)
 
 
-def _planned(
-    project: Project, arguments: argparse.Namespace, console: Console
-) -> Iterator[Dashboard]:
-    from normlab.dashboards.figures_layout import (
-        experiment_dashboard,
-        overview,
-        sweep_dashboard,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    names = parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="experiments, or sweeps by ID; default: all"
     )
-
-    results = Path(arguments.results_dir)
-    sweeps = {path.parent.name: path.parent for path in results.glob("sweeps/*/sweep.json")}
-    experiments = experiment_names(project.experiments)
-    names: Iterable[str] = arguments.names
-    if not names:
-        yield overview(results)
-        names = [*experiments, *sweeps]
-    for name in names:
-        if name in sweeps:
-            yield sweep_dashboard(sweeps[name])
-            continue
-        if name not in experiments:
-            known = [*experiments, *sweeps]
-            raise ConfigError(
-                f"{name}: there is no such experiment, and no such sweep."
-                + hint(name, known, "There are")
-            )
-        (experiment,) = project.load([name])
-        scale = arguments.scale if arguments.scale in experiment.scales else None
-        try:
-            yield experiment_dashboard(experiment, results, project.composer(), scale)
-        except ConfigError as error:
-            if arguments.names:
-                raise
-            console.print(f"[yellow]left out[/yellow] {name}: {escape(str(error))}")
-
-
-def _listed(value: object) -> object:
-    """YAML's own lists in the place of tuples."""
-    if isinstance(value, dict):
-        return {str(key): _listed(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_listed(item) for item in value]
-    return value
+    names.completer = complete_experiments  # type: ignore[attr-defined]  # argcomplete's protocol
+    parser.add_argument("--scale", help="default: the largest with results")
+    parser.add_argument("--project", default="normlab", help="in W&B (default: normlab)")
+    parser.add_argument("--entity", help="default: the account's own")
+    parser.add_argument("--dry", action="store_true", help="print what would be written")
+    parser.add_argument("--results-dir", help="default: results")
+    parser.set_defaults(action=LayOut)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from normlab.plan.runs import PlannedRun
 from normlab.plan.staging import parent_of
 from normlab.plan.table import WORDS, table_value
 from normlab.records.identity import NUM_NAME_DIGITS
+from normlab.studies.code import load_code
 from normlab.training.device import set_exact_arithmetic
 from normlab.training.start import kept_checkpoint
 from normlab.training.trained import load_trained
@@ -157,7 +157,7 @@ class Calculation:
     def _load(self) -> Callable[..., pd.DataFrame]:
         if not (self.folder / "compute.py").exists():
             raise ConfigError(f"{self._where} is needed for the arm {self.factors['arm']!r}.")
-        module = importlib.import_module(f"{self.folder.parent.name}.{self.folder.name}.compute")
+        module = load_code(self.folder, "compute")
         functions = {
             name: value
             for name, value in vars(module).items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 from collections import Counter
@@ -20,6 +19,7 @@ from normlab.plan.runs import PlannedRun
 from normlab.plan.table import joined, results_table
 from normlab.records import RunFolder
 from normlab.records.provenance import current_commit
+from normlab.studies.code import load_code
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 
@@ -165,4 +165,4 @@ def _hooks(experiment: Experiment) -> dict[str, Any]:
 
 
 def _module(experiment: Experiment, name: str) -> Any:
-    return importlib.import_module(f"{experiment.folder.parent.name}.{experiment.name}.{name}")
+    return load_code(experiment.folder, name)

@@ -1,4 +1,4 @@
-"""Two runs side by side on a terminal: `runs.py diff` and `runs.py rerun`."""
+"""Two runs side by side on a terminal: `runs diff` and `runs rerun`."""
 
 from __future__ import annotations
 

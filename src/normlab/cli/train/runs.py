@@ -1,4 +1,4 @@
-"""What `scripts/train.py` does: one run, or a sweep; exit codes and texts for people."""
+"""One run or a sweep carried out: exit codes and texts for people."""
 
 from __future__ import annotations
 

@@ -1,42 +1,41 @@
-"""What `runs.py push` and `runs.py pull` tell a user."""
+"""What `runs push` and `runs pull` tell a user."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 
-from normlab.cli.console import plural
+from normlab.cli.console import make_console, plural
+from normlab.cli.runs import Pull, Push
+from normlab.cli.runs.find import find_runs
 from normlab.dashboards.figures import push_figures
-from normlab.records import RunFolder
 from normlab.tracking.push import Pushed, push_runs
 
 
-def push(folders: Sequence[RunFolder], arguments: argparse.Namespace, console: Console) -> int:
+def push(asked: Push) -> int:
     """Send runs to W&B, and with all runs the figures too; 0 only where it now holds all."""
-    results_dir = Path(arguments.results_dir)
-    mode: Literal["online", "offline"] = "offline" if arguments.offline else "online"
+    console, results_dir = make_console(), Path(asked.results_dir)
+    folders = find_runs(asked.runs_dir, asked.runs)
+    mode: Literal["online", "offline"] = "offline" if asked.offline else "online"
     sent = _told(
         push_runs(
             folders,
             results_dir,
             mode=mode,
-            project=arguments.project,
-            entity=arguments.entity,
-            with_checkpoint=arguments.checkpoints,
+            project=asked.project,
+            entity=asked.entity,
+            with_checkpoint=asked.checkpoints,
         ),
         console,
     )
     num_whole = sum(pushed.problem is None for pushed in sent)
     left = len(folders) - num_whole
-    if not arguments.runs and not any(pushed.is_everyones for pushed in sent):
-        figures = push_figures(
-            results_dir, mode=mode, project=arguments.project, entity=arguments.entity
-        )
+    if not asked.runs and not any(pushed.is_everyones for pushed in sent):
+        figures = push_figures(results_dir, mode=mode, project=asked.project, entity=asked.entity)
         left += sum(pushed.problem is not None for pushed in _told(figures, console))
     text = f"W&B holds {plural(num_whole, 'run')} whole"
     console.print(f"{text}; {left} not. The same command sends the rest." if left else f"{text}.")
@@ -57,16 +56,17 @@ def _told(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed]:
     return told
 
 
-def pull(arguments: argparse.Namespace, console: Console) -> int:
+def pull(asked: Pull) -> int:
     """Bring runs of a W&B project into run folders; 1 where one was refused."""
     from normlab.tracking.pull import pull_runs
 
+    console = make_console()
     num_here = num_refused = 0
     for pulled in pull_runs(
-        Path(arguments.results_dir),
-        project=arguments.project,
-        entity=arguments.entity,
-        filters=arguments.filter,
+        Path(asked.results_dir),
+        project=asked.project,
+        entity=asked.entity,
+        filters=asked.filter,
     ):
         name = escape(pulled.name)
         if pulled.problem is None:

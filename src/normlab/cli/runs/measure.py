@@ -1,4 +1,4 @@
-"""`runs.py measure` on a terminal."""
+"""`runs measure` on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from normlab.cli.train import prices
+from normlab.cli.train.runs import prices
 from normlab.launch.measure import measure
 from normlab.metrics import axis_text
 from normlab.records import RunFolder

@@ -1,0 +1,112 @@
+"""What every command line shares: words become options, options are carried out, errors end it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Texts as they are written, beside the longest of our words."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26)
+
+
+class Action(Protocol):
+    """The options of one action, such as `runs show`: a frozen dataclass of what was typed."""
+
+    def carry_out(self) -> int:
+        """The exit code.
+
+        Raises:
+            ValueError: for what a user can mend.
+        """
+        ...
+
+
+class Command(Protocol):
+    """A module that is a command: `normlab NAME ...`."""
+
+    __doc__: str | None
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what can be typed; each action's parser has its class as default `action`."""
+        ...
+
+
+def add_actions(
+    parser: argparse.ArgumentParser,
+) -> Callable[[str, type[Action]], argparse.ArgumentParser]:
+    """Give a parser subcommands; the function adds one, whose help is its class's docstring."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    def add(name: str, action: type[Action]) -> argparse.ArgumentParser:
+        text = (action.__doc__ or "").strip()
+        first = text.splitlines()[0].rstrip(".")
+        sub = actions.add_parser(
+            name, help=first[0].lower() + first[1:], description=text, formatter_class=Help
+        )
+        sub.set_defaults(action=action)
+        return sub
+
+    return add
+
+
+def make_parser(
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    description: str | None,
+    prog: str | None = None,
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=Help)
+    add_arguments(parser)
+    return parser
+
+
+def options_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> Action:
+    """The typed options that the words stand for; wrong words end the process, as argparse has it.
+
+    What comes after `--` are words of train's command line (`words`), where the action takes any.
+    """
+    own, further = _split_at_dashes(list(words))
+    values: dict[str, Any] = vars(parser.parse_args(own))
+    action: Callable[..., Action] = values.pop("action")
+    if "--" in words:
+        values["words"] = (*values.get("words", ()), *further)
+    try:
+        return action(**{key: _fixed(value) for key, value in values.items()})
+    except TypeError:
+        parser.error("this action takes no words after --")
+
+
+def carry_out(action: Action) -> int:
+    """Carry out an action; what goes wrong is told in a line, and the exit code says so."""
+    try:
+        return action.carry_out()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 2
+
+
+def run_script(command: Command) -> int:
+    """A command as a script of its own: `python scripts/NAME.py ...`."""
+    parser = make_parser(command.add_arguments, command.__doc__)
+    return carry_out(options_of(parser, sys.argv[1:]))
+
+
+def _split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
+    """What comes before `--`, and what after it."""
+    if "--" not in words:
+        return words, []
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

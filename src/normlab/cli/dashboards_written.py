@@ -1,0 +1,96 @@
+"""Views and reports of experiments and sweeps, written to W&B or printed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+
+from normlab.cli.console import make_console
+from normlab.cli.dashboard import LayOut
+from normlab.config.errors import ConfigError, hint
+from normlab.dashboards.layout import Dashboard
+from normlab.studies.project import Project
+from normlab.tracking.failure import reason_of
+
+
+def lay_out(asked: LayOut) -> int:
+    """Write dashboards, or with `dry` print them; the exit code.
+
+    Raises:
+        ValueError: for a name that is neither an experiment nor a sweep.
+    """
+    console = make_console()
+    dashboards = _planned(asked, console)
+    if asked.dry:
+        for dashboard in dashboards:
+            text = yaml.safe_dump(_listed(dashboard.plain()), sort_keys=False, allow_unicode=True)
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+        return 0
+    return _write(list(dashboards), asked, console)
+
+
+def _write(dashboards: Sequence[Dashboard], asked: LayOut, console: Console) -> int:
+    try:
+        from normlab.dashboards.workspaces import Dashboards
+
+        project = Dashboards(asked.project, asked.entity)
+        for dashboard in dashboards:
+            written = project.write(dashboard)
+            word = "made" if written.is_new else "updated"
+            console.print(f"{word} {escape(dashboard.name)}: {written.view}", highlight=False)
+            if written.report:
+                console.print(f"  report: {written.report}", highlight=False)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed; `make setup` installs it.") from None
+    except Exception as error:
+        console.print(f"[red]not written[/red]: {escape(reason_of(error))}", highlight=False)
+        return 1
+    return 0
+
+
+def _planned(asked: LayOut, console: Console) -> Iterator[Dashboard]:
+    from normlab.dashboards.figures_layout import (
+        experiment_dashboard,
+        overview,
+        sweep_dashboard,
+    )
+
+    project = Project(asked.here)
+    results = project.results if asked.results_dir is None else Path(asked.results_dir)
+    sweeps = {path.parent.name: path.parent for path in results.glob("sweeps/*/sweep.json")}
+    experiments = project.names
+    names: Iterable[str] = asked.names
+    if not names:
+        yield overview(results)
+        names = [*experiments, *sweeps]
+    for name in names:
+        if name in sweeps:
+            yield sweep_dashboard(sweeps[name])
+            continue
+        if name not in experiments:
+            known = [*experiments, *sweeps]
+            raise ConfigError(
+                f"{name}: there is no such experiment, and no such sweep."
+                + hint(name, known, "There are")
+            )
+        (experiment,) = project.load([name])
+        scale = asked.scale if asked.scale in experiment.scales else None
+        try:
+            yield experiment_dashboard(experiment, results, project.composer(), scale)
+        except ConfigError as error:
+            if asked.names:
+                raise
+            console.print(f"[yellow]left out[/yellow] {name}: {escape(str(error))}")
+
+
+def _listed(value: object) -> object:
+    """YAML's own lists in the place of tuples."""
+    if isinstance(value, dict):
+        return {str(key): _listed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_listed(item) for item in value]
+    return value

@@ -1,0 +1,164 @@
+"""Experiments planned, carried out and drawn, as a command line asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from normlab.cli.console import make_console, plural
+from normlab.cli.experiment import Draw, Plan, Run, Selection, WandbSweep
+from normlab.cli.experiment.tables import print_claims, print_plan
+from normlab.config.errors import ConfigError
+from normlab.launch.dispatch import Launch, launch
+from normlab.plan.runs import PlannedRun, Standing
+from normlab.plan.sharing import reuse, share
+from normlab.studies.computed import Calculation
+from normlab.studies.experiment import Experiment
+from normlab.studies.project import Project
+from normlab.studies.sweep import factors_of
+
+Plans = dict[str, list[PlannedRun]]
+"""The runs of each experiment, by its name."""
+
+
+def run_experiments(asked: Run) -> int:
+    """Carry out what is missing of experiments, then draw and judge each; the exit code.
+
+    Raises:
+        ConfigError: for what cannot be run or read, before anything is written.
+    """
+    experiments, plans = _planned(asked)
+    console = make_console()
+    exit_code = _run(experiments, plans, asked.scale, console)
+    _draw(experiments, plans, asked, console)
+    return exit_code
+
+
+def draw_experiments(asked: Draw) -> int:
+    """Draw and judge experiments from the runs there are; errors as above."""
+    experiments, plans = _planned(asked)
+    _draw(experiments, plans, asked, make_console())
+    return 0
+
+
+def print_plans(asked: Plan) -> int:
+    """Print what would be run; errors as above."""
+    experiments, plans = _planned(asked)
+    console = make_console()
+    for experiment in experiments:
+        computed = _computed(experiment, asked)
+        print_plan(experiment, asked.scale, plans[experiment.name], computed, console)
+    return 0
+
+
+def write_wandb_sweeps(asked: WandbSweep) -> int:
+    """Write an experiment's cells as W&B sweeps, and say how each is begun; errors as above."""
+    from normlab.dashboards.agents import write_sweeps
+
+    project, console = Project(asked.here), make_console()
+    (experiment,) = project.load(asked.names)
+    paths = write_sweeps(
+        experiment,
+        project.composer(),
+        asked.scale,
+        Path(asked.output or project.results / "wandb" / "sweeps"),
+        project=asked.project,
+        entity=asked.entity,
+        seeds=_seeds(asked.seeds),
+        cell=asked.cell,
+    )
+    for path in paths:
+        console.print(f"wandb sweep {os.path.relpath(path)}", highlight=False, soft_wrap=True)
+    console.print(
+        "Each prints the `wandb agent` that carries it out; start it in this folder, on as many "
+        "machines as you like.",
+        highlight=False,
+    )
+    return 0
+
+
+def _planned(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
+    project = Project(asked.here)
+    chosen = project.load(asked.names)
+    # those that have the scale; where none does, all, of which planning refuses the first
+    experiments = [one for one in chosen if asked.scale in one.scales] or chosen
+    composer = project.composer()
+    words = [
+        f"launcher={asked.launcher}",
+        f"tracker={asked.tracker}",
+        f"results_dir={project.results}",
+        *asked.words,
+    ]
+    plans = {
+        experiment.name: experiment.plan(
+            composer,
+            asked.scale,
+            extra_words=words,
+            seeds=_seeds(asked.seeds),
+            cell=asked.cell,
+        )
+        for experiment in experiments
+    }
+    runs_dir = project.results / "runs"
+    return experiments, {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
+
+
+def _computed(experiment: Experiment, asked: Selection) -> list[Calculation]:
+    return experiment.computed(asked.scale, seeds=_seeds(asked.seeds), cell=asked.cell)
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    if not text:
+        return None
+    try:
+        return [int(seed) for seed in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"seeds must be whole numbers with commas between, such as 0,1,2; got {text!r}."
+        ) from None
+
+
+def _run(
+    experiments: Sequence[Experiment],
+    plans: Plans,
+    scale: str,
+    console: Console,
+) -> int:
+    runs = list({run.name: run for plan in plans.values() for run in plan}.values())
+    title = experiments[0].name if len(experiments) == 1 else f"{len(experiments)} experiments"
+    standing = Standing.of(runs)
+    counts = f"{len(runs)} runs, {standing}" if runs else "nothing to train"
+    console.print(f"[bold]{title}[/bold] at scale {scale}: {counts}.")
+    outcome = launch(runs, console, title=title, factors=factors_of(runs)) if runs else Launch()
+    for result in outcome.named("failed"):
+        console.print(f"[red]failed[/red] {result.name}  {escape(result.text)}", highlight=False)
+    if outcome.named("interrupted"):
+        console.print("Stopped. The same command carries on from the checkpoints.")
+    if outcome.warning:
+        console.print(
+            f"[yellow]warning[/yellow] {escape(outcome.warning)}", highlight=False, soft_wrap=True
+        )
+    return outcome.exit_code
+
+
+def _draw(
+    experiments: Sequence[Experiment], plans: Plans, asked: Selection, console: Console
+) -> None:
+    from normlab.studies.drawing import draw_and_judge
+
+    results = Project(asked.here).results
+    for experiment in experiments:
+        computed = _computed(experiment, asked)
+        if computed:
+            console.print(f"{experiment.name}: computing {plural(len(computed), 'table')}.")
+        drawn = draw_and_judge(experiment, asked.scale, plans[experiment.name], results, computed)
+        if drawn is None:
+            console.print(f"{experiment.name}: no run to draw from yet.")
+            continue
+        console.print(drawn.completeness, highlight=False)
+        print_claims(drawn.claims, console)
+        console.print(f"Figure: {os.path.relpath(drawn.folder / 'figure.png')}", highlight=False)

@@ -1,0 +1,242 @@
+"""Look at recorded runs: list them, show one, plot any selection.
+
+normlab runs ls norm=batch,none
+normlab runs show vgg11-batch-he-digits-s0
+normlab runs plot model=vgg11 --x step --y test/accuracy --hue norm --col optimizer.lr
+
+A FILTER is KEY=VALUE[,VALUE], with keys as on train's command line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from normlab.cli.command import Action, add_actions
+from normlab.cli.completion import complete_runs
+
+if TYPE_CHECKING:
+    from normlab.records import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfRuns:
+    """An action on the runs of a results folder."""
+
+    results_dir: str = "results"
+
+    @property
+    def runs_dir(self) -> Path:
+        return Path(self.results_dir) / "runs"
+
+    def find(self, text: str) -> RunFolder:
+        from normlab.cli.runs.find import find_run
+
+        return find_run(self.runs_dir, text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ls(OfRuns):
+    """List runs, a line each."""
+
+    filter: tuple[str, ...] = ()
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.show import list_runs
+
+        list_runs(self.runs_dir, self.filter, make_console())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show(OfRuns):
+    """Print all that is known of a run."""
+
+    run: str
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.show import show_run
+
+        show_run(self.find(self.run), make_console())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Why(OfRuns):
+    """Say what launching a run again would do, and why."""
+
+    run: str
+    words: tuple[str, ...] = ()
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.config.places import packed_root
+        from normlab.plan.why import why
+
+        text = why(self.find(self.run), list(self.words), packed_root() / "configs")
+        make_console().print(text, highlight=False, markup=False)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rerun(OfRuns):
+    """Repeat a run under results/rerun, and compare its metrics with the original's."""
+
+    run: str
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.compare import show_rerun
+
+        return show_rerun(self.find(self.run), Path(self.results_dir), make_console())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff(OfRuns):
+    """Say where two runs differ: configuration, code, metrics."""
+
+    run: str
+    other: str
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.compare import show_difference
+
+        show_difference(self.find(self.run), self.find(self.other), make_console())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure(OfRuns):
+    """Take probes on a run's checkpoint; what they find is kept beside the run."""
+
+    run: str
+    words: tuple[str, ...]
+    name: str | None = None
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.measure import show_measured
+        from normlab.config.places import packed_root
+
+        configs = packed_root() / "configs"
+        show_measured(self.find(self.run), self.words, configs, self.name, make_console())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push(OfRuns):
+    """Send runs to W&B, and with all of them the figures; safe to repeat."""
+
+    runs: tuple[str, ...] = ()
+    project: str | None = None
+    entity: str | None = None
+    offline: bool = False
+    checkpoints: bool = False
+
+    def carry_out(self) -> int:
+        from normlab.cli.runs.wandb import push
+
+        return push(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot(OfRuns):
+    """Plot one metric of a selection of runs."""
+
+    filter: tuple[str, ...] = ()
+    x: str = "step"
+    y: str = "test/accuracy"
+    hue: str | None = "norm"
+    style: str | None = None
+    col: str | None = None
+    row: str | None = None
+    output: str = "plot.png"
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.plot import plot_runs
+
+        path = plot_runs(self)
+        make_console().print(f"Plot: {os.path.relpath(path)}", highlight=False)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull(OfRuns):
+    """Bring runs of a W&B project into run folders."""
+
+    project: str
+    entity: str | None = None
+    filter: tuple[str, ...] = ()
+
+    def carry_out(self) -> int:
+        from normlab.cli.runs.wandb import pull
+
+        return pull(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leet(OfRuns):
+    """Open W&B's terminal UI on the local runs."""
+
+    def carry_out(self) -> int:
+        from normlab.tracking.leet import open_leet
+
+        open_leet(Path(self.results_dir))
+        return 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results-dir", default="results", help="default: results")
+    add = add_actions(parser)
+    add("ls", Ls).add_argument("filter", nargs="*", metavar="FILTER")
+    one_run: tuple[tuple[str, type[Action]], ...] = (
+        ("show", Show),
+        ("why", Why),
+        ("rerun", Rerun),
+        ("diff", Diff),
+        ("measure", Measure),
+    )
+    parsers = {name: add(name, action) for name, action in one_run}
+    for sub in parsers.values():
+        _add_run(sub, "run", "its name, or a part of it")
+    _add_run(parsers["diff"], "other", "the run to compare it with")
+    parsers["why"].add_argument(
+        "words", nargs="*", help="train's words, instead of the run's own configuration"
+    )
+    measure = parsers["measure"]
+    measure.add_argument("words", nargs="+", help="such as 'probe=[landscape]'")
+    measure.add_argument("--name", help="of the folder under measured/; default: the probes'")
+    push = add("push", Push)
+    push.add_argument("runs", nargs="*", metavar="RUN", help="names or FILTERs; default: all runs")
+    push.add_argument("--project", help="default: the one each run was recorded for")
+    push.add_argument("--entity", help="default: the account's own")
+    push.add_argument("--offline", action="store_true", help="only write W&B's files here")
+    push.add_argument(
+        "--checkpoints", action="store_true", help="send final checkpoints too, as artifacts"
+    )
+    plot = add("plot", Plot)
+    plot.add_argument("filter", nargs="*", metavar="FILTER")
+    plot.add_argument("--x", default="step", help="step (default), or a setting's key")
+    plot.add_argument("--y", default="test/accuracy", help="a metric (default: test/accuracy)")
+    for name, default in (("hue", "norm"), ("style", None), ("col", None), ("row", None)):
+        plot.add_argument(f"--{name}", default=default, help=f"a setting's key, default: {default}")
+    plot.add_argument("--output", default="plot.png", help="a .png, .svg or .pdf file")
+    pull = add("pull", Pull)
+    pull.add_argument("--project", required=True)
+    pull.add_argument("--entity", help="default: the account's own")
+    pull.add_argument(
+        "--filter", nargs="*", default=[], metavar="FILTER", help="only runs that pass"
+    )
+    add("leet", Leet)
+
+
+def _add_run(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    run = parser.add_argument(name, help=text)
+    run.completer = complete_runs  # type: ignore[attr-defined]  # argcomplete's protocol

@@ -1,0 +1,54 @@
+"""Where names are looked up: what came with normlab, and what lies in the folder one stands in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from normlab.config.errors import ConfigError
+
+_PACKED = Path(__file__).resolve().parent.parent / "packed"
+_CHECKOUT = Path(__file__).resolve().parents[3]
+
+
+def packed_root() -> Path:
+    """The folder of the configs/ and experiments/ that came with normlab.
+
+    A wheel carries them inside the package; in a checkout they stand at its top.
+    """
+    return _PACKED if _PACKED.is_dir() else _CHECKOUT
+
+
+@dataclass(frozen=True)
+class Places:
+    """Configs and experiments of `here` extend the packed ones; results go to `here`."""
+
+    here: Path
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The packed root, then one's own folder where that is another."""
+        packed = packed_root()
+        return (packed,) if self.here.resolve() == packed.resolve() else (packed, self.here)
+
+    @property
+    def results(self) -> Path:
+        return self.here / "results"
+
+    def experiments(self) -> dict[str, Path]:
+        """Every experiment's folder by name, in alphabetical order.
+
+        Raises:
+            ConfigError: one's own has the name of another.
+        """
+        folders: dict[str, Path] = {}
+        for root in self.roots:
+            for file in root.glob("experiments/*/experiment.yaml"):
+                folder = file.parent
+                other = folders.setdefault(folder.name, folder)
+                if other.resolve() != folder.resolve():
+                    raise ConfigError(
+                        f"{folder}: there is an experiment of that name already ({other}). "
+                        "Rename the folder."
+                    )
+        return dict(sorted(folders.items()))

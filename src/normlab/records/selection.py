@@ -1,0 +1,45 @@
+"""One metric of a selection of runs as a tidy table that a figure can be drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from normlab.records.flatten import refuse_unknown_keys
+from normlab.records.table import metrics_frame, runs_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_COLUMNS = ("run", "cell", "seed", "step", "layer")
+LOSSES = ("train/loss", "test/loss")
+"""Kept in every selection: a run's divergence is dated by them."""
+
+
+def selected_table(
+    runs_dir: Path, where: Sequence[str], metric: str, keys: Sequence[str]
+) -> pd.DataFrame:
+    """A row a number, with the settings `keys` of its run as columns.
+
+    Args:
+        where: filters, KEY=VALUE[,VALUE].
+        metric: its name, or a pattern.
+        keys: settings as on the command line; columns of every table need not be named.
+
+    Raises:
+        ValueError: for a key that no run has, or where no run that passes has recorded the metric.
+    """
+    frame = runs_frame(runs_dir, where).rename(columns={"summary/chance": "chance"})
+    factors = [key for key in keys if key not in TABLE_COLUMNS]
+    refuse_unknown_keys(factors, frame.columns)
+    described = [name for name in ("state", "outcome", "chance") if name in frame]
+    table = metrics_frame(runs_dir, where, metrics=[metric, *LOSSES]).merge(
+        frame[list(dict.fromkeys(["run", *factors, *described]))], on="run"
+    )
+    if table.empty:
+        raise ValueError(
+            f"no run that passes has recorded {metric}. `runs.py ls` lists the runs, "
+            "`runs.py show RUN` what one has recorded."
+        )
+    return table

@@ -1,0 +1,45 @@
+"""A folder one works in: its experiments and configs, with those that came with normlab."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from normlab.config.compose import Composer
+from normlab.config.errors import ConfigError, hint
+from normlab.config.places import Places, packed_root
+from normlab.studies.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Project:
+    """Experiments by name, and the folder their results go to."""
+
+    here: Path
+
+    @property
+    def results(self) -> Path:
+        return Places(self.here).results
+
+    @property
+    def names(self) -> list[str]:
+        return list(Places(self.here).experiments())
+
+    def composer(self) -> Composer:
+        return Composer(packed_root() / "configs")
+
+    def load(self, names: Sequence[str]) -> list[Experiment]:
+        """Experiments by name; `all` stands for every one there is.
+
+        Raises:
+            ConfigError: for a name that is no experiment's, with the nearest that is.
+        """
+        folders = Places(self.here).experiments()
+        for name in names:
+            if name not in folders and name != "all":
+                raise ConfigError(
+                    f"{name}: there is no such experiment." + hint(name, folders, "Experiments")
+                )
+        chosen = folders if "all" in names else {name: folders[name] for name in names}
+        return [Experiment.load(folder) for folder in chosen.values()]
