@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import torch
 import yaml
 from support.command_line import ROOT, everything_in, train
 
+from normlab.config import registry
+
 
 def choices(group: str) -> str:
     return ", ".join(sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")))
@@ -18,8 +21,8 @@ def choices(group: str) -> str:
 
 def settings(group: str, name: str, prefix: str | None = None) -> str:
     """The keys of a choice and where they are defined, as texts list them."""
+    keys = [field.name for field in dataclasses.fields(registry.choices(group)[name])]
     file = f"configs/{group}/{name}.yaml"
-    keys = [key for key in yaml.safe_load((ROOT / file).read_text()) if key != "name"]
     return f"{', '.join(f'{prefix or group}.{key}' for key in keys)} (defined in {file})"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from support.runs import CONFIG_DIR, carried_out, planned, trained
+from support.runs import carried_out, composer, planned, trained
 
 from normlab.cli.runs.measure import show_measured
 from normlab.launch.measure import measure
@@ -40,7 +40,7 @@ def test_a_checkpoint_gives_what_a_longer_run_records_there(tmp_path: Path) -> N
     before = contents(run.folder.path)
     names = ("curvature", "gradients", "ics", "landscape", "moment_drift", "residual", "weights")
     words = [f"probe=[{','.join(names)}]", "probe.landscape.num_points=3"]
-    found = measure(run.folder, words, CONFIG_DIR, name="all")
+    found = measure(run.folder, words, composer(), name="all")
     assert contents(run.folder.path) == before
 
     longer = trained(
@@ -76,7 +76,7 @@ def test_a_checkpoint_gives_what_a_longer_run_records_there(tmp_path: Path) -> N
 def test_an_interrupted_run_is_measured_where_it_stands(tmp_path: Path) -> None:
     run = planned(*MODEL, "steps=9", results_dir=tmp_path)
     assert carried_out(run, stop_at=4)[0].end == "interrupted"
-    found = measure(run.folder, ["probe=[ics]"], CONFIG_DIR)
+    found = measure(run.folder, ["probe=[ics]"], composer())
     live = trained(*MODEL, "steps=9", "probe=[ics]", "probe.ics.steps=[4]").rows.by_step[4]
     assert found.rows[0]["step"] == 4
     assert found.rows[0]["ics/l2/linear3"] == live["ics/l2/linear3"]
@@ -85,7 +85,7 @@ def test_an_interrupted_run_is_measured_where_it_stands(tmp_path: Path) -> None:
 
 def test_the_learning_rate_after_the_end_is_the_last_one(tmp_path: Path) -> None:
     run = finished(tmp_path, "schedule=cosine")
-    (row,) = measure(run.folder, ["probe=[landscape]"], CONFIG_DIR).rows
+    (row,) = measure(run.folder, ["probe=[landscape]"], composer()).rows
     last = lines_of(read_rows(run.folder.path))
     rates = [line["optimizer/lr"] for line in last if "optimizer/lr" in line]
     assert row["landscape/two_over_lr"] == 2 / rates[-1]
@@ -95,8 +95,8 @@ def test_measuring_again_replaces_and_another_name_keeps(tmp_path: Path) -> None
     run = finished(tmp_path)
     for points in (2, 3):
         words = ["probe=[landscape]", f"probe.landscape.num_points={points}"]
-        measure(run.folder, words, CONFIG_DIR)
-    measure(run.folder, ["probe=[landscape]"], CONFIG_DIR, name="finer")
+        measure(run.folder, words, composer())
+    measure(run.folder, ["probe=[landscape]"], composer(), name="finer")
     folder = run.folder.path / "measured"
     assert sorted(path.name for path in folder.iterdir()) == ["finer", "landscape"]
     assert read_arrays(folder / "landscape", "landscape/curves")[6].shape == (4, 3)
@@ -105,7 +105,7 @@ def test_measuring_again_replaces_and_another_name_keeps(tmp_path: Path) -> None
 def test_the_numbers_are_shown(tmp_path: Path) -> None:
     run = finished(tmp_path)
     console = Console(record=True, width=120)
-    show_measured(run.folder, ["probe=[landscape]"], CONFIG_DIR, None, console)
+    show_measured(run.folder, ["probe=[landscape]"], composer(), None, console)
     text = console.export_text()
     assert "landscape/beta " in text
     assert "effective beta-smoothness" in text
@@ -124,11 +124,11 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
         (["probe=[isc]"], r"isc.*ics"),
     ]:
         with pytest.raises(ValueError, match=text):
-            measure(run.folder, words, CONFIG_DIR)
+            measure(run.folder, words, composer())
     bare = planned(*MODEL, "steps=2", results_dir=tmp_path / "bare")
     carried_out(bare)
     with pytest.raises(ValueError, match=r"has no checkpoint .*checkpoint\.keep_final=true"):
-        measure(bare.folder, ["probe=[ics]"], CONFIG_DIR)
+        measure(bare.folder, ["probe=[ics]"], composer())
     assert json.loads(run.folder.status_path.read_text())["state"] == "finished"
 
 
@@ -138,4 +138,4 @@ def test_one_evaluation_has_no_step_to_measure(tmp_path: Path) -> None:
     run = planned(*words, results_dir=tmp_path)
     assert carried_out(run)[0].end == "finished"
     with pytest.raises(ValueError, match=r"has steps=0.* or train one with steps=1"):
-        measure(run.folder, ["probe=[ics]"], CONFIG_DIR)
+        measure(run.folder, ["probe=[ics]"], composer())

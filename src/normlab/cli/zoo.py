@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from normlab.config.places import packed_root
+from normlab.config.places import Places
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class Zoo:
     def carry_out(self) -> int:
         from normlab.cli.zoo_text import markdown
 
-        text = markdown(packed_root() / "configs")
+        text = markdown(*Places(Path.cwd()).configs)
         if self.output is None:
             print(text, end="")
         else:

@@ -15,9 +15,10 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from normlab.config import choices
+from normlab.config.registry import PLACES
 from normlab.config.run import RunConfig
 from normlab.config.settings import described
+from normlab.config.source import CONFIG_NAME, class_of, completed
 from normlab.records.flatten import written
 
 WIDTH = 100
@@ -57,33 +58,39 @@ class Group:
         return [word for word in each[0] if all(word in words for words in each)]
 
 
-def groups(config_dir: Path) -> list[Group]:
-    """The groups in the order of train.yaml, each with its choices."""
-    defaults = [entry for entry in _train(config_dir)["defaults"] if isinstance(entry, dict)]
+def groups(*folders: Path) -> list[Group]:
+    """The groups in the order of train.yaml, each with its choices.
+
+    Args:
+        folders: the configs that came with normlab, then one's own.
+    """
+    defaults = [entry for entry in _train(folders[0])["defaults"] if isinstance(entry, dict)]
+    files = [file for folder in folders for file in folder.glob("*/*.yaml")]
     return [
         Group(
             name=name,
             default=written(value) if not isinstance(value, list) else "[]",
             choices=tuple(
-                _choice(name, path)
-                for path in sorted((config_dir / name).glob("*.yaml"), key=_number_last)
+                _choice(name, file)
+                for file in sorted(files, key=_number_last)
+                if file.parent.name == name
             ),
         )
         for entry in defaults
         for name, value in entry.items()
-        if (config_dir / name).is_dir()
+        if name in PLACES
     ]
 
 
-def run_settings(config_dir: Path) -> list[Setting]:
+def run_settings(folder: Path) -> list[Setting]:
     """The settings of a run beside those of its components."""
     found: list[Setting] = []
     docs, hints = meanings(RunConfig), get_type_hints(RunConfig)
-    for key, value in _train(config_dir).items():
+    for key, value in completed("", CONFIG_NAME, _train(folder)).items():
         if key in ("defaults", "hydra"):
             continue
         if not isinstance(value, dict):
-            found.append(Setting(key=key, default=written(value), doc=docs.get(key, "")))
+            found.append(Setting(key=key, default=_written(value), doc=docs.get(key, "")))
         elif dataclasses.is_dataclass(hints[key]):
             found += _settings(key, value, hints[key])
         else:  # a group's own, such as probe.budget, is the field probe_budget
@@ -104,17 +111,16 @@ def _number_last(path: Path) -> tuple[str, int]:
 
 def _choice(group: str, path: Path) -> Choice:
     text = path.read_text()
-    head = takewhile(lambda line: line.startswith("#"), text.splitlines())
-    comments = [line[1:].strip() for line in head if not line.startswith("# @package")]
+    head = list(takewhile(lambda line: line.startswith("#"), text.splitlines()))
+    package = next((line.split()[-1] for line in head if line.startswith("# @package")), None)
     values = yaml.safe_load(text) or {}
-    name = values.pop("name", path.stem)
-    values.pop("defaults", None)
+    cls = class_of(group, values, package)
+    values = completed(group, path.stem, values, package)
+    settings = {name: value for name, value in values.items() if name not in ("name", "defaults")}
     return Choice(
         name=path.stem,
-        line=" ".join(comments),
-        settings=_settings(
-            f"{group}.{name}" if group == "probe" else group, values, choices(group).get(name)
-        ),
+        line=" ".join(line[1:].strip() for line in head if not line.startswith("# @package")),
+        settings=_settings(package if group == "probe" and package else group, settings, cls),
     )
 
 
@@ -144,7 +150,7 @@ def _train(config_dir: Path) -> dict[str, Any]:
     return train
 
 
-def help_text(config_dir: Path) -> str:
+def help_text(*folders: Path) -> str:
     """What a run is composed of, for a terminal."""
     lines = [
         "Train one run, or with -m a sweep of them.",
@@ -154,7 +160,7 @@ def help_text(config_dir: Path) -> str:
         "",
         "docs/zoo.md says what each setting means.",
     ]
-    for group in groups(config_dir):
+    for group in groups(*folders):
         lines += ["", f"{group.name}=NAME (default: {group.default})"]
         for choice in group.choices:
             words = [setting.word for setting in choice.settings]
@@ -162,7 +168,7 @@ def help_text(config_dir: Path) -> str:
             lines += _wrapped("", [word for word in words if word not in group.common])
         lines += _wrapped("  each of them", group.common)
     lines += ["", "and for every run"]
-    lines += _wrapped("", [setting.word for setting in run_settings(config_dir)])
+    lines += _wrapped("", [setting.word for setting in run_settings(folders[0])])
     return "\n".join(lines)
 
 
@@ -181,7 +187,7 @@ def _wrapped(head: str, words: Sequence[str]) -> list[str]:
     )
 
 
-def markdown(config_dir: Path) -> str:
+def markdown(*folders: Path) -> str:
     """The same as a page, with the meaning of each setting."""
     lines = [
         "# The zoo",
@@ -190,13 +196,13 @@ def markdown(config_dir: Path) -> str:
         "by `python scripts/zoo.py` from `configs/` and the code; a test compares. What each part",
         "computes, with formula and paper, stands in the docstring of its class.",
     ]
-    for group in groups(config_dir):
+    for group in groups(*folders):
         lines += ["", f"## {group.name}", "", f"`{group.name}={group.default}` by default.", ""]
         lines += ["| choice | |", "| --- | --- |"]
         lines += [f"| `{group.name}={c.name}` | {_cell(c.line)} |" for c in group.choices]
         lines += _settings_table(group)
     lines += ["", "## Settings of every run", "", "| setting | default | |", "| --- | --- | --- |"]
-    lines += [f"| {_row(setting)} |" for setting in run_settings(config_dir)]
+    lines += [f"| {_row(setting)} |" for setting in run_settings(folders[0])]
     return "\n".join(lines) + "\n"
 
 

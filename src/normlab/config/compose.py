@@ -5,39 +5,51 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from normlab.config.errors import ConfigError, nearest, no_such_setting, unknown
+from normlab.config.places import Places
 from normlab.config.registry import owners
+from normlab.config.source import CONFIG_NAME, hydra_over
 
-CONFIG_NAME = "train"
 HYDRA_LAUNCHING = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")
 
 
 class Composer:
-    """Composes many runs from one `configs/` folder.
+    """Composes many runs from `configs/`.
 
     Selecting a group's file (`norm=batch`) takes Hydra some 50 ms; setting a value
     (`optimizer.lr=0.5`) takes none, so each distinct selection is composed once and values are
     set on a copy.
     """
 
-    def __init__(self, config_dir: Path) -> None:
-        self._config_dir = config_dir
+    def __init__(self, *folders: Path) -> None:
+        """
+        Args:
+            folders: the configs that came with normlab, then one's own, which extend them.
+
+        Raises:
+            ConfigError: for a file of one's own that has the name of another.
+        """
         self._composed: dict[tuple[str, ...], DictConfig] = {}
-        self.groups = {
-            folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-            for folder in sorted(config_dir.iterdir())
-            if folder.is_dir()
-        }
+        self.groups = _groups(folders)
+        self.hydra = hydra_over(folders)
+
+    @classmethod
+    def at(cls, folder: Path) -> Self:
+        """With normlab's configs, and those of a folder one stands in.
+
+        Raises:
+            ConfigError: likewise.
+        """
+        return cls(*Places(folder).configs)
 
     def compose(self, words: Sequence[str]) -> dict[str, Any]:
         """The nested plain values that `words`, as on the command line, stand for.
@@ -60,6 +72,9 @@ class Composer:
             self._set(config, override)
         try:
             plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        except MissingMandatoryValue as error:
+            missing = error.full_key
+            raise ConfigError(f"{missing} has no value; give {missing}=VALUE.") from None
         except OmegaConfBaseException as error:
             where = f"{error.full_key}: " if error.full_key else ""
             raise ConfigError(f"{where}{str(error).splitlines()[0]}.") from None
@@ -68,7 +83,7 @@ class Composer:
 
     def _refuse_unknown_choice(self, override: Override) -> None:
         group = override.key_or_group
-        if group not in self.groups:
+        if group not in self.groups or override.is_delete():
             return
         value = override.value()
         for choice in value if isinstance(value, list) else [value]:
@@ -78,19 +93,11 @@ class Composer:
                 raise ConfigError(unknown(group, word, self.groups[group], where))
 
     def _load(self, words: list[str]) -> DictConfig:
-        from hydra import initialize_config_dir
-
+        loader = self.hydra.config_loader
         try:
-            if GlobalHydra.instance().is_initialized():
-                return self._strip(words)
-            with initialize_config_dir(version_base="1.3", config_dir=str(self._config_dir)):
-                return self._strip(words)
+            config = loader.load_configuration(CONFIG_NAME, words, run_mode=RunMode.RUN)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise self._explained(error, words) from None
-
-    def _strip(self, words: list[str]) -> DictConfig:
-        loader = GlobalHydra.instance().config_loader()
-        config = loader.load_configuration(CONFIG_NAME, overrides=words, run_mode=RunMode.RUN)
         OmegaConf.set_struct(config, False)
         del config["hydra"]
         OmegaConf.set_struct(config, True)
@@ -108,7 +115,7 @@ class Composer:
         parent = OmegaConf.select(config, parent_key) if parent_key else config
         if not isinstance(parent, DictConfig):
             raise ConfigError(self._no_such_group(config, key))
-        if name not in parent:
+        if name not in list(parent):
             prefix = f"{parent_key}." if parent_key else ""
             beside = [*parent, *self.groups] if parent is config else parent
             valid = [f"{prefix}{other}" for other in dict.fromkeys(beside) if other != "name"]
@@ -118,7 +125,7 @@ class Composer:
             raise ConfigError(
                 f"{key} is set by choosing a {parent_key}: {parent_key}={override.value()}."
             )
-        if isinstance(parent[name], DictConfig):
+        if isinstance(parent.get(name), DictConfig):
             raise ConfigError(
                 f"{key} is a group of settings and takes no value; got {override.input_line}. "
                 f"Set one of {', '.join(f'{key}.{leaf}' for leaf in map(str, parent[name]))}."
@@ -144,6 +151,27 @@ class Composer:
             if name in self.groups[group]:
                 return f"configs/{group}/{name}.yaml"
         return f"configs/{CONFIG_NAME}.yaml"
+
+
+def _groups(folders: Sequence[Path]) -> dict[str, list[str]]:
+    """The choices of each group, by the names of files."""
+    found: dict[str, dict[str, Path]] = {}
+    for folder in folders:
+        for file in sorted(folder.glob("*/*.yaml")):
+            choices = found.setdefault(file.parent.name, {})
+            other = choices.setdefault(file.stem, file)
+            if other.resolve() != file.resolve():
+                raise ConfigError(
+                    f"{file}: there is a {file.parent.name} of that name already ({other}). "
+                    "Rename the file."
+                )
+    first, *others = (folder / f"{CONFIG_NAME}.yaml" for folder in folders)
+    for file in others:
+        if file.exists() and file.resolve() != first.resolve():
+            raise ConfigError(
+                f"{file}: normlab has a {file.name} of its own ({first}). Rename the file."
+            )
+    return {group: sorted(choices) for group, choices in sorted(found.items())}
 
 
 def parse(words: Sequence[str]) -> list[Override]:

@@ -32,6 +32,12 @@ class Places:
         return (packed,) if self.here.resolve() == packed.resolve() else (packed, self.here)
 
     @property
+    def configs(self) -> tuple[Path, ...]:
+        """The packed configs/, then one's own where there are any."""
+        folders = [root / "configs" for root in self.roots]
+        return tuple(folder for folder in folders if folder.is_dir())
+
+    @property
     def results(self) -> Path:
         return self.here / "results"
 

@@ -51,7 +51,7 @@ class Measured:
 
 
 def measure(
-    folder: RunFolder, words: Sequence[str], config_dir: Path, name: str | None = None
+    folder: RunFolder, words: Sequence[str], composer: Composer, name: str | None = None
 ) -> Measured:
     """Measure the training step that would follow a run's checkpoint, on a copy.
 
@@ -77,7 +77,7 @@ def measure(
             f"{folder.name} has steps=0, one evaluation, so no step would follow it. Measure the "
             "run it starts from, or train one with steps=1 that starts there."
         )
-    config = _with_probes(folder, words, config_dir)
+    config = _with_probes(folder, words, composer)
     name = name or "+".join(probe.NAME for probe in config.probe)
     target = folder.path / FOLDER / name
     scratch = target.with_name(f".{name}")
@@ -92,7 +92,7 @@ def measure(
     return dataclasses.replace(measured, path=target)
 
 
-def _with_probes(folder: RunFolder, words: Sequence[str], config_dir: Path) -> ResolvedRun:
+def _with_probes(folder: RunFolder, words: Sequence[str], composer: Composer) -> ResolvedRun:
     """The run's configuration with the probes that the words choose instead of its own."""
     for word in words:
         if not word.startswith(("probe=", "probe.")):
@@ -100,7 +100,7 @@ def _with_probes(folder: RunFolder, words: Sequence[str], config_dir: Path) -> R
                 f"measure takes the run as it was trained, and probes from the command line; got "
                 f"{word}. Give 'probe=[NAME]' and probe.NAME.SETTING=VALUE."
             )
-    probes = Composer(config_dir).compose(words)["probe"]
+    probes = composer.compose(words)["probe"]
     config = resolved_run({**folder.config(), "probe": probes})
     if not config.probe:
         raise ConfigError("choose what to measure, such as 'probe=[landscape]'.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from normlab.config.compose import Composer
@@ -16,20 +15,20 @@ from normlab.records.flatten import Value, flatten, written
 from normlab.records.provenance import current_commit
 
 
-def why(folder: RunFolder, words: list[str] | None = None, config_dir: Path | None = None) -> str:
+def why(folder: RunFolder, words: list[str] | None = None, composer: Composer | None = None) -> str:
     """Whether launching a run again would do anything, and for what reason.
 
     Args:
         words: of `train.py`'s command line, to compare with the run instead of its own
-            configuration; `config_dir` is then needed.
+            configuration; `composer` is then needed.
 
     Raises:
         ConfigError: for words that cannot be run.
     """
     lines = [_by_status(folder)]
     if words:
-        assert config_dir is not None
-        planned = plan_run(run_config(Composer(config_dir).compose(words)), factors={})
+        assert composer is not None
+        planned = plan_run(run_config(composer.compose(words)), factors={})
         lines += _by_identity(folder, planned, f"These words make another run, {planned.name}:")
     else:
         try:

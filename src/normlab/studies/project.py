@@ -8,7 +8,7 @@ from pathlib import Path
 
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError, hint
-from normlab.config.places import Places, packed_root
+from normlab.config.places import Places
 from normlab.studies.experiment import Experiment
 
 
@@ -27,7 +27,7 @@ class Project:
         return list(Places(self.here).experiments())
 
     def composer(self) -> Composer:
-        return Composer(packed_root() / "configs")
+        return Composer.at(self.here)
 
     def load(self, names: Sequence[str]) -> list[Experiment]:
         """Experiments by name; `all` stands for every one there is.

@@ -75,10 +75,10 @@ class Why(OfRuns):
 
     def carry_out(self) -> int:
         from normlab.cli.console import make_console
-        from normlab.config.places import packed_root
+        from normlab.config.compose import Composer
         from normlab.plan.why import why
 
-        text = why(self.find(self.run), list(self.words), packed_root() / "configs")
+        text = why(self.find(self.run), list(self.words), Composer.at(Path.cwd()))
         make_console().print(text, highlight=False, markup=False)
         return 0
 
@@ -122,10 +122,10 @@ class Measure(OfRuns):
     def carry_out(self) -> int:
         from normlab.cli.console import make_console
         from normlab.cli.runs.measure import show_measured
-        from normlab.config.places import packed_root
+        from normlab.config.compose import Composer
 
-        configs = packed_root() / "configs"
-        show_measured(self.find(self.run), self.words, configs, self.name, make_console())
+        composer = Composer.at(Path.cwd())
+        show_measured(self.find(self.run), self.words, composer, self.name, make_console())
         return 0
 
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from normlab.cli.train.runs import prices
+from normlab.config.compose import Composer
 from normlab.launch.measure import measure
 from normlab.metrics import axis_text
 from normlab.records import RunFolder
 
 
 def show_measured(
-    folder: RunFolder, words: Sequence[str], config_dir: Path, name: str | None, console: Console
+    folder: RunFolder, words: Sequence[str], composer: Composer, name: str | None, console: Console
 ) -> None:
     """Measure a run's checkpoint and print the numbers, one a line.
 
     Raises:
         ValueError: as `normlab.launch.measure.measure`.
     """
-    found = measure(folder, words, config_dir, name)
+    found = measure(folder, words, composer, name)
     steps = [int(row["step"]) for row in found.rows]
     table = Table("metric", "meaning", *(f"step {step}" for step in steps))
     for metric in dict.fromkeys(name for row in found.rows for name in row if name != "step"):

@@ -7,63 +7,54 @@ normlab train -m norm=none,batch optimizer.lr=0.1,0.5 seed=0,1,2
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
-
-from normlab.config.places import packed_root
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from typing import NoReturn
 
 
 def main() -> None:
-    """Hydra's command line: the words are those of `sys.argv`."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed
+    """The words and flags are those of `sys.argv`, in Hydra's grammar."""
     gc.disable()  # collections during imports find nothing and take a fifth of a second
-    import hydra
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    configs = packed_root() / "configs"
-    OmegaConf.register_new_resolver("normlab_help", lambda: _help_text(configs), replace=True)
-    decorate = hydra.main(version_base="1.3", config_path=str(configs), config_name="train")
-    try:
-        decorate(_train)()
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        from normlab.cli.train.runs import explain
+    from normlab.config.errors import ConfigError
 
-        _refuse(explain(error, sys.argv[1:], configs))
+    try:
+        sys.exit(_carry_out(sys.argv[1:]))
+    except ConfigError as error:
+        _refuse(str(error))
+    except (ValueError, OmegaConfBaseException) as error:
+        _refuse(str(error).strip().splitlines()[0])
     except OSError as error:  # a full disk, say; the runs it met are kept to be carried on
         _refuse(error.strerror or str(error))
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _train(config: DictConfig) -> None:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+def _carry_out(arguments: list[str]) -> int:
+    from normlab.cli.train.flags import read_flags, show
+    from normlab.config.compose import Composer
+    from normlab.plan.grid import refuse_lists
 
-    from normlab.cli.train.runs import run
+    asked = read_flags(arguments)
+    words, composer = asked.overrides, Composer.at(Path.cwd())
+    if show(asked, composer, _help_text):
+        return 0
+    if not asked.multirun:
+        refuse_lists(words)
+        plain = composer.compose(words)
+    from normlab.cli.train.runs import run, sweep
 
     gc.freeze()
     gc.enable()
-    try:
-        plain = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(plain, dict)
-        sys.exit(run({str(key): value for key, value in plain.items()}))
-    except (ValueError, OmegaConfBaseException) as error:  # Hydra would add a line of its own
-        _refuse(str(error).splitlines()[0])
-    except OSError as error:
-        _refuse(error.strerror or str(error))
+    return sweep(words, composer) if asked.multirun else run(plain)
 
 
-def _help_text(configs: Path) -> str:
+def _help_text() -> str:
     from normlab.cli.zoo_text import help_text
+    from normlab.config.places import Places
 
-    return help_text(configs)
+    return help_text(*Places(Path.cwd()).configs)
 
 
 def _refuse(text: str) -> NoReturn:

@@ -12,9 +12,8 @@ from rich.console import Console
 from normlab.cli.console import make_console, plural
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
-from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
-from normlab.plan.grid import expand, refuse_lists
+from normlab.plan.grid import expand
 from normlab.plan.runs import PlannedRun, Standing, plan_run, plan_runs
 from normlab.studies.sweep import factors_of, sweep_folder, write_sweep
 
@@ -40,14 +39,14 @@ def run(plain: Mapping[str, Any]) -> int:
     return outcome.exit_code
 
 
-def sweep(words: Sequence[str], config_dir: str) -> int:
+def sweep(words: Sequence[str], composer: Composer) -> int:
     """Carry out every combination of the listed values; the exit code.
 
     Raises:
         ConfigError: for the first combination that cannot be run, before anything is written.
     """
     console = make_console()
-    runs = plan_runs(Composer(Path(config_dir)), expand(words))
+    runs = plan_runs(composer, expand(words))
     standing = Standing.of(runs)
     num_cells = len({run.identity.cell for run in runs})
     counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
@@ -64,26 +63,6 @@ def sweep(words: Sequence[str], config_dir: str) -> int:
             console.print(f"  {_relative(folder / name)}", highlight=False)
     _report(outcome, console)
     return outcome.exit_code
-
-
-def explain(error: Exception, arguments: Sequence[str], config_dir: Path) -> str:
-    """The text for a command line that could not be composed.
-
-    Hydra names what it could not do; composing the same words once more here names the nearest
-    valid word, the choices and the file that defines them.
-    """
-    if isinstance(error, ConfigError):
-        return str(error)
-    words = [argument for argument in arguments if not argument.startswith("-")]
-    try:
-        if "-m" not in arguments and "--multirun" not in arguments:
-            refuse_lists(words)
-        composer = Composer(config_dir)
-        for combination in expand(words):
-            run_config(composer.compose(combination.words))
-    except ConfigError as explained:
-        return str(explained)
-    return str(error).strip().splitlines()[0]
 
 
 def _print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:

@@ -1,0 +1,66 @@
+"""Hydra's flags: `-m` makes a sweep; `--help`, `--cfg`, `--info` show something instead."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+
+from hydra._internal.utils import get_args_parser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from normlab.config.compose import Composer, parse, refuse_hydra_launching
+from normlab.config.errors import ConfigError
+from normlab.config.source import CONFIG_NAME
+
+NOT_TAKEN = ("config_name", "config_path", "config_dir", "experimental_rerun")
+
+
+def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
+    """The words of a command line, `overrides`, and what its flags ask for.
+
+    Raises:
+        ConfigError: for a flag that would have Hydra read other configs than normlab does, and a
+            word that would have it launch runs.
+    """
+    asked = get_args_parser().parse_args(arguments)
+    for name in NOT_TAKEN:
+        if getattr(asked, name) is not None:
+            raise ConfigError(
+                f"--{name.replace('_', '-')}: normlab composes a run from its own configs and "
+                "those in configs/ of the folder one stands in. Put the file there."
+            )
+    for override in parse(asked.overrides):
+        refuse_hydra_launching(override)
+    return asked
+
+
+def show(asked: argparse.Namespace, composer: Composer, help_text: Callable[[], str]) -> bool:
+    """Show what the flags ask for; whether they ask for anything.
+
+    Raises:
+        ConfigError: for words that cannot be composed.
+    """
+    words, hydra = asked.overrides, composer.hydra
+    shows_nothing = not (asked.help or asked.hydra_help or asked.cfg or asked.info)
+    if shows_nothing and not asked.shell_completion:
+        return False
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed
+    OmegaConf.register_new_resolver("normlab_help", help_text, replace=True)
+    try:
+        if asked.help:
+            hydra.app_help(CONFIG_NAME, get_args_parser(), asked)
+        elif asked.hydra_help:
+            hydra.hydra_help(CONFIG_NAME, get_args_parser(), asked)
+        elif asked.cfg:
+            hydra.show_cfg(CONFIG_NAME, words, asked.cfg, asked.package, asked.resolve)
+        elif asked.info:
+            hydra.show_info(asked.info, CONFIG_NAME, words)
+        else:
+            hydra.shell_completion(CONFIG_NAME, words)
+    except (HydraException, OmegaConfBaseException) as error:
+        composer.compose(words)  # says it in our words
+        raise ConfigError(str(error).strip().splitlines()[0]) from None
+    return True
