@@ -10,7 +10,7 @@ import pytest
 
 from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder
-from normlab.records.flatten import flatten, parse_filters
+from normlab.records.flatten import Value, flatten, parse_filters, written
 from normlab.records.table import metrics_frame, runs_frame
 
 
@@ -234,6 +234,44 @@ def test_flatten_uses_the_users_words() -> None:
         "probe": "ics,moments",
         "probe.ics.every": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1, "0.1"),
+        (1.0, "1"),
+        (1e-5, "1e-05"),
+        (1e6, "1e+06"),
+        (0.1234567, "0.1234567"),
+        (1234567.0, "1234567"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (-0.0, "-0"),
+        (math.inf, "inf"),
+        (5e-324, "4.94066e-324"),
+        (None, "null"),
+        (True, "true"),
+        (3, "3"),
+    ],
+)
+def test_a_value_written_as_a_word_is_read_back_the_same(value: Value, text: str) -> None:
+    assert written(value) == text
+    if isinstance(value, float):
+        assert float(written(value)) == value
+        assert len(text) <= max(len(f"{value:g}"), len(repr(value)))
+
+
+def test_a_filter_finds_the_value_that_is_shown(tmp_path: Path) -> None:
+    make_run(tmp_path, "none", 0.1234567, 0, rows=ROWS)
+    make_run(tmp_path, "none", 0.1234568, 0, rows=ROWS)
+    shown = [written(rate) for rate in runs_frame(tmp_path)["optimizer.lr"]]
+    assert sorted(shown) == ["0.1234567", "0.1234568"]
+    for text in shown:
+        (found,) = runs_frame(tmp_path, f"optimizer.lr={text}")["optimizer.lr"]
+        assert written(found) == text
+    flat = flatten({"schedule": {"name": "multistep", "milestones": [0.5, 0.1234567]}})
+    (only,) = parse_filters("schedule.milestones=[0.5,0.1234567]")
+    assert only.accepts(flat)
 
 
 def test_a_metric_of_another_version_stays_readable(tmp_path: Path) -> None:

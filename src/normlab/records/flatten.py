@@ -36,12 +36,22 @@ def _flatten_into(flat: dict[str, Value], key: str, value: Any) -> None:
 
 
 def written(value: Value) -> str:
-    """A value as it is written on the command line."""
+    """A value as it is written on the command line; read back, it is the same value.
+
+    >>> [written(value) for value in (1.0, 1e-05, 0.1234567, None, True)]
+    ['1', '1e-05', '0.1234567', 'null', 'true']
+    """
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return _shortest(value) if isinstance(value, float) else str(value)
+
+
+def _shortest(value: float) -> str:
+    """As `%g` writes it, with more than its six digits where they would not give the value back."""
+    texts = (f"{value:.{digits}g}" for digits in range(6, 18))
+    return next((text for text in texts if float(text) == value), str(value))  # nan is no value
 
 
 @dataclass(frozen=True, kw_only=True)

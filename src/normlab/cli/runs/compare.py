@@ -50,8 +50,7 @@ def show_metrics(differences: Sequence[MetricDifference], console: Console) -> N
     for one in off[:MOST_METRICS]:
         table.add_row(
             escape(one.name),
-            _text(one.last[0]),
-            _text(one.last[1]),
+            *("·" if value is None else f"{value:.6g}" for value in one.last),
             f"{one.largest:.3g}",
             str(one.first_step),
             f"{one.num_different} of {one.num_steps}",
@@ -83,6 +82,4 @@ def show_rerun(folder: RunFolder, results_dir: Path, console: Console) -> int:
 
 
 def _text(value: Value) -> str:
-    if value is None:
-        return "·"
-    return f"{value:.6g}" if isinstance(value, float) else written(value)
+    return "·" if value is None else written(value)

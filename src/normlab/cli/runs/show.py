@@ -67,7 +67,9 @@ def show_run(folder: RunFolder, console: Console) -> None:
         "error": status.get("error"),
     }
     _print_pairs("run", facts, console)
-    _print_pairs("configuration", flatten(folder.config()), console)
+    settings = flatten(folder.config()).items()
+    texts = {key: value if value is None else written(value) for key, value in settings}
+    _print_pairs("configuration", texts, console)
     _print_summary(status.get("summary", {}), console)
     files = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("."))
     console.print(f"Files in {os.path.relpath(folder.path)}: {', '.join(files)}", highlight=False)
