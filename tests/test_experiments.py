@@ -135,11 +135,11 @@ def test_of_several_experiments_those_that_have_a_scale_are_planned(
         asked = Plan(names=names, scale=scale, launcher="serial", tracker="none", here=tmp_path)
         return asked.carry_out()
 
-    assert plan(["first", "second"], "small") == 0
+    assert plan(("first", "second"), "small") == 0
     printed = capsys.readouterr().out
     assert "second at scale small" in printed
     assert "first" not in printed
-    for names, scale in ((["first"], "small"), (["first", "second"], "paper")):
+    for names, scale in ((("first",), "small"), (("first", "second"), "paper")):
         with pytest.raises(ConfigError, match=f"first has no scale {scale}"):
             plan(names, scale)
 

@@ -70,5 +70,5 @@ if __name__ == "__main__":
     from normlab.cli.train import main
     from normlab.cli.train import runs as command
 
-    command.write_sweep = lambda *arguments: None  # type: ignore[assignment]
+    command.write_sweep = lambda *arguments: None  # type: ignore[attr-defined]
     main()
