@@ -19,20 +19,12 @@ from pydantic_core import ErrorDetails
 
 from normlab.config.component import Component
 from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
-from normlab.config.registry import choices, owners
+from normlab.config.registry import PLACES, choices, owners
 from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
 from normlab.config.settings import described
 
-COMPONENT_GROUPS = (
-    "model",
-    "norm",
-    "init",
-    "data",
-    "optimizer",
-    "schedule",
-    "tracker",
-    "launcher",
-)
+COMPONENT_GROUPS = tuple(group for group in PLACES if group != "probe")
+"""The groups of which a run has one component."""
 
 
 def run_config(plain: Mapping[str, Any]) -> RunConfig:

@@ -1,0 +1,73 @@
+"""Hydra's own flags on train's command line, over completed configs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.command_line import everything_in, train
+from support.runs import composer
+
+
+def shown(*words: str, cwd: Path) -> Any:
+    """What a command prints, as YAML."""
+    ended = train(*words, cwd=cwd)
+    assert (ended.code, ended.err) == (0, "")
+    assert everything_in(cwd / "results") == []
+    return yaml.safe_load(ended.out)
+
+
+def test_cfg_shows_what_would_be_run(tmp_path: Path) -> None:
+    words = ["norm=group", "norm.eps=1e-3", "optimizer.lr=0.5", "probe=[ics]", "probe.ics.every=3"]
+    whole = shown("--cfg", "job", *words, cwd=tmp_path)
+    assert whole == composer().compose(words)
+    assert whole["norm"]["eps"] == 1e-3
+    assert whole["probe"]["ics"]["control"] == "first"
+    assert shown("-c", "job", "--package", "norm", *words, cwd=tmp_path) == whole["norm"]
+
+
+def test_info_shows_where_it_comes_from(tmp_path: Path) -> None:
+    own = tmp_path / "configs" / "norm" / "slow.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("# With a long memory.\nname: batch\nmomentum: 0.01\n")
+    paths = train("--info", "searchpath", cwd=tmp_path).out
+    assert f"normlab://{tmp_path}/configs" in paths
+    assert "| norm/slow " in train("--info", "defaults", "norm=slow", cwd=tmp_path).out
+    told = train("--help", cwd=tmp_path).out
+    assert "  slow " in told
+    assert "norm.momentum=0.01" in told
+    assert shown("--cfg", "job", "norm=slow", cwd=tmp_path)["norm"]["momentum"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (
+            ("--cfg", "job", "norm=bacth"),
+            "norm=bacth: there is no such norm. Did you mean 'batch'?",
+        ),
+        (("--cfg", "job", "norm.epz=1"), "norm.epz: there is no such setting. Did you mean"),
+        (("--config-dir", "x"), "--config-dir: normlab composes a run from its own configs and"),
+        (("--config-name", "x"), "--config-name: normlab composes a run from its own configs and"),
+        (("--info", "config", "steps"), "'steps' is not of the form key=value."),
+    ],
+)
+def test_a_flag_that_cannot_be_answered_is_refused(
+    words: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
+    ended = train(*words, cwd=tmp_path)
+    assert ended.code == 2
+    assert ended.err.startswith(f"error: {text}")
+    assert everything_in(tmp_path) == []
+
+
+def test_a_packed_name_is_refused_by_every_command(tmp_path: Path) -> None:
+    own = tmp_path / "configs" / "norm" / "batch.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text("name: batch\n")
+    for words in (("steps=1",), ("-m", "seed=0,1"), ("--help",)):
+        ended = train(*words, cwd=tmp_path)
+        assert ended.code == 2
+        assert f"{own}: there is a norm of that name already" in ended.err
