@@ -74,7 +74,7 @@ def test_what_a_file_may_say(tmp_path: Path) -> None:
         ("metrics: []\nother: 1", "expected a list of metrics under the key metrics and nothing"),
         ("metrics: [a]", "a metric is settings under keys; got 'a'"),
         (declaration(name=None), "name must be lower-case words joined by _ and /"),
-        (declaration(name="Mine"), "such as theory/gain, .* got 'Mine'"),
+        (declaration(name="Mine"), "such as mine/speed, .* got 'Mine'"),
         (declaration(name="mine/"), "got 'mine/'"),
         (declaration(name="step"), "not step, best/…, steps_to/… or probe/…; got 'step'"),
         (declaration(name="best/test/loss"), "got 'best/test/loss'"),
@@ -145,10 +145,12 @@ def test_claims_and_the_experiment_bring_what_stands_beside_them(tmp_path: Path)
 
 
 def test_normlab_knows_no_experiment_s_metric() -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     for name in experiment_names(EXPERIMENTS):
         path = EXPERIMENTS / name / "metrics.yaml"
         for metric in read_metrics(path) if path.exists() else ():
             assert metric.name not in OURS, path
+            assert metric.name not in code, metric.name
             assert metric.doc.endswith("."), metric.name
 
 

@@ -4,11 +4,11 @@ A list under the key `metrics`; every entry has the keys of `Metric` (a table ha
 arrays)::
 
     metrics:
-      - name: descent/excess_loss
-        label: excess loss
-        unit: of the start's
-        direction: lower
-        doc: Loss above its minimum, over that at the start of a gradient descent.
+      - name: mine/speed
+        label: speed
+        unit: km/h
+        direction: higher
+        doc: How fast it goes.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _metric(entry: Any, where: str) -> Metric:
     name = entry.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or _RESERVED.fullmatch(name):
         raise ConfigError(
-            f"{where}: name must be lower-case words joined by _ and /, such as theory/gain, and "
+            f"{where}: name must be lower-case words joined by _ and /, such as mine/speed, and "
             f"not step, best/…, steps_to/… or probe/…; got {name!r}."
         )
     place = f"{where}: {name}"
