@@ -1,0 +1,124 @@
+"""What a notebook needs: a run composed and trained, recorded runs as tables and figures.
+
+>>> import normlab
+>>> run = normlab.train("model=mlp", "norm=batch", "steps=100", "probe=[ics]")  # doctest: +SKIP
+>>> normlab.plot(normlab.table(y="ics/l2", keys=["norm"]), y="ics/l2")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from normlab.config.run import ResolvedRun
+    from normlab.figures import Sheet
+    from normlab.plan.runs import PlannedRun
+    from normlab.records import RunFolder
+
+
+def compose(*words: str) -> ResolvedRun:
+    """The configuration that words of the command line stand for, checked, nothing left open.
+
+    Args:
+        words: such as `"norm=batch"`, with the choices of normlab and of ./configs.
+
+    Raises:
+        ConfigError: a ValueError; for words that cannot be run, with the way out.
+    """
+    return _planned(words).config
+
+
+def train(*words: str) -> RunFolder:
+    """Carry out one run, or find it finished, and give its folder.
+
+    Args:
+        words: as for `compose`; `results_dir=` says where its folder goes (default: ./results).
+
+    Raises:
+        ConfigError: as `compose`, before anything is written.
+        RuntimeError: the run failed; the text is its traceback.
+        KeyboardInterrupt: it was stopped; the same call carries it on.
+    """
+    from normlab.cli.console import make_console
+    from normlab.launch.dispatch import launch
+
+    planned = _planned(words)
+    outcome = launch([planned], make_console())
+    if outcome.named("failed"):
+        raise RuntimeError(f"{planned.name} failed:\n{planned.folder.traceback()}")
+    if outcome.named("interrupted", "held"):
+        raise KeyboardInterrupt(f"{planned.name} was stopped")
+    return planned.folder
+
+
+def runs(*where: str, results_dir: str | Path = "results") -> pd.DataFrame:
+    """A row a recorded run: its settings by their keys, state, outcome and last values.
+
+    Args:
+        where: filters KEY=VALUE[,VALUE], such as `"norm=none,batch"`.
+
+    Raises:
+        ValueError: for a key that no run has.
+    """
+    from normlab.records import runs_frame
+
+    return runs_frame(Path(results_dir) / "runs", where)
+
+
+def table(
+    *where: str,
+    y: str = "test/accuracy",
+    keys: Sequence[str] = ("norm",),
+    results_dir: str | Path = "results",
+) -> pd.DataFrame:
+    """A row a recorded number: run, cell, seed, step, metric, layer, value, and chosen settings.
+
+    Args:
+        where: filters, as for `runs`.
+        y: a metric, or a pattern such as `"ics/*"`; losses come with it.
+        keys: settings that become columns.
+
+    Raises:
+        ValueError: for a key that no run has, or a metric that none that passes has recorded.
+    """
+    from normlab.records.selection import selected_table
+
+    return selected_table(Path(results_dir) / "runs", where, y, keys)
+
+
+def plot(
+    table: pd.DataFrame,
+    *,
+    x: str = "step",
+    y: str = "test/accuracy",
+    hue: str | None = "norm",
+    style: str | None = None,
+    col: str | None = None,
+    row: str | None = None,
+) -> Sheet:
+    """Lines with mean and 95 % interval over seeds; `.figure` of what comes back is matplotlib's.
+
+    Args:
+        table: as `table` gives it.
+        x: step, or a setting: then the last value is drawn over its levels.
+
+    Raises:
+        ValueError: for what the table does not have, with the nearest that it has.
+    """
+    from normlab.figures.facets import plot as draw
+
+    return draw(table, x, y, hue=hue, style=style, col=col, row=row)
+
+
+def _planned(words: Sequence[str]) -> PlannedRun:
+    from normlab.config.compose import Composer
+    from normlab.config.convert import run_config
+    from normlab.plan.grid import refuse_lists
+    from normlab.plan.runs import plan_run
+
+    refuse_lists(list(words))
+    return plan_run(run_config(Composer.at(Path.cwd()).compose(list(words))), factors={})
