@@ -8,29 +8,40 @@ The registry imports every module of this package when it is asked what there is
 normalization is one file here and one YAML file in `configs/norm/`.
 """
 
-from normlab.norms.batch import BatchConfig
-from normlab.norms.batch_channel import BatchChannelConfig
-from normlab.norms.ghost import GhostConfig
-from normlab.norms.group import GroupConfig
-from normlab.norms.instance import InstanceConfig
-from normlab.norms.layer import LayerConfig
-from normlab.norms.lp import LpConfig
-from normlab.norms.noise import BatchNoisyConfig, NoiseConfig
+from normlab.norms.batch import BatchConfig, BatchNorm
+from normlab.norms.batch_channel import BatchChannelConfig, ChannelNorm, EstimatedBatchNorm
+from normlab.norms.ghost import GhostBatchNorm, GhostConfig
+from normlab.norms.group import GroupConfig, GroupNorm
+from normlab.norms.instance import InstanceConfig, InstanceNorm
+from normlab.norms.layer import LayerConfig, LayerNorm
+from normlab.norms.lp import LpConfig, LpNorm
+from normlab.norms.noise import BatchNoisyConfig, NoiseConfig, UnitNoise
 from normlab.norms.none import NoNormConfig
-from normlab.norms.renorm import RenormConfig
-from normlab.norms.rms import RMSConfig
+from normlab.norms.renorm import BatchRenorm, RenormConfig
+from normlab.norms.rms import RMSConfig, RMSNorm
 
 __all__ = [
     "BatchChannelConfig",
     "BatchConfig",
     "BatchNoisyConfig",
+    "BatchNorm",
+    "BatchRenorm",
+    "ChannelNorm",
+    "EstimatedBatchNorm",
+    "GhostBatchNorm",
     "GhostConfig",
     "GroupConfig",
+    "GroupNorm",
     "InstanceConfig",
+    "InstanceNorm",
     "LayerConfig",
+    "LayerNorm",
     "LpConfig",
+    "LpNorm",
     "NoNormConfig",
     "NoiseConfig",
     "RMSConfig",
+    "RMSNorm",
     "RenormConfig",
+    "UnitNoise",
 ]
