@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from normlab.figures import Reference, Sheet, draw_reference
 from normlab.figures.averages import average_curves, average_last_values
+from normlab.figures.drawing import draw_curve
 from normlab.figures.style import Look, axis_text, looks, styled
 
 SCALINGS = {"raw": "raw", "min_max": "min-max", "standardized": "standardized"}
@@ -174,15 +175,9 @@ def draw_losses(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Loo
         if own.empty:
             continue
         line = average_curves(own, "descent/excess_loss", [], logarithmic=True).means
-        axis.plot(
-            line["x"],
-            line["mean"],
-            color=look.color,
-            marker=look.marker,
-            markevery=max(1, len(line) // 8),
-            markersize=4,
-        )
-        axis.fill_between(line["x"], line["low"], line["high"], color=look.color, alpha=0.25, lw=0)
+        every = max(1, len(line) // 8)
+        style = {"marker": look.marker, "markevery": every, "markersize": 4}
+        draw_curve(axis, line, color=look.color, alpha=0.25, **style)
     draw_reference(axis, Reference(value=0.01, label="1 %"))
 
 
@@ -237,10 +232,7 @@ def draw_limit(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Look
             if not (own["metric"] == "descent/excess_loss").any():
                 continue
             line = average_curves(own, "descent/excess_loss", [], logarithmic=True).means
-            axis.plot(line["x"], line["mean"], color=look.color, linestyle=dash)
-            axis.fill_between(
-                line["x"], line["low"], line["high"], color=look.color, alpha=0.15, lw=0
-            )
+            draw_curve(axis, line, color=look.color, alpha=0.15, linestyle=dash)
     axis.plot([], [], color="#444444", linestyle="-", label="1.01 of 2/λmax")
     axis.plot([], [], color="#444444", linestyle="--", label="0.99 of 2/λmax")
     axis.legend(loc="best")

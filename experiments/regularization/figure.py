@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from normlab.figures import Sheet
 from normlab.figures.averages import average_curves, average_last_values
-from normlab.figures.drawing import note_missing
+from normlab.figures.drawing import draw_curve, note_missing
 from normlab.figures.style import PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, norm_color, styled
 
 from .compute import MINIMUM, closed_form
@@ -171,11 +171,9 @@ def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
             ("test/accuracy", "-", color, "test"),
         ):
             means = average_curves(rows, metric, ["arm"]).means.sort_values("x")
-            x, low, high = (means[key].to_numpy(dtype=float) for key in ("x", "low", "high"))
-            axis.fill_between(x, low, high, color=color, alpha=0.17, linewidth=0)
-            (drawn,) = axis.plot(
-                x,
-                means["mean"],
+            drawn = draw_curve(
+                axis,
+                means,
                 color=color,
                 linestyle=line,
                 marker="o",

@@ -3,20 +3,17 @@
 Networks are drawn over their batch normalizations in order; intervals are over seeds.
 """
 
-import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-from numpy.typing import NDArray
 
-from normlab.analysis.statistics import half_width
 from normlab.figures import Reference, Sheet, draw_reference
-from normlab.figures.drawing import note_missing
+from normlab.figures.averages import average_over_seeds
+from normlab.figures.drawing import draw_curve, note_missing
 from normlab.figures.style import REFERENCE_COLOR, Look, looks, styled
 
 Place = Literal["best", "lower left", "lower right"]
@@ -24,18 +21,6 @@ STAGES = ("start", "early", "end")
 NETWORKS = ("mlp", "vgg")
 BEYOND = {0.0: "at all", 0.01: "by > 1 %", 0.1: "by > 10 %"}
 """How far a violation goes, as it is written in the figure."""
-
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """Means over seeds with half their 95 % intervals; of logarithms where `logarithmic`."""
-
-    x: Array
-    mean: Array
-    low: Array
-    high: Array
 
 
 def draw(table: pd.DataFrame) -> Sheet:
@@ -178,11 +163,11 @@ def conditions(axis: Axes, table: pd.DataFrame) -> None:
         first = line_of(of_metric(rows, "alignment/positive"), "place")
         put(axis, first, look, label=f"{network}, ⟨g, γŷ⟩ > 0", linestyle="--")
         both = line_of(of_metric(rows, "curvature/reduces"), "place")
-        if len(both.x):
+        if len(both):
             axis.errorbar(
-                both.x + (0.12 if network == "vgg" else -0.12),
-                both.mean,
-                yerr=both.high - both.mean,
+                both["x"] + (0.12 if network == "vgg" else -0.12),
+                both["mean"],
+                yerr=both["high"] - both["mean"],
                 color=look.color,
                 marker=look.marker,
                 markerfacecolor="white",
@@ -215,45 +200,34 @@ def shares_kept(rows: pd.DataFrame) -> pd.DataFrame:
     return (1 - kept - along).reset_index()
 
 
-def line_of(rows: pd.DataFrame, x: str, *, logarithmic: bool = False) -> Line:
-    """Means over seeds at each x, rows of one seed averaged first."""
-    if rows.empty:
-        return Line(x=np.empty(0), mean=np.empty(0), low=np.empty(0), high=np.empty(0))
-    values = rows["value"].to_numpy(dtype=float)
-    shown = rows.assign(value=np.log(values) if logarithmic else values, at=rows[x].astype(float))
-    seeds = shown.groupby(["at", "seed"])["value"].mean()
-    points = seeds.groupby(level=0).agg(["mean", "std", "count"])
-    half = [
-        half_width(spread, int(n)) if n > 1 else math.nan
-        for spread, n in zip(points["std"], points["count"], strict=True)
-    ]
-    bounds = (points["mean"], points["mean"] - half, points["mean"] + half)
-    mean, low, high = (np.exp(one.to_numpy()) if logarithmic else one.to_numpy() for one in bounds)
-    return Line(x=points.index.to_numpy(), mean=mean, low=low, high=high)
+def line_of(rows: pd.DataFrame, x: str, *, logarithmic: bool = False) -> pd.DataFrame:
+    """Means over seeds at each x; bands reach points where all seeds agree."""
+    means = average_over_seeds(rows.astype({x: float}), x, logarithmic=logarithmic)
+    return means.assign(**{end: means[end].fillna(means["mean"]) for end in ("low", "high")})
 
 
 def put(
     axis: Axes,
-    line: Line,
+    line: pd.DataFrame,
     look: Look,
     *,
     label: str,
     linestyle: str = "-",
     marker: str | None = None,
 ) -> None:
-    if not len(line.x):
+    if line.empty:
         return
-    axis.plot(
-        line.x,
-        line.mean,
+    draw_curve(
+        axis,
+        line,
         color=look.color,
+        alpha=0.18,
         marker=marker or look.marker,
         markersize=4,
         linewidth=1.3,
         linestyle=linestyle,
         label=label,
     )
-    axis.fill_between(line.x, line.low, line.high, color=look.color, alpha=0.18, linewidth=0)
 
 
 def titled(axis: Axes, title: str, x_label: str, y_label: str) -> None:

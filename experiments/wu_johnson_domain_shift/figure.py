@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from normlab.figures import Reference, Sheet, draw_reference
 from normlab.figures.averages import average_curves, average_last_values
+from normlab.figures.drawing import draw_curve
 from normlab.figures.limits import share_limits
 from normlab.figures.style import PUBLISHED_COLOR, Look, axis_text, looks, styled
 
@@ -224,15 +225,7 @@ def draw_training(axis: Axes, table: pd.DataFrame) -> dict[str, Look]:
         rows = rows.assign(norm=rows["arm"].map(NORMS))
         for norm, line in average_curves(rows, BATCH_ACCURACY, ["norm"]).means.groupby("norm"):
             look = arm_looks[str(norm)]
-            axis.fill_between(
-                line["x"].astype(float),
-                line["low"].astype(float),
-                line["high"].astype(float),
-                color=look.color,
-                alpha=0.17,
-                linewidth=0,
-            )
-            axis.plot(line["x"], line["mean"], color=look.color, linestyle=look.linestyle)
+            draw_curve(axis, line, color=look.color, linestyle=look.linestyle)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     texts = {arm: text.replace("\n", " ") for arm, text in TRAINED.items()}
     return {texts[arm]: replace(arm_looks[norm], marker="") for arm, norm in NORMS.items()}

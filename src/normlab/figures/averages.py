@@ -55,6 +55,10 @@ class Averages:
     """Of an accuracy: what guessing comes to, on each data set of the table."""
 
     @property
+    def over_steps(self) -> bool:
+        return self.x == "step"
+
+    @property
     def groups(self) -> list[str]:
         """The columns that tell the means apart."""
         described = ("run", "cell", "seed", "outcome")
@@ -63,7 +67,7 @@ class Averages:
     @cached_property
     def categories(self) -> tuple[Any, ...] | None:
         """The levels of x in the order they are shown; None where x is a number."""
-        if self.x == "step":
+        if self.over_steps:
             return None
         levels = ordered(self.x, self.means["x"].unique().tolist())
         are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
@@ -72,6 +76,35 @@ class Averages:
     @property
     def has_intervals(self) -> bool:
         return bool(self.means["low"].notna().any())
+
+
+def average_over_seeds(
+    rows: pd.DataFrame, x: str, groups: Sequence[str] = (), *, logarithmic: bool = False
+) -> pd.DataFrame:
+    """Means of `value` with 95 % intervals at each x of each group: columns as of `Averages.means`.
+
+    Rows of one seed are averaged first.
+
+    Args:
+        logarithmic: of the values' logarithms, then raised again.
+    """
+    if logarithmic:
+        rows = rows.assign(value=np.log(rows["value"]))
+    keys = [*groups, x]
+    by_seed = rows.groupby([*keys, "seed"], dropna=False, sort=False, observed=True)["value"].mean()
+    over = by_seed.groupby(level=list(range(len(keys))), dropna=False, sort=True, observed=True)
+    means = over.agg(["mean", "std", "count"]).reset_index()
+    means.columns = pd.Index([*groups, "x", "mean", "std", "n"])
+    count = means["n"].to_numpy(dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        quantile = special.stdtrit(np.where(count > 1, count - 1, np.nan), 0.5 + CONFIDENCE / 2)
+        half = quantile * means["std"].to_numpy(dtype=np.float64) / np.sqrt(count)
+    # as in `statistics`: equal values have no interval
+    half = np.where(half > NO_SPREAD * np.abs(means["mean"]), half, np.nan)
+    means = means.assign(low=means["mean"] - half, high=means["mean"] + half).drop(columns="std")
+    if logarithmic:
+        means[["mean", "low", "high"]] = np.exp(means[["mean", "low", "high"]])
+    return means
 
 
 def average_curves(
@@ -154,17 +187,12 @@ def _average(
         spread = view[1] > DECADES * view[0] > 0
         logarithmic = kind_of(metric) != "accuracy" and spread and positive
     if logarithmic:
-        logarithms = rows.assign(value=np.log(rows["value"]))
-        means = _means(logarithms, groups, x)
-        means[["mean", "low", "high"]] = np.exp(means[["mean", "low", "high"]])
-        low, high = _view(logarithms, groups, x)
+        low, high = _view(rows.assign(value=np.log(rows["value"])), groups, x)
         view = (float(np.exp(low)), float(np.exp(high)))
-    else:
-        means = _means(rows, groups, x)
     return Averages(
         metric=metric,
         x=x,
-        means=means,
+        means=average_over_seeds(rows, x, groups, logarithmic=logarithmic),
         marks=marks,
         members=_members(rows, groups),
         view=view,
@@ -220,21 +248,6 @@ def _after_divergence(
     return kept, pd.concat([kept, *(one for one in filled if len(one))], ignore_index=True)
 
 
-def _means(rows: pd.DataFrame, groups: Sequence[str], x: str) -> pd.DataFrame:
-    keys = [*groups, x]
-    by_seed = rows.groupby([*keys, "seed"], dropna=False, sort=False, observed=True)["value"].mean()
-    over = by_seed.groupby(level=list(range(len(keys))), dropna=False, sort=True, observed=True)
-    means = over.agg(["mean", "std", "count"]).reset_index()
-    means.columns = pd.Index([*groups, "x", "mean", "std", "n"])
-    count = means["n"].to_numpy(dtype=np.float64)
-    with np.errstate(invalid="ignore"):
-        quantile = special.stdtrit(np.where(count > 1, count - 1, np.nan), 0.5 + CONFIDENCE / 2)
-        half = quantile * means["std"].to_numpy(dtype=np.float64) / np.sqrt(count)
-    # as in `statistics`: equal values have no interval
-    half = np.where(half > NO_SPREAD * np.abs(means["mean"]), half, np.nan)
-    return means.assign(low=means["mean"] - half, high=means["mean"] + half).drop(columns="std")
-
-
 def _marks(rows: pd.DataFrame, groups: Sequence[str], x: str) -> pd.DataFrame:
     columns = [*groups, "run", "outcome", "x", "y"]
     if "outcome" not in rows:
@@ -260,5 +273,5 @@ def _view(rows: pd.DataFrame, groups: Sequence[str], x: str) -> tuple[float, flo
         calm = rows[rows["step"] == rows["step"].min()]
     if calm.empty:
         return 0.0, 1.0
-    means = _means(calm, groups, x)["mean"]
+    means = average_over_seeds(calm, x, groups)["mean"]
     return float(means.min()), float(means.max())

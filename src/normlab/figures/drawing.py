@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from normlab.figures.averages import Averages
@@ -78,7 +79,7 @@ def draw_averages(
         return Shown(axis=axis, outcomes=frozenset(outcomes))
     values = rows_where(published, chosen)
     is_later = pd.Series(False, index=values.index)
-    if averages.x == "step":
+    if averages.over_steps:
         # later steps would squash ours, so these values have a strip of their own
         is_later = ~(values["x"] <= means["x"].max() + averages.window_steps)
         if is_later.any():
@@ -90,6 +91,22 @@ def draw_averages(
         published=tuple(values["y"].astype(float)),
         strip_text=_strip_text(values[is_later], published_at) if is_later.any() else None,
     )
+
+
+def draw_curve(
+    axis: Axes, means: pd.DataFrame, *, color: str, alpha: float = 0.17, **style: Any
+) -> Line2D:
+    """Draw means over x with a band for their intervals.
+
+    Args:
+        means: columns x, mean, low, high.
+        alpha: how dense the band is.
+        style: the line's, in matplotlib's words.
+    """
+    x, mean, low, high = (means[key].to_numpy(dtype=float) for key in ("x", "mean", "low", "high"))
+    axis.fill_between(x, low, high, color=color, alpha=alpha, linewidth=0)
+    (line,) = axis.plot(x, mean, color=color, **style)
+    return line
 
 
 def mark_style(outcome: str, color: str) -> dict[str, Any]:
@@ -128,35 +145,30 @@ def _places(averages: Averages, levels: pd.Series, aside: float) -> pd.Series:
 
 
 def _draw_line(axis: Axes, averages: Averages, line: pd.DataFrame, look: Look) -> None:
-    over_steps = averages.x == "step"
-    if over_steps:
+    style: dict[str, Any] = {
+        "color": look.color,
+        "linestyle": look.linestyle if averages.categories is None else "none",
+        "marker": look.marker,
+        "markersize": 4.5,
+        "markeredgecolor": look.color if look.marker == "x" else "white",
+        "markeredgewidth": 0.5,
+    }
+    if averages.over_steps:
         line = _with_gaps(line)
-    x, mean = line["x"].to_numpy(dtype=float), line["mean"].to_numpy(dtype=float)
-    low, high = line["low"].to_numpy(dtype=float), line["high"].to_numpy(dtype=float)
-    if over_steps:
-        axis.fill_between(x, low, high, color=look.color, alpha=0.17, linewidth=0)
-    else:
-        known = ~np.isnan(low)
-        axis.errorbar(
-            x[known],
-            mean[known],
-            np.stack([mean - low, high - mean])[:, known],
-            fmt="none",
-            ecolor=look.color,
-            elinewidth=1.2,
-            capsize=2.5,
-        )
-    axis.plot(
-        x,
-        mean,
-        color=look.color,
-        linestyle=look.linestyle if averages.categories is None else "none",
-        marker=look.marker,
-        markersize=4.5,
-        markevery=max(1, len(x) // MARKERS_A_LINE) if over_steps else 1,
-        markeredgecolor=look.color if look.marker == "x" else "white",
-        markeredgewidth=0.5,
+        draw_curve(axis, line, markevery=max(1, len(line) // MARKERS_A_LINE), **style)
+        return
+    x, mean, low, high = (line[key].to_numpy(dtype=float) for key in ("x", "mean", "low", "high"))
+    known = ~np.isnan(low)
+    axis.errorbar(
+        x[known],
+        mean[known],
+        np.stack([mean - low, high - mean])[:, known],
+        fmt="none",
+        ecolor=look.color,
+        elinewidth=1.2,
+        capsize=2.5,
     )
+    axis.plot(x, mean, **style)
 
 
 def _with_gaps(line: pd.DataFrame) -> pd.DataFrame:

@@ -166,7 +166,7 @@ def _legend_of(contents: Sequence[_Content], palette: Palette) -> Legend:
         # over a factor, every level of it has its own cells
         members.append(own.assign(panel=f"{i} " + own[x].astype(str) if x in own else str(i)))
         groups |= dict.fromkeys(content.averages.groups)
-    over_steps = {content.averages.x == "step" for content in contents}
+    over_steps = {content.averages.over_steps for content in contents}
     intervals = {True: "bands", False: "bars"}
     return Legend(
         palette=palette,

@@ -76,7 +76,7 @@ def set_limits(averages: Averages, shown: Sequence[Shown]) -> Limits:
     axis.set_ylim(limits.bottom, limits.top)
     if averages.categories is not None:
         _name_categories(averages.categories, [one.axis for one in shown])
-    elif averages.x != "step":
+    elif not averages.over_steps:
         _label_levels(axis, averages)
     else:
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -100,7 +100,7 @@ def share_limits(axes: Iterable[Axes]) -> None:
 def y_text(averages: Averages, text: str = "") -> str:
     """`text`, or the metric's own, and which means are drawn."""
     if not text:
-        text = f"{'final ' if averages.x != 'step' else ''}{axis_text(averages.metric)}"
+        text = f"{'' if averages.over_steps else 'final '}{axis_text(averages.metric)}"
     if len(text) > LONGEST_LABEL:
         text = text.replace(" [", "\n[")
     if averages.layers_averaged:
