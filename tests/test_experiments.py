@@ -15,7 +15,7 @@ from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import launch
 from normlab.plan.runs import PlannedRun
 from normlab.plan.sharing import reuse, share
-from normlab.studies.drawing import draw_and_judge, redraw_all, verify_all
+from normlab.studies.drawing import draw_and_judge, drawing_of, redraw_all, verify_all
 from normlab.studies.experiment import Experiment, experiment_names, words_of
 from normlab.studies.project import Project
 
@@ -182,6 +182,18 @@ from normlab.figures import Panel, draw_panels
 def draw(table):
     return draw_panels(table, [[Panel(y="test/accuracy"), Panel(y="ics/cosine")]])
 """
+
+
+def test_a_drawing_that_returns_no_sheet_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = "      - product: {norm: [none, batch]}\n"
+    experiment = write_files(tmp_path / "papers" / "bare", with_arms(arms))
+    text = "from matplotlib.figure import Figure\n\n\ndef draw(table):\n    return Figure()\n"
+    (experiment.folder / "figure.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ValueError, match=r"papers/bare/figure.py: draw returned a Figure, not a S"):
+        drawing_of(experiment)(pd.DataFrame())
 
 
 def test_from_runs_to_figure_table_manifest_and_verdicts(

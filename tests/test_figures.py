@@ -601,6 +601,8 @@ def test_a_sheet_knows_its_panels_and_where_each_was_drawn() -> None:
         False
     ] * 2
     assert sheet.axis(loss).get_yscale() == "log"
+    with pytest.raises(ValueError, match="is none of the panels that were drawn"):
+        sheet.axis(Panel(y="train/loss", logarithmic=True))
     assert [drawn.log_y for drawn in sheet.rows[0]] == [False, True]
     assert [text.get_text() for text in sheet.axis(missing).texts] == ["no runs yet"]
     grid = plot(table_of(factors={"init": ["he", "xavier"]}), row="norm", col="init")

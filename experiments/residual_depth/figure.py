@@ -22,19 +22,10 @@ SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance",
 
 def draw(table: pd.DataFrame) -> Sheet:
     table = table.assign(depth=depths(table).astype(float))
-    arms = table["model.residual"].astype(object).map(ARMS).fillna(table["norm"].astype(object))
-    variances = table["metric"].astype(str).str.startswith("residual/") & (table["step"] == 0)
-    deepest = table.assign(norm=arms)[
-        variances & (table["depth"] == table.loc[variances, "depth"].max())
-    ]
-    # a curve over blocks in place of steps; before its first update a network is not stuck
-    block = deepest["layer"].astype(str).str.removeprefix("block").astype(int)
-    before = deepest.assign(step=block, layer=None, outcome="trained")
-    rates = table.loc[~variances & (table["step"] > 1), "optimizer.lr"].dropna()
-    trained = table.assign(norm=arms)[~variances & table["optimizer.lr"].isin(rates)]
+    before, trained = _parts(table)
     depth = trained["depth"].max()
-    shown = sorted(rates.unique())
-    variances_by_block = [
+    rates = sorted(trained["optimizer.lr"].unique())
+    variances = [
         Panel(y=POOLED, y_label="variance", title="skip, over inputs and weights"),
         Panel(y=SKIP, y_label="variance", title="skip, over inputs alone"),
         Panel(y=RATIO, y_label="branch / skip", title="branch over skip, inputs alone"),
@@ -45,16 +36,14 @@ def draw(table: pd.DataFrame) -> Sheet:
             where={"optimizer.lr": rate, "depth": depth},
             title=f"{depth:.0f} layers, rate {rate:g}",
         )
-        for rate in shown
+        for rate in rates
     ]
     accuracies = [
         Panel(y="test/accuracy", x="depth", where={"optimizer.lr": rate}, title=f"rate {rate:g}")
-        for rate in shown
+        for rate in rates
     ]
-    of_training = [losses, accuracies] if len(shown) > 1 else [losses + accuracies]
-    sheet = draw_panels(
-        pd.concat([before, trained], ignore_index=True), [variances_by_block, *of_training]
-    )
+    below = [losses, accuracies] if len(rates) > 1 else [losses + accuracies]
+    sheet = draw_panels(pd.concat([before, trained], ignore_index=True), [variances, *below])
     for axis in map(sheet.axis, losses):
         if axis.get_yscale() == "linear":
             axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
@@ -64,7 +53,7 @@ def draw(table: pd.DataFrame) -> Sheet:
         axis.set_ylim(0, 1)
     if before.empty:
         return sheet
-    pooled, skip, ratio = map(sheet.axis, variances_by_block)
+    pooled, skip, ratio = map(sheet.axis, variances)
     blocks = before["step"].max()
     for axis, metric in ((pooled, POOLED), (skip, SKIP)):
         _sums(axis, table, metric)
@@ -74,6 +63,19 @@ def draw(table: pd.DataFrame) -> Sheet:
     for axis in (pooled, skip, ratio):
         axis.set_xlabel(f"block of {blocks}, before training")
     return sheet
+
+
+def _parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The deepest network before training, over its blocks in place of steps; and what trains."""
+    names = table["model.residual"].astype(object).map(ARMS).fillna(table["norm"].astype(object))
+    named = table.assign(norm=names)
+    is_before = table["metric"].astype(str).str.startswith("residual/") & (table["step"] == 0)
+    deepest = named[is_before & (table["depth"] == table.loc[is_before, "depth"].max())]
+    block = deepest["layer"].astype(str).str.removeprefix("block").astype(int)
+    # before its first update a network is not stuck
+    before = deepest.assign(step=block, layer=None, outcome="trained")
+    rates = table.loc[~is_before & (table["step"] > 1), "optimizer.lr"].dropna()
+    return before, named[~is_before & table["optimizer.lr"].isin(rates)]
 
 
 def _sums(axis: Axes, table: pd.DataFrame, metric: str) -> None:

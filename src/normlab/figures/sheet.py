@@ -67,9 +67,16 @@ class Sheet:
     """The limits at which the labels of references were placed."""
 
     def axis(self, panel: Panel) -> Axes:
-        """The axes that a panel was drawn in."""
-        (found,) = (drawn.axis for row in self.rows for drawn in row if drawn.panel is panel)
-        return found
+        """The axes that a panel was drawn in.
+
+        Raises:
+            ValueError: for a panel that was not; one that only equals it is another.
+        """
+        for row in self.rows:
+            for drawn in row:
+                if drawn.panel is panel:
+                    return drawn.axis
+        raise ValueError(f"{panel} is none of the panels that were drawn")
 
     def place_labels(self) -> None:
         """Put the labels of references where nothing crosses them, anew where limits changed."""

@@ -83,8 +83,22 @@ def draw_and_judge(
 
 
 def drawing_of(experiment: Experiment) -> Callable[[pd.DataFrame], Sheet]:
-    """The function `draw` of an experiment's figure.py, from the tidy table to its figure."""
-    draw: Callable[[pd.DataFrame], Sheet] = _module(experiment, "figure").draw
+    """The function `draw` of an experiment's figure.py, from the tidy table to its sheet.
+
+    The function raises a ValueError where it is handed anything else.
+    """
+    module = _module(experiment, "figure")
+
+    def draw(table: pd.DataFrame) -> Sheet:
+        sheet = module.draw(table)
+        if not isinstance(sheet, Sheet):
+            raise ValueError(
+                f"{experiment.folder.parent.name}/{experiment.name}/figure.py: draw returned a "
+                f"{type(sheet).__name__}, not a Sheet. Return draw_panels(table, rows), or "
+                "Sheet(figure) of a figure drawn by hand; both are in normlab.figures."
+            )
+        return sheet
+
     return draw
 
 
