@@ -34,6 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config import register, setting
+from normlab.norms.base import per_feature
 from normlab.norms.population import PopulationConfig, PopulationNorm
 
 
@@ -67,7 +68,8 @@ class ClippedNorm(PopulationNorm):
         outputs = outputs.clamp(-self.limit, self.limit)
         if self.weight is None or self.bias is None:
             return outputs
-        return outputs * self.weight + self.bias
+        outputs = outputs * per_feature(self.weight, inputs) + per_feature(self.bias, inputs)
+        return outputs.to(inputs.dtype)
 '''
 
 CLIPPED_YAML = """\

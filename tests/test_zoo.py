@@ -20,7 +20,7 @@ GROUPS = {group.name: group for group in zoo.groups(CONFIGS)}
 
 def test_the_page_is_up_to_date() -> None:
     written = (ROOT / "docs" / "zoo.md").read_text()
-    assert written == zoo.markdown(CONFIGS), "run python scripts/zoo.py"
+    assert written == zoo.markdown(CONFIGS), "run python scripts/zoo.py --output docs/zoo.md"
 
 
 def test_every_group_and_every_choice_has_a_line() -> None:
