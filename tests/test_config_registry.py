@@ -29,7 +29,7 @@ def test_a_run_is_composed_without_any_import_for_its_side_effect() -> None:
     assert json.loads(ended.stdout) == [[], "group", "mlp"]
 
 
-@pytest.mark.parametrize("group", registry.PLACES)
+@pytest.mark.parametrize("group", registry.MODULES)
 def test_every_group_has_choices_of_its_own_base(group: str) -> None:
     assert choices(group)
     for name, config in choices(group).items():

@@ -13,7 +13,7 @@ from normlab.config.run import CheckpointConfig, EvalConfig, NoiseConfig, Regula
 from normlab.config.settings import Bounds, Settings, described
 from normlab.probes.ics import IcsConfig
 
-COMPONENTS = [(group, cls) for group in registry.PLACES for cls in choices(group).values()]
+COMPONENTS = [(group, cls) for group in registry.MODULES for cls in choices(group).values()]
 SECTIONS: list[tuple[str, Any]] = [
     ("regularizer", RegularizerConfig),
     ("noise", NoiseConfig),

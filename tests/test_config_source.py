@@ -57,7 +57,7 @@ def test_every_setting_of_a_run_is_there_though_train_yaml_left_it_out() -> None
     assert plain["batch_size"] == "???"
     assert plain["probe"] == {"budget": None}
     names = {field.name for field in dataclasses.fields(RunConfig)}
-    assert set(plain) == names - set(registry.PLACES) - {"probe_budget"} | {"probe"}
+    assert set(plain) == names - set(registry.MODULES) - {"probe_budget"} | {"probe"}
 
 
 def test_a_file_made_of_others_is_left_as_it_is() -> None:
@@ -156,6 +156,15 @@ def test_a_file_of_a_packed_ones_name_is_refused(tmp_path: Path) -> None:
     own = written(tmp_path / "other", train="steps: 3")
     with pytest.raises(ConfigError, match=r"train\.yaml: normlab has a train\.yaml of its own"):
         Composer(CONFIG_DIR, own)
+
+
+def test_a_checkout_is_no_folder_of_ones_own(tmp_path: Path) -> None:
+    """As where normlab is installed and one stands in a clone of it."""
+    written(tmp_path / "configs", norm__batch="name: batch", norm__other="name: batch")
+    with pytest.raises(ConfigError, match="there is a norm of that name already"):
+        Composer.at(tmp_path)
+    (tmp_path / "src" / "normlab").mkdir(parents=True)
+    assert Composer.at(tmp_path).groups == composer().groups
 
 
 def test_a_folder_that_is_the_packed_one_by_another_path_is_no_folder_of_ones_own(

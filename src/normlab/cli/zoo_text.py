@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 import yaml
 
-from normlab.config.registry import PLACES
+from normlab.config.registry import MODULES
 from normlab.config.run import RunConfig
 from normlab.config.settings import described
 from normlab.config.source import CONFIG_NAME, class_of, completed
@@ -78,7 +78,7 @@ def groups(*folders: Path) -> list[Group]:
         )
         for entry in defaults
         for name, value in entry.items()
-        if name in PLACES
+        if name in MODULES
     ]
 
 

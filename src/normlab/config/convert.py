@@ -19,11 +19,11 @@ from pydantic_core import ErrorDetails
 
 from normlab.config.component import Component
 from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
-from normlab.config.registry import PLACES, choices, owners
+from normlab.config.registry import MODULES, choices, owners
 from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
 from normlab.config.settings import described
 
-COMPONENT_GROUPS = tuple(group for group in PLACES if group != "probe")
+COMPONENT_GROUPS = tuple(group for group in MODULES if group != "probe")
 """The groups of which a run has one component."""
 
 

@@ -27,9 +27,11 @@ class Places:
 
     @property
     def roots(self) -> tuple[Path, ...]:
-        """The packed root, then one's own folder where that is another."""
+        """The packed root, then one's own folder; a checkout of normlab is nobody's own, for its
+        configs belong to its code."""
         packed = packed_root()
-        return (packed,) if self.here.resolve() == packed.resolve() else (packed, self.here)
+        is_checkout = (self.here / "src" / "normlab").is_dir()
+        return (packed,) if is_checkout else (packed, self.here)
 
     @property
     def configs(self) -> tuple[Path, ...]:

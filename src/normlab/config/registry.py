@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         ProbeConfig,
     )
 
-PLACES = {
+MODULES = {
     "model": "normlab.models",
     "norm": "normlab.norms",
     "init": "normlab.init",
@@ -86,7 +86,7 @@ def choices(group: str) -> dict[str, type[Component]]: ...
 def choices(group: str) -> Mapping[str, type[Component]]:
     """Every component of a group, by name, in order of modules and of definition in each; one's
     own last."""
-    _import_all(PLACES[group])
+    _import_all(MODULES[group])
     _import_own(Path.cwd())
 
     def place(item: tuple[str, type[Component]]) -> tuple[bool, str]:
@@ -99,7 +99,7 @@ def choices(group: str) -> Mapping[str, type[Component]]:
 def owners(group: str, setting: str) -> list[str]:
     """The choices of a group that have a setting, such as `norm=group` for `groups`; those with
     the fewest settings first."""
-    if group not in PLACES:
+    if group not in MODULES:
         return []
     settings = {
         f"{group}={name}": {field.name for field in dataclasses.fields(cls)}

@@ -22,7 +22,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 from normlab.config.component import Component
-from normlab.config.registry import PLACES, choices
+from normlab.config.registry import MODULES, choices
 from normlab.config.run import RunConfig
 from normlab.config.settings import described
 
@@ -81,7 +81,7 @@ def class_of(
 ) -> type[Component] | None:
     """The component a YAML file is of, by its `name`, or a probe's by its package `probe.NAME`;
     None for one that is made of other files, and for a name that nothing has."""
-    if group not in PLACES or "defaults" in values:
+    if group not in MODULES or "defaults" in values:
         return None
     name = (package or "").removeprefix("probe.") if group == "probe" else values.get("name")
     return choices(group).get(str(name))
@@ -103,7 +103,7 @@ def defaults_of(cls: Any) -> dict[str, Any]:
     by; components, which a choice stands for, are left out."""
     plain: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
-        if field.name in PLACES:
+        if field.name in MODULES:
             continue
         key = described(cls)[field.name].key or field.name
         outer, _, inner = key.rpartition(".")
