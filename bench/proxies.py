@@ -22,9 +22,8 @@ from normlab.config.convert import run_config
 from normlab.config.resolve import resolve
 from normlab.data import load
 from normlab.metrics.layered import Layered, named
-from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype, set_exact_arithmetic
-from normlab.training.loop import Loop
+from normlab.training.loop import Loop, NullObserver
 from normlab.training.setup import build
 
 CONFIG_DIR = Path(__file__).resolve().parent.parent / "configs"
@@ -73,22 +72,6 @@ class Rows:
         return {step: row[metric] for step, row in self.by_step.items() if metric in row}
 
 
-class Nobody:
-    """Watches nothing and asks for nothing."""
-
-    def stop_requested(self) -> bool:
-        return False
-
-    def progress(self, step: int, num_steps: int, loss: float) -> None:
-        pass
-
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        pass
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        pass
-
-
 def train(composer: Composer, *words: str) -> Rows:
     asked = run_config(composer.compose([*RUN, *words]))
     config = resolve(asked, asked.data.num_train_samples)
@@ -96,7 +79,7 @@ def train(composer: Composer, *words: str) -> Rows:
     dtype = parameter_dtype(config.precision)
     dataset = load(config.data, size=config.image_size(), dtype=dtype, device=device)
     rows = Rows()
-    Loop(config, dataset, build(config, dataset, device), rows, Nobody()).run()
+    Loop(config, dataset, build(config, dataset, device), rows, NullObserver()).run()
     return rows
 
 

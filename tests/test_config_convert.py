@@ -12,7 +12,7 @@ from support.runs import CONFIG_DIR, composer, tiny
 
 from normlab.config import RunConfig, choices
 from normlab.config.convert import COMPONENT_GROUPS, component, plain, run_config
-from normlab.config.errors import ConfigError, nearest, no_such_setting, unknown
+from normlab.config.errors import ConfigError, no_such_setting, unknown
 from normlab.config.run import CheckpointConfig, EvalConfig, RegularizerConfig
 from normlab.models.mlp import MLPConfig
 from normlab.norms.batch import BatchConfig
@@ -165,20 +165,6 @@ def test_probes_are_ordered_by_name() -> None:
     config = tiny("probe=[ics]")
     assert [probe.NAME for probe in config.probe] == ["ics"]
     assert list(plain(config)["probe"]) == ["ics"]
-
-
-@pytest.mark.parametrize(
-    ("word", "valid", "match"),
-    [
-        ("bacth", ["none", "batch"], "batch"),
-        ("BATCH", ["none", "batch"], "batch"),
-        ("null", ["batch", "none"], "none"),
-        ("zzz", ["batch", "none"], None),
-        ("a", [], None),
-    ],
-)
-def test_the_nearest_word(word: str, valid: list[str], match: str | None) -> None:
-    assert nearest(word, valid) == match
 
 
 def test_texts_for_words_that_do_not_exist() -> None:

@@ -26,6 +26,7 @@ FLOORS = (
     ("records",),
     ("metrics", "randomness"),
     ("config",),
+    ("words",),
 )
 """From the top; `normlab/__init__.py`, the lazy door, stands before the house."""
 

@@ -48,7 +48,6 @@ hook           a function of this name in the experiment's claims.py, table -> {
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
@@ -60,6 +59,7 @@ from typing import Any, Literal, cast
 
 from normlab.metrics import describe
 from normlab.metrics.declared import load_metrics
+from normlab.words import alternatives, or_did_you_mean
 
 SCALES = ("smoke", "small", "paper")
 COMPARISONS = ("greater", "less", "equal")
@@ -223,7 +223,7 @@ class _Reader:
         value = self.entry.get(key, default)
         if value not in choices:
             raise self.fail(
-                f"`{key}` must be {_listed(choices)}, got {value!r}{_hint(value, choices)}"
+                f"`{key}` must be {alternatives(choices)}, got {value!r}{_hint(value, choices)}"
             )
         return cast(str, value)
 
@@ -255,7 +255,7 @@ class _Reader:
             raise self.fail(f"`{key}: {value}` needs a number: `{key}: {{{value}: X}}`")
         choices = [*plain, *(f"{{{kind}: X}}" for kind in valued)]
         raise self.fail(
-            f"`{key}` must be {_listed(choices)}, got {value!r}{_hint(value, plain + valued)}"
+            f"`{key}` must be {alternatives(choices)}, got {value!r}{_hint(value, plain + valued)}"
         )
 
     def selection(self, key: str, *, required: bool) -> Selection:
@@ -393,11 +393,5 @@ def _texts(read: _Reader, key: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _listed(choices: Iterable[str]) -> str:
-    *most, last = choices
-    return f"{', '.join(most)} or {last}"
-
-
 def _hint(value: Any, choices: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(str(value), list(choices), n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return or_did_you_mean(str(value), choices)

@@ -9,7 +9,6 @@ not finished do not count at all.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from normlab.analysis.claims import Claim, Factor, Reduction, Selection
 from normlab.metrics import kind_of, split_name
+from normlab.words import or_did_you_mean
 
 LOSSES = ("train/loss", "test/loss", "val/loss")
 """What a run's divergence is dated by, where the table does not say."""
@@ -73,10 +73,9 @@ def select(runs: pd.DataFrame, *selections: Selection) -> pd.DataFrame:
     for selection in selections:
         for factor, wanted in selection.items():
             if factor not in runs.columns:
-                nearest = difflib.get_close_matches(factor, map(str, runs.columns), n=1)
-                hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
                 raise ValueError(
-                    f"a claim selects by {factor!r}, which is no factor of these runs{hint}"
+                    f"a claim selects by {factor!r}, which is no factor of these runs"
+                    + or_did_you_mean(factor, map(str, runs.columns))
                 )
             chosen &= matches(runs[factor], wanted)
     return runs[chosen]

@@ -17,7 +17,6 @@ interval is 95 % and not 90 %.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -31,6 +30,7 @@ from normlab.analysis.claims import Claim, Factor, Selection
 from normlab.analysis.statistics import Estimate
 from normlab.analysis.values import Side, runs_of, select, side_values
 from normlab.metrics import kind_of
+from normlab.words import or_did_you_mean, plural
 
 Word = Literal["supported", "contradicted", "undecided"]
 Hook = Callable[[pd.DataFrame], Mapping[int, float]]
@@ -132,7 +132,7 @@ def judge(
     further = None if word != "undecided" else _further(claim, estimate)
     return Verdict(
         verdict=word,
-        estimate=_shown(claim, estimate.value),
+        estimate=_undo_logarithm(claim, estimate.value),
         interval=_interval(claim, estimate),
         p_value=p_value,
         further_seeds=further,
@@ -212,10 +212,9 @@ def _further(claim: Claim, estimate: Estimate) -> int | None:
 def _by_hook(claim: Claim, table: pd.DataFrame, hooks: Mapping[str, Hook]) -> Side:
     assert claim.hook is not None
     if claim.hook not in hooks:
-        nearest = difflib.get_close_matches(claim.hook, hooks, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         raise ValueError(
-            f"claim {claim.id}: no function {claim.hook!r} in the experiment's claims.py{hint}"
+            f"claim {claim.id}: no function {claim.hook!r} in the experiment's claims.py"
+            + or_did_you_mean(claim.hook, hooks)
         )
     if table.empty:
         return Side(by_seed={}, runs=(), seeds=frozenset())
@@ -289,15 +288,15 @@ def _reason(
     missing = context["n_planned"] - context["n"]
     if missing:
         unfinished = sum(side.num_unfinished for side in sides.values())
-        tail = f" ({_runs(unfinished)} not finished)" if unfinished else ""
+        tail = f" ({plural(unfinished, 'run')} not finished)" if unfinished else ""
         parts.append(f"{missing} of {context['n_planned']} pairs missing{tail}")
     notes = [side.note for side in sides.values() if side.note]
     parts.extend(notes[:1])
     for name, side in sides.items():
         if count := side.outcomes.get("diverged", 0):
-            parts.append(f"{_runs(count)} of the {name} diverged")
+            parts.append(f"{plural(count, 'run')} of the {name} diverged")
         if count := side.outcomes.get("stuck", 0):
-            parts.append(f"{_runs(count)} of the {name} stuck")
+            parts.append(f"{plural(count, 'run')} of the {name} stuck")
     if further is not None:
         seeds = "1 further seed" if further == 1 else f"{further} further seeds"
         parts.append(
@@ -332,7 +331,8 @@ def number(value: float) -> str:
     return f"{value + 0.0:.3g}"  # no -0
 
 
-def _shown(claim: Claim, value: float) -> float:
+def _undo_logarithm(claim: Claim, value: float) -> float:
+    """A ratio from its logarithm; a difference as it is."""
     if claim.effect == "difference":
         return value
     return math.inf if value > 700 else math.exp(value)
@@ -341,16 +341,12 @@ def _shown(claim: Claim, value: float) -> float:
 def _interval(claim: Claim, estimate: Estimate) -> tuple[float, float] | None:
     if estimate.low is None or estimate.high is None:
         return None
-    return _shown(claim, estimate.low), _shown(claim, estimate.high)
+    return _undo_logarithm(claim, estimate.low), _undo_logarithm(claim, estimate.high)
 
 
 def _mean(values: list[float]) -> float | None:
     mean = float(np.mean(values)) if np.isfinite(values).all() else math.inf
     return mean if math.isfinite(mean) else None
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"
 
 
 def _some(names: list[str]) -> str:
@@ -367,6 +363,7 @@ def _described(*selections: Mapping[str, tuple[Factor, ...]]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    """For JSON, which has no infinities and no NaN."""
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     if isinstance(value, list):

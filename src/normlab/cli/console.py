@@ -1,8 +1,15 @@
-"""Where text for people goes."""
+"""The terminal: where text for people goes, and how values look in its tables."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from rich.console import Console
 
+from normlab.records.flatten import written
+
 PIPED_WIDTH = 160
+MISSING = "·"
 
 
 def make_console() -> Console:
@@ -13,9 +20,17 @@ def make_console() -> Console:
     return console
 
 
-def plural(count: int, noun: str) -> str:
+def shown(value: Any, *, digits: int | None = 4) -> str:
+    """A value as a table has it; what is missing (None, NaN) is a dot.
+
+    Args:
+        digits: of a float; None: as many as give the same value back.
+
+    >>> shown(0.1234567), shown(0.1234567, digits=None), shown(True), shown(None)
+    ('0.1235', '0.1234567', 'true', '·')
     """
-    >>> plural(1, "run"), plural(2, "run")
-    ('1 run', '2 runs')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if value is None or value != value:
+        return MISSING
+    if digits is not None and isinstance(value, float):
+        return f"{value:.{digits}g}"
+    return written(value)

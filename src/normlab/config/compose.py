@@ -14,10 +14,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from normlab.config.errors import ConfigError, nearest, no_such_setting, unknown
+from normlab.config.errors import ConfigError, no_such_setting, unknown
 from normlab.config.places import Places
 from normlab.config.registry import owners
 from normlab.config.source import CONFIG_NAME, hydra_over
+from normlab.words import did_you_mean
 
 HYDRA_LAUNCHING = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweep")
 
@@ -137,10 +138,7 @@ class Composer:
         first, second, *_ = key.split(".")
         if first in self.groups and second in self.groups[first]:
             return f"{key} needs {first}={second}, which is not chosen: add '{first}=[{second}]'."
-        every_key = _leaf_keys(config)
-        match = nearest(key, every_key)
-        guess = f" Did you mean '{match}'?" if match else ""
-        return f"{key}: there is no such setting.{guess}"
+        return f"{key}: there is no such setting.{did_you_mean(key, _leaf_keys(config))}"
 
     def _defined_in(self, config: DictConfig, key: str) -> str:
         group, *rest = key.split(".")

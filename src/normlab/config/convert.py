@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -18,10 +18,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from normlab.config.component import Component
-from normlab.config.errors import ConfigError, hint, nearest, no_such_setting, unknown
+from normlab.config.errors import ConfigError, hint, no_such_setting, unknown
 from normlab.config.registry import MODULES, choices, owners
 from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
 from normlab.config.settings import described
+from normlab.words import alternatives, did_you_mean
 
 COMPONENT_GROUPS = tuple(group for group in MODULES if group != "probe")
 """The groups of which a run has one component."""
@@ -139,13 +140,13 @@ def _built(cls: Any, key: str, values: Mapping[str, Any], defined_in: str) -> An
     except ValidationError as error:
         errors = error.errors(include_url=False)
         first = next((one for one in errors if one["type"] == _UNKNOWN_KEY), errors[0])
-        raise ConfigError(_text(first, cls, key, values, defined_in)) from None
+        raise ConfigError(_translated(first, cls, key, values, defined_in)) from None
 
 
 _UNKNOWN_KEY = "unexpected_keyword_argument"
 
 
-def _text(
+def _translated(
     error: ErrorDetails, cls: Any, key: str, values: Mapping[str, Any], defined_in: str
 ) -> str:
     """What pydantic found wrong with the values of a dataclass, in our words."""
@@ -163,12 +164,13 @@ def _text(
     if dataclasses.is_dataclass(annotation):
         if not isinstance(values[name], Mapping):
             return f"{full} must be a mapping of settings; got {_show(values[name])}."
-        return _text({**error, "loc": error["loc"][1:]}, annotation, full, values[name], defined_in)
+        return _translated(
+            {**error, "loc": error["loc"][1:]}, annotation, full, values[name], defined_in
+        )
     value = values[name]
     full = described(cls)[name].key or full
     text = f"{full} must be {_describe(annotation)}; got {_show(value)}."
-    match = nearest(value, _literals(annotation)) if isinstance(value, str) else None
-    return text if match is None else f"{text} Did you mean '{match}'?"
+    return text + (did_you_mean(value, _literals(annotation)) if isinstance(value, str) else "")
 
 
 @cache
@@ -199,14 +201,10 @@ def _describe(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_describe(argument) for argument in arguments)
     if origin is Literal:
-        return _listed([str(argument) for argument in arguments])
+        return alternatives([str(argument) for argument in arguments])
     if origin is tuple:
         return f"a list, each item {_describe(arguments[0])}"
     return _WORDS.get(annotation, str(annotation))
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def _choices(group: str) -> str:

@@ -1,24 +1,12 @@
 """Error texts that name the nearest valid word, the choices, and the file that defines them."""
 
 from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
 
-SIMILAR = 0.5
-"""Least ratio of `SequenceMatcher` at which a word is taken for a misspelling of another."""
+from normlab.words import did_you_mean, nearest
 
 
 class ConfigError(ValueError):
     """A configuration a user can mend; its text is all they need to see."""
-
-
-def nearest(word: str, valid: Iterable[str]) -> str | None:
-    """The valid word most like `word`, the first of equals, where one is like it at all."""
-    valid = list(valid)
-    if word.lower() == "null" and "none" in valid:
-        return "none"
-    ratios = [SequenceMatcher(None, word.lower(), other.lower()).ratio() for other in valid]
-    best = max(ratios, default=0.0)
-    return valid[ratios.index(best)] if best >= SIMILAR else None
 
 
 def unknown(what: str, word: str, valid: Iterable[str], defined_in: str | None = None) -> str:
@@ -44,15 +32,13 @@ def no_such_setting(
         guess = f" It belongs to {', '.join(owners)}."
     else:
         match = nearest(name, [other.rpartition(".")[2] for other in valid])
-        guess = f" Did you mean '{prefix}.{match}'?" if prefix and match else ""
-        guess = f" Did you mean '{match}'?" if match and not prefix else guess
+        guess = f" Did you mean '{prefix + '.' if prefix else ''}{match}'?" if match else ""
     settings = f" Settings: {', '.join(valid)}" if valid else " It has no settings"
     return f"{key}: there is no such setting.{guess}{settings} (defined in {defined_in})."
 
 
 def hint(word: str, valid: Iterable[str], heading: str, defined_in: str | None = None) -> str:
+    """What follows the sentence that refuses a word: the nearest valid one, and all of them."""
     valid = list(valid)
-    match = nearest(word, valid)
-    guess = f" Did you mean '{match}'?" if match else ""
     where = f" (defined in {defined_in})" if defined_in else ""
-    return f"{guess} {heading}: {', '.join(valid)}{where}."
+    return f"{did_you_mean(word, valid)} {heading}: {', '.join(valid)}{where}."

@@ -8,7 +8,6 @@ under every common colour blindness (from Okabe & Ito 2008; none is dark grey).
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import zlib
@@ -24,6 +23,7 @@ import seaborn as sns
 from normlab import metrics
 from normlab.config import Look as Look
 from normlab.config import NormConfig, choices
+from normlab.words import did_you_mean
 
 STAND_IN_LOOKS: Mapping[str, Look] = {
     "SkipInit": Look(color="#a6761d", marker="^", dash=(4, 1.5), place=90),
@@ -205,10 +205,9 @@ def require(name: str, known: Sequence[str], what: str) -> None:
     """
     if name in known:
         return
-    nearest = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
     raise ValueError(
-        f"{name!r} is no {what} of these runs; there are: {', '.join(known) or 'none'}.{hint}"
+        f"{name!r} is no {what} of these runs; there are: {', '.join(known) or 'none'}."
+        + did_you_mean(name, known)
     )
 
 

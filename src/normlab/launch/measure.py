@@ -33,7 +33,7 @@ from normlab.records.recorder import FolderRecorder
 from normlab.records.rows import lines_of, read_rows
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype, resolve_device, set_exact_arithmetic
-from normlab.training.loop import Loop
+from normlab.training.loop import Loop, NullObserver
 from normlab.training.setup import Setup, build
 
 FOLDER = "measured"
@@ -158,7 +158,7 @@ def _prepared(
         raise ConfigError(str(error)) from None
     setup = dataclasses.replace(setup, probes=probes)
     recorder = FolderRecorder(path)
-    return setup, Loop(config, dataset, setup, recorder, _Nobody()), recorder
+    return setup, Loop(config, dataset, setup, recorder, NullObserver()), recorder
 
 
 def _built(config: ProbeConfig, model: nn.Module, step: int) -> Probe:
@@ -169,19 +169,3 @@ def _built(config: ProbeConfig, model: nn.Module, step: int) -> Probe:
     if isinstance(both, RememberingProbe):
         return both
     return dataclasses.replace(config, steps=(step,)).build(model, step + 2)
-
-
-class _Nobody:
-    """Watches nothing and asks for nothing."""
-
-    def stop_requested(self) -> bool:
-        return False
-
-    def progress(self, step: int, num_steps: int, loss: float) -> None:
-        pass
-
-    def checkpoint(self, checkpoint: Checkpoint) -> None:
-        pass
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        pass

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from functools import cache
 
 from normlab.config.registry import choices
 from normlab.metrics.derived import derived
 from normlab.metrics.families import FAMILIES
 from normlab.metrics.metric import Kind, Metric
+from normlab.words import nearest_few
 
 METRICS: dict[str, Metric] = {}
 """Registered metrics by name, in the order of registration."""
@@ -82,8 +82,7 @@ def _nearest(name: str) -> str:
     known = [
         full_name(metric.name, layer if metric.per_layer else None) for metric in METRICS.values()
     ]
-    matches = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-    return f" Nearest: {matches[0]!r}." if matches else ""
+    return "".join(f" Nearest: {near!r}." for near in nearest_few(name, known, at_most=1))
 
 
 def full_name(metric: str, layer: str | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from normlab.config import InitConfig, ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
-from normlab.config.errors import ConfigError, nearest
+from normlab.config.errors import ConfigError
 from normlab.data.batches import steps_per_epoch
 from normlab.metrics import METRICS
 from normlab.models.kit import Kit
@@ -18,6 +18,7 @@ from normlab.models.network import build_network
 from normlab.models.shapes import output_shape
 from normlab.objectives import data_loss
 from normlab.training.device import resolve_device
+from normlab.words import did_you_mean
 
 
 def check_run(config: RunConfig) -> None:
@@ -89,12 +90,11 @@ def refuse_unregistered(probe: ProbeConfig) -> None:
     """
     for name in probe.metrics:
         if name not in METRICS:
-            near = nearest(name, METRICS)
             raise ConfigError(
                 f"probe={probe.NAME} records {name!r}, and no metric is called that; register it "
                 f"beside the probe, in {type(probe).__module__}: metrics.register(metrics.Metric("
                 f"name={name!r}, label=…, doc=…)), with per_layer=True for one number a layer."
-                + (f" Did you mean {near!r}?" if near else "")
+                + did_you_mean(name, METRICS)
             )
 
 

@@ -65,7 +65,7 @@ def _by_identity(folder: RunFolder, planned: PlannedRun, heading: str) -> list[s
     after = {**_counted(now.science), **_counted(now.measurement), "seed": now.seed}
     lines = [heading]
     for key, (a, b) in differing(before, after).items():
-        lines.append(f"  {_kind(key)}: {_shown(key)} was {_text(a)}, is now {_text(b)}")
+        lines.append(f"  {_kind(key)}: {_spelled_out(key)} was {_worded(a)}, is now {_worded(b)}")
     return lines
 
 
@@ -85,7 +85,7 @@ def _kind(key: str) -> str:
     return "code" if key == "schema" or key.endswith(".revision") else "config"
 
 
-def _shown(key: str) -> str:
+def _spelled_out(key: str) -> str:
     if key == "data_checksum":
         return "the checksum of the data"
     if key == "schema":
@@ -95,7 +95,7 @@ def _shown(key: str) -> str:
     return key
 
 
-def _text(value: Value | str) -> str:
+def _worded(value: Value | str) -> str:
     if value == UNSET:
         return "left at its default"
     text = written(value)

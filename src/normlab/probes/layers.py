@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+
+from normlab.words import nearest_few
 
 Layers = str | int | tuple[str | int, ...]
 """`all`; a name, a 1-based place in the order of layers, or a glob; or several of these."""
@@ -37,7 +38,7 @@ def _matches(key: str, pattern: str | int, names: Sequence[str]) -> list[str]:
         return [names[pattern - 1]]
     found = [name for name in names if fnmatchcase(name, pattern)]
     if not found:
-        nearest = ", ".join(difflib.get_close_matches(pattern, names, n=3, cutoff=0.0))
+        nearest = ", ".join(nearest_few(pattern, names) or names[:3])
         raise ValueError(
             f"{key}: no layer of this model is called {pattern!r}. Nearest: {nearest}. "
             f"Layers: {_numbered(names)}."

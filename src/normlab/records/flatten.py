@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
+
+from normlab.words import nearest_few
 
 Value = bool | int | float | str | None
 
@@ -30,7 +31,7 @@ def _flatten_into(flat: dict[str, Value], key: str, value: Any) -> None:
         for name, setting in value.items():
             _flatten_into(flat, key if name == "name" else f"{key}.{name}", setting)
     elif isinstance(value, (list, tuple)):
-        flat[key] = ",".join(written(item) for item in value)
+        flat[key] = ",".join(map(written, value))
     else:
         flat[key] = value
 
@@ -96,7 +97,7 @@ def refuse_unknown_keys(keys: Iterable[str], known: Iterable[str]) -> None:
     known = list(known)
     for key in keys:
         if known and key not in known:
-            nearest = get_close_matches(key, known, n=3, cutoff=0.3) or sorted(known)[:3]
+            nearest = nearest_few(key, known) or sorted(known)[:3]
             raise ValueError(
                 f"no run has the key {key!r}. Nearest: {', '.join(nearest)}. "
                 "`runs.py show RUN` lists every key of a run."

@@ -29,6 +29,7 @@ from normlab.metrics import kind_of
 from normlab.records.files import write_whole
 from normlab.report.curves import curves
 from normlab.report.pictures import data_url, fitted
+from normlab.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -201,7 +202,7 @@ def _notes(manifest: Path) -> list[str]:
     for cell in content["cells"]:
         outcomes.update(cell["outcomes"])
     ended = f" ({_counts(outcomes)})" if outcomes else ""
-    notes = [f"Drawn from {_plural(len(content['runs']), 'run')}{ended}."]
+    notes = [f"Drawn from {plural(len(content['runs']), 'run')}{ended}."]
     return notes + [f"{note[:1].upper()}{note[1:]}." for note in content["missing"]]
 
 
@@ -242,7 +243,7 @@ def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
 def _runs_summary(runs: pd.DataFrame) -> str:
     if not len(runs):
         return "There are no runs."
-    text = _plural(len(runs), "run")
+    text = plural(len(runs), "run")
     for column in ("state", "outcome"):
         if column in runs and runs[column].notna().any():
             text += f"; {_counts(Counter(map(str, runs[column].dropna())))}"
@@ -304,10 +305,6 @@ def _text(value: Any) -> str:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _sweep_steps(factors: Sequence[str]) -> list[dict[str, str]]:

@@ -241,6 +241,7 @@ def words_of(settings: Mapping[str, Any]) -> list[str]:
 
 
 def _word(value: Any) -> str:
+    """A value as experiment.yaml spells it (1.0 stays 1.0), since names of arms are made of it."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -47,7 +47,7 @@ class Interrupted(Exception):  # noqa: N818 (a request granted, not a fault)
 
 
 class Observer(Protocol):
-    """What the loop tells whoever launched it."""
+    """What the loop tells whoever launched it, and asks of them."""
 
     def stop_requested(self) -> bool: ...
 
@@ -56,6 +56,22 @@ class Observer(Protocol):
     def checkpoint(self, checkpoint: Checkpoint) -> None: ...
 
     def keep(self, checkpoint: Checkpoint) -> None: ...
+
+
+class NullObserver:
+    """An observer that never stops a run, and keeps nothing of it."""
+
+    def stop_requested(self) -> bool:
+        return False
+
+    def progress(self, step: int, num_steps: int, loss: float) -> None:
+        pass
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        pass
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        pass
 
 
 @dataclass

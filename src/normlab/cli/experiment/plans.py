@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from normlab.cli.console import make_console, plural
+from normlab.cli.console import make_console
 from normlab.cli.experiment import Draw, Plan, Run, Selection, WandbSweep
 from normlab.cli.experiment.tables import print_claims, print_plan
 from normlab.config.errors import ConfigError
@@ -20,6 +20,7 @@ from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.project import Project
 from normlab.studies.sweep import factors_of
+from normlab.words import plural
 
 Plans = dict[str, list[PlannedRun]]
 """The runs of each experiment, by its name."""

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from normlab.cli.console import make_console, plural
+from normlab.cli.console import MISSING, make_console
 from normlab.plan.estimate import duration, seconds_left
 from normlab.plan.runs import PlannedRun
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.project import Project
+from normlab.words import plural
 
 STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
@@ -59,7 +60,7 @@ def print_plan(
             sum(states[run.name] == state for run in own)
             for state in ("finished", "running", "interrupted", "failed", "missing")
         ]
-        cells = [str(count) if count else "·" for count in counts]
+        cells = [str(count) if count else MISSING for count in counts]
         table.add_row(escape(arm), str(len(own)), *cells, str(own[0].config.steps))
     console.print(table)
     num_workers = runs[0].config.launcher.num_at_once()

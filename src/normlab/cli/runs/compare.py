@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from normlab.cli.console import MISSING, shown
 from normlab.records import RunFolder
 from normlab.records.compare import MetricDifference, metrics_that_differ, settings_that_differ
-from normlab.records.flatten import Value, written
 
 MOST_METRICS = 40
 
@@ -29,7 +29,7 @@ def show_difference(one: RunFolder, other: RunFolder, console: Console) -> None:
     if pairs:
         table = Table("setting", "a", "b", title="configuration", title_justify="left", box=None)
         for key, (a, b) in pairs.items():
-            table.add_row(escape(key), escape(_text(a)), escape(_text(b)))
+            table.add_row(escape(key), escape(shown(a, digits=None)), escape(shown(b, digits=None)))
         console.print(table)
     else:
         console.print("Configuration, code and machine are the same.")
@@ -50,7 +50,7 @@ def show_metrics(differences: Sequence[MetricDifference], console: Console) -> N
     for one in off[:MOST_METRICS]:
         table.add_row(
             escape(one.name),
-            *("·" if value is None else f"{value:.6g}" for value in one.last),
+            *(MISSING if value is None else f"{value:.6g}" for value in one.last),
             f"{one.largest:.3g}",
             str(one.first_step),
             f"{one.num_different} of {one.num_steps}",
@@ -79,7 +79,3 @@ def show_rerun(folder: RunFolder, results_dir: Path, console: Console) -> int:
         show_metrics(differences, console)
     console.print(verdict(differences), highlight=False)
     return 0 if all(difference.is_same for difference in differences) else 1
-
-
-def _text(value: Value) -> str:
-    return "·" if value is None else written(value)

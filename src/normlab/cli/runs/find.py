@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 from normlab.records import RunFolder, run_folders, runs_frame
+from normlab.words import nearest_few
 
 
 def find_run(runs_dir: Path, text: str) -> RunFolder:
@@ -22,7 +22,7 @@ def find_run(runs_dir: Path, text: str) -> RunFolder:
     if found:
         some = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
         raise ValueError(f"{len(found)} runs have {text!r} in their name: {some}. Give more of it.")
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.3)
+    near = nearest_few(text, names)
     nearest = f" Nearest: {', '.join(near)}." if near else ""
     raise ValueError(
         f"no run named {text!r} in {runs_dir}.{nearest} `runs.py ls` lists all {len(names)}."

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from normlab.cli.console import plural
+from normlab.cli.console import MISSING, shown
 from normlab.metrics import split_name
 from normlab.records import RunFolder, runs_frame
 from normlab.records.flatten import flatten, written
+from normlab.words import plural
 
 STATE_STYLES = {
     "finished": "green",
@@ -40,9 +41,9 @@ def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
         table.add_row(
             escape(str(row["run"])),
             f"[{STATE_STYLES[state]}]{state}[/{STATE_STYLES[state]}]",
-            _text(row["outcome"]),
-            *(_text(row[f"summary/{name}"]) for name in metrics),
-            _text(row.get("seconds")),
+            shown(row["outcome"]),
+            *(shown(row[f"summary/{name}"]) for name in metrics),
+            shown(row.get("seconds")),
         )
     console.print(table)
     counts = ", ".join(f"{n} {state}" for state, n in frame["state"].value_counts().items())
@@ -83,7 +84,7 @@ def _print_pairs(title: str, pairs: dict[str, Any], console: Console) -> None:
     table.add_column(overflow="fold")
     for key, value in pairs.items():
         if value is not None:
-            table.add_row(escape(key), escape(_text(value)))
+            table.add_row(escape(key), escape(shown(value)))
     console.print(table)
 
 
@@ -96,7 +97,7 @@ def _print_summary(summary: dict[str, Any], console: Console) -> None:
         if layer is None:
             plain[name] = value
         else:
-            layers.setdefault(layer, {})[metric] = _text(value)
+            layers.setdefault(layer, {})[metric] = shown(value)
     _print_pairs("last values", plain, console)
     if not layers:
         return
@@ -106,7 +107,7 @@ def _print_summary(summary: dict[str, Any], console: Console) -> None:
     for quantity in quantities:
         table.add_column(quantity, justify="right")
     for layer, row in layers.items():
-        table.add_row(layer, *(row.get(quantity, "·") for quantity in quantities))
+        table.add_row(layer, *(row.get(quantity, MISSING) for quantity in quantities))
     console.print(table)
 
 
@@ -115,9 +116,3 @@ def _commit(provenance: dict[str, Any]) -> str | None:
     if commit is None:
         return None
     return f"{commit[:10]}{' with uncommitted changes' if provenance.get('dirty') else ''}"
-
-
-def _text(value: Any) -> str:
-    if value is None or value != value:
-        return "·"
-    return f"{value:.4g}" if isinstance(value, float) else written(value)

@@ -9,11 +9,12 @@ from typing import Literal
 from rich.console import Console
 from rich.markup import escape
 
-from normlab.cli.console import make_console, plural
+from normlab.cli.console import make_console
 from normlab.cli.runs import Pull, Push
 from normlab.cli.runs.find import find_runs
 from normlab.dashboards.figures import push_figures
 from normlab.tracking.push import Pushed, push_runs
+from normlab.words import plural
 
 
 def push(asked: Push) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 
 from rich.console import Console
 
-from normlab.cli.console import make_console, plural
+from normlab.cli.console import make_console
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.launch.dispatch import Launch, launch
 from normlab.plan.grid import expand
 from normlab.plan.runs import PlannedRun, Standing, plan_run, plan_runs
 from normlab.studies.sweep import factors_of, sweep_folder, write_sweep
+from normlab.words import plural
 
 
 def run(plain: Mapping[str, Any]) -> int:
@@ -28,7 +29,9 @@ def run(plain: Mapping[str, Any]) -> int:
     planned = plan_run(run_config(plain), factors={})
     state = planned.folder.state()
     if state == "finished":
-        console.print(f"Finished before: {_shown(planned)}. Nothing to run.", highlight=False)
+        console.print(
+            f"Finished before: {_relative(planned.folder.path)}. Nothing to run.", highlight=False
+        )
         _print_summary(planned, console)
         return 0
     _print_remarks([planned], console)
@@ -103,7 +106,7 @@ def _print_summary(planned: PlannedRun, console: Console) -> None:
     console.print(f"{status['outcome']}: {values}", highlight=False)
     for line in prices(summary):
         console.print(line, highlight=False)
-    console.print(f"Record: {_shown(planned)}", highlight=False)
+    console.print(f"Record: {_relative(planned.folder.path)}", highlight=False)
 
 
 def prices(summary: Mapping[str, float]) -> list[str]:
@@ -122,10 +125,6 @@ def prices(summary: Mapping[str, float]) -> list[str]:
             line += f"; one of {factor:g} measurements, being over probe.budget"
         lines.append(line)
     return lines
-
-
-def _shown(planned: PlannedRun) -> str:
-    return str(_relative(planned.folder.path))
 
 
 def _relative(path: Path) -> Path:

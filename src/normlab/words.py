@@ -1,0 +1,68 @@
+"""Words as texts for people need them: the nearest of some, alternatives, a count with its noun.
+
+It stands on the lowest floor, so that every room says these things alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher, get_close_matches
+
+SIMILAR = 0.5
+"""Least ratio of `SequenceMatcher` at which a word is taken for a misspelling of another."""
+
+
+def nearest(word: str, valid: Iterable[str]) -> str | None:
+    """The valid word most like `word`, the first of equals, where one is like it at all."""
+    valid = list(valid)
+    if word.lower() == "null" and "none" in valid:
+        return "none"
+    ratios = [SequenceMatcher(None, word.lower(), other.lower()).ratio() for other in valid]
+    best = max(ratios, default=0.0)
+    return valid[ratios.index(best)] if best >= SIMILAR else None
+
+
+def nearest_few(word: str, valid: Iterable[str], *, at_most: int = 3) -> list[str]:
+    """The valid words most like `word`, the most similar first; none that is hardly like it.
+
+    >>> nearest_few("norm.epsilon", ["norm.eps", "norm", "seed"])
+    ['norm.eps', 'norm']
+    """
+    return get_close_matches(word, list(valid), n=at_most, cutoff=0.3)
+
+
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """A question to put behind the sentence that refuses a word; nothing where no word is near.
+
+    >>> did_you_mean("bacth", ["none", "batch"])
+    " Did you mean 'batch'?"
+    """
+    match = nearest(word, valid)
+    return f" Did you mean {match!r}?" if match else ""
+
+
+def or_did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """The same question inside the sentence.
+
+    >>> or_did_you_mean("bacth", ["none", "batch"])
+    "; did you mean 'batch'?"
+    """
+    match = nearest(word, valid)
+    return f"; did you mean {match!r}?" if match else ""
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """
+    >>> alternatives(["mean"]), alternatives(["mean", "last", "best"])
+    ('mean', 'mean, last or best')
+    """
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def plural(count: int, noun: str) -> str:
+    """
+    >>> plural(1, "run"), plural(2, "run")
+    ('1 run', '2 runs')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
