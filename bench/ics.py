@@ -44,8 +44,8 @@ def measure() -> list[dict[str, Any]]:
 
 
 def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
-    training = Training(norm, memory_format(torch.device("cpu")))
-    contiguous = Training(norm, torch.contiguous_format)
+    training = IcsTraining(norm, memory_format(torch.device("cpu")))
+    contiguous = IcsTraining(norm, torch.contiguous_format)
     seconds = in_turn(
         {
             "step": training.plain_steps,
@@ -87,7 +87,7 @@ def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
     ]
 
 
-class Training:
+class IcsTraining:
     """A training on one batch; each method returns the seconds of what it is there to time."""
 
     def __init__(self, norm: NormConfig, order: torch.memory_format) -> None:

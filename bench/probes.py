@@ -66,7 +66,7 @@ def measure() -> list[dict[str, Any]]:
 
 
 def _measure(network: str, model: ModelConfig) -> list[dict[str, Any]]:
-    training = Training(model)
+    training = ProbedTraining(model)
     probes = {
         name: (config.build(training.model, num_steps=STEP + 1), aim)
         for name, (config, aim) in PROBES.items()
@@ -106,7 +106,7 @@ def _entry(name: str, spread: Spread, aim: float) -> dict[str, Any]:
     return {"name": name, "ratio": spread.median, "aim": aim}
 
 
-class Training:
+class ProbedTraining:
     """A training on one batch; each method returns the seconds of what it is there to time."""
 
     def __init__(self, model: ModelConfig) -> None:

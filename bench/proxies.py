@@ -55,7 +55,7 @@ PROBES = (
 )
 
 
-class Rows:
+class MemoryRecorder:
     """A recorder in memory."""
 
     def __init__(self) -> None:
@@ -72,13 +72,13 @@ class Rows:
         return {step: row[metric] for step, row in self.by_step.items() if metric in row}
 
 
-def train(composer: Composer, *words: str) -> Rows:
+def train(composer: Composer, *words: str) -> MemoryRecorder:
     asked = run_config(composer.compose([*RUN, *words]))
     config = resolve(asked, asked.data.num_train_samples)
     device = torch.device("cpu")
     dtype = parameter_dtype(config.precision)
     dataset = load(config.data, size=config.image_size(), dtype=dtype, device=device)
-    rows = Rows()
+    rows = MemoryRecorder()
     Loop(config, dataset, build(config, dataset, device), rows, NullObserver()).run()
     return rows
 
@@ -136,7 +136,7 @@ def compare(norm: str) -> dict[str, tuple[float, float]]:
 NORM = f"gradients/norm/{LAYER}"
 
 
-def successive_changes(rows: Rows) -> dict[int, float]:
+def successive_changes(rows: MemoryRecorder) -> dict[int, float]:
     """||g_t - g_{t-1}|| of the layer, each on its own batch, from norms and cosines."""
     norms, cosines = rows.of(NORM), rows.of(f"gradients/cosine/{LAYER}")
     return {

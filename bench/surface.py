@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.probes import NETWORKS, Training
+from bench.probes import NETWORKS, ProbedTraining
 from bench.timing import in_turn, ratio, seconds_of
 from normlab.config import ModelConfig, ProbeConfig
 from normlab.measures.surface import Surface, flat
@@ -43,7 +43,7 @@ def measure(num_rounds: int = NUM_ROUNDS) -> list[dict[str, Any]]:
 
 
 def _measure(network: str, model: ModelConfig, num_rounds: int) -> list[dict[str, Any]]:
-    training = Training(model)
+    training = ProbedTraining(model)
     work = Work(training)
 
     def probed(config: ProbeConfig) -> Callable[[], float]:
@@ -94,7 +94,7 @@ def _entry(
 class Work:
     """What the probes' numbers cost by themselves, and by the plainest code."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: ProbedTraining) -> None:
         self._batch = (training.inputs, training.targets)
         self._network = copy.deepcopy(training.model)
         self._surface = Surface(training.model, torch.contiguous_format)

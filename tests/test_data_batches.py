@@ -9,7 +9,7 @@ from torch import Tensor
 
 from normlab.data import Batches, Dataset, evaluation_batches, steps_per_epoch
 from normlab.data.augment import PADDING, crop_and_flip
-from normlab.data.gaussian import GaussianConfig
+from normlab.data.gaussian import GaussianDataConfig
 from normlab.randomness import generator
 
 Sampling = Literal["epoch", "with_replacement"]
@@ -231,4 +231,4 @@ def test_batches_by_class_of_a_regression_are_refused() -> None:
         next(evaluation_batches(data, "test", 4, seed=0, composition="one_class"))
     text = "data.order_in_batch=by_class needs classes; data=gaussian is a regression"
     with pytest.raises(ValueError, match=text):
-        GaussianConfig(order_in_batch="by_class")
+        GaussianDataConfig(order_in_batch="by_class")

@@ -14,7 +14,7 @@ from normlab.data import load
 from normlab.data.corruptions import CHUNK_SIZE, corrupt_
 from normlab.data.dataset import Dataset, Split
 from normlab.data.digits import DigitsConfig
-from normlab.data.gaussian import GaussianConfig
+from normlab.data.gaussian import GaussianDataConfig
 from normlab.data.prepare import channel_moments
 from normlab.randomness import generator
 
@@ -170,7 +170,9 @@ def test_severity_counts_only_where_something_is_corrupted() -> None:
         settings: dict[str, Any] = {f"{split}_corruption": "jpeg"}
         config = DigitsConfig(**settings, corruption_severity=2)
         assert config.canonical() == config
-    assert GaussianConfig(corruption_severity=2, resize=None).canonical() == GaussianConfig()
+    assert (
+        GaussianDataConfig(corruption_severity=2, resize=None).canonical() == GaussianDataConfig()
+    )
 
 
 @pytest.mark.parametrize("severity", [0, 6])
@@ -186,4 +188,4 @@ def test_vectors_cannot_be_corrupted(key: str) -> None:
     text = f"data.{key} needs images; data=gaussian holds vectors. Give data.{key}=none."
     settings: dict[str, Any] = {key: "jpeg"}
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        GaussianConfig(**settings)
+        GaussianDataConfig(**settings)

@@ -5,7 +5,7 @@ import torch
 
 from normlab.config import DataConfig
 from normlab.data.dataset import Dataset
-from normlab.data.gaussian import GaussianConfig
+from normlab.data.gaussian import GaussianDataConfig
 
 
 def load(config: DataConfig, dtype: torch.dtype = torch.float64) -> Dataset:
@@ -13,7 +13,7 @@ def load(config: DataConfig, dtype: torch.dtype = torch.float64) -> Dataset:
 
 
 def test_targets_are_one_linear_map_of_both_splits() -> None:
-    data = load(GaussianConfig())
+    data = load(GaussianDataConfig())
     assert data.train_inputs.shape == data.train_targets.shape == (1000, 10)
     assert (data.task, data.num_classes, data.chance) == ("regression", None, None)
     A = torch.linalg.lstsq(data.train_inputs, data.train_targets).solution
@@ -22,7 +22,7 @@ def test_targets_are_one_linear_map_of_both_splits() -> None:
 
 
 def test_inputs_are_standard_normal() -> None:
-    inputs = load(GaussianConfig(num_samples=20_000)).train_inputs
+    inputs = load(GaussianDataConfig(num_samples=20_000)).train_inputs
     covariance = inputs.T @ inputs / len(inputs)
     # Standard errors are 0.007 for the mean, 0.007 and 0.01 for the second moments.
     assert inputs.mean(0).abs().max() < 0.035
@@ -30,24 +30,24 @@ def test_inputs_are_standard_normal() -> None:
 
 
 def test_the_seed_alone_decides_the_draws() -> None:
-    first, again = load(GaussianConfig()), load(GaussianConfig())
+    first, again = load(GaussianDataConfig()), load(GaussianDataConfig())
     assert torch.equal(first.train_inputs, again.train_inputs)
-    single = load(GaussianConfig(), torch.float32)
+    single = load(GaussianDataConfig(), torch.float32)
     assert torch.equal(single.train_targets, first.train_targets.float())
-    other = GaussianConfig(seed=1)
+    other = GaussianDataConfig(seed=1)
     assert other.checksum() != first.checksum
-    assert GaussianConfig(limit=5, validation_fraction=0.5).checksum() == first.checksum
+    assert GaussianDataConfig(limit=5, validation_fraction=0.5).checksum() == first.checksum
 
 
 def test_limit_and_standardize() -> None:
-    data = load(GaussianConfig(limit=100, standardize=True))
+    data = load(GaussianDataConfig(limit=100, standardize=True))
     assert data.num_train == 100
     assert data.train_inputs.mean(0).abs().max() < 1e-12
-    assert torch.equal(data.train_targets, load(GaussianConfig()).train_targets[:100])
+    assert torch.equal(data.train_targets, load(GaussianDataConfig()).train_targets[:100])
 
 
 def test_standardizing_leaves_the_kept_draws_alone() -> None:
-    config = GaussianConfig(num_samples=20, standardize=True)
+    config = GaussianDataConfig(num_samples=20, standardize=True)
     first, again = load(config), load(config)
     assert torch.equal(first.test_inputs, again.test_inputs)
 
@@ -63,4 +63,4 @@ def test_standardizing_leaves_the_kept_draws_alone() -> None:
 )
 def test_settings_for_images_are_refused(settings: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        GaussianConfig(**settings)
+        GaussianDataConfig(**settings)

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from experiments.santurkar_lp_norms.figure import least_losses
-from normlab.data.gaussian import GaussianConfig
+from normlab.data.gaussian import GaussianDataConfig
 
 
 def test_least_losses_are_those_of_reduced_rank_regression() -> None:
-    dataset = GaussianConfig().load(None, torch.float64, torch.device("cpu"))
+    dataset = GaussianDataConfig().load(None, torch.float64, torch.device("cpu"))
     inputs, targets = dataset.train_inputs.numpy(), dataset.train_targets.numpy()
     full = np.linalg.lstsq(inputs, targets, rcond=None)[0]
     _, _, directions = np.linalg.svd(inputs @ full)

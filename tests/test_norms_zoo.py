@@ -19,7 +19,7 @@ from normlab.norms.group import GroupConfig
 from normlab.norms.instance import InstanceConfig
 from normlab.norms.layer import LayerConfig
 from normlab.norms.lp import LpConfig
-from normlab.norms.noise import BatchNoisyConfig, NoiseConfig
+from normlab.norms.noise import BatchNoisyConfig, NoiseNormConfig
 from normlab.norms.renorm import RenormConfig
 from normlab.norms.rms import RMSConfig
 from normlab.randomness import Clock
@@ -182,7 +182,7 @@ class TestLp:
 class TestNoise:
     def test_each_unit_and_each_element_gets_its_own(self) -> None:
         """Algorithm 1's moments: 4,000 units, 400 elements each."""
-        layer = built(NoiseConfig(), features=4000)
+        layer = built(NoiseNormConfig(), features=4000)
         shape = (20, 4000, 4, 5)
         shift = layer(torch.zeros(shape, dtype=torch.float64))
         scale = layer(torch.ones(shape, dtype=torch.float64)) - shift
@@ -198,13 +198,13 @@ class TestNoise:
         assert scale.mean(along).std().item() == pytest.approx(0.25 / math.sqrt(12), rel=0.04)
 
     def test_variance_reading(self) -> None:
-        layer = built(NoiseConfig(scale_jitter_is="variance"), features=500)
+        layer = built(NoiseNormConfig(scale_jitter_is="variance"), features=500)
         shape = (100, 500)
         shift = layer(torch.zeros(shape, dtype=torch.float64))
         scale = layer(torch.ones(shape, dtype=torch.float64)) - shift
         assert scale.std(0).mean().item() == pytest.approx(math.sqrt(0.1), rel=0.02)
 
-    @pytest.mark.parametrize("config", [NoiseConfig(), BatchNoisyConfig()])
+    @pytest.mark.parametrize("config", [NoiseNormConfig(), BatchNoisyConfig()])
     def test_replays_within_a_step_alone(self, config: NormConfig) -> None:
         clock = Clock()
         layer = built(config, clock=clock)
@@ -216,7 +216,7 @@ class TestNoise:
 
     def test_noise_is_off_in_evaluation(self) -> None:
         inputs = tensor(IMAGES)
-        assert built(NoiseConfig()).eval()(inputs) is inputs
+        assert built(NoiseNormConfig()).eval()(inputs) is inputs
 
     def test_noisy_batch_norm_is_noise_after_gamma_and_beta(self) -> None:
         noisy = built(BatchNoisyConfig())
@@ -228,7 +228,7 @@ class TestNoise:
         )
 
     def test_settings_without_effect(self) -> None:
-        assert NoiseConfig(eps=1e-3, affine=False).canonical() == NoiseConfig()
+        assert NoiseNormConfig(eps=1e-3, affine=False).canonical() == NoiseNormConfig()
 
 
 class TestGhost:

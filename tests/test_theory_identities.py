@@ -16,7 +16,7 @@ from normlab.theory import (
     backward_formula,
     batch_norm,
     by_unit,
-    curvature,
+    gradient_curvature,
     gradient_norm,
     nearest_optimum,
     printed_gradient_norm,
@@ -153,7 +153,7 @@ def test_theorem_4_2_is_an_equality(eps: float) -> None:
     num_units = 100
     activations, _, scale = (values[..., :num_units] for values in draw(12))
     loss = QuadraticLoss(12, num_units, definite=False)
-    sides = curvature(loss, activations, scale, normal(num_units, seed=22), eps=eps)
+    sides = gradient_curvature(loss, activations, scale, normal(num_units, seed=22), eps=eps)
     assert sides.left.shape == (num_units,)
     scale_of_terms = sides.curvature_term.abs() + sides.moment_term.abs()
     assert ((sides.left - sides.right).abs() <= TOLERANCE * scale_of_terms).all()
@@ -164,7 +164,7 @@ def test_theorem_4_2_has_the_papers_terms() -> None:
     activations, _, scale = (values[..., :num_units] for values in draw(12))
     shift = normal(num_units, seed=22)
     loss = QuadraticLoss(12, num_units, definite=True)
-    sides = curvature(loss, activations, scale, shift)
+    sides = gradient_curvature(loss, activations, scale, shift)
     outputs = batch_norm(activations, scale, shift)
     g = loss.gradient(outputs)
     v = backward_formula(activations, g, scale).right
@@ -185,12 +185,12 @@ def test_theorem_4_2_has_the_papers_terms() -> None:
 def test_curvature_of_some_units_and_of_a_linear_loss() -> None:
     activations, gradient, scale = (values[..., :4] for values in draw(12))
     shift = torch.zeros(4, dtype=torch.float64)
-    linear = curvature(lambda z: (gradient * z).sum(), activations, scale, shift)
+    linear = gradient_curvature(lambda z: (gradient * z).sum(), activations, scale, shift)
     assert torch.equal(linear.curvature_term, torch.zeros(4, dtype=torch.float64))
     assert worst(linear) < TOLERANCE
     loss = QuadraticLoss(12, 4, definite=False)
-    every = curvature(loss, activations, scale, shift)
-    some = curvature(loss, activations, scale, shift, units=[3, 1])
+    every = gradient_curvature(loss, activations, scale, shift)
+    some = gradient_curvature(loss, activations, scale, shift, units=[3, 1])
     assert torch.equal(some.left, every.left[[3, 1]])
     assert torch.equal(some.moment_term, every.moment_term[[3, 1]])
 

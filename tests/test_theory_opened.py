@@ -20,11 +20,11 @@ from normlab.norms.batch import BatchConfig
 from normlab.norms.ghost import GhostConfig
 from normlab.norms.noise import BatchNoisyConfig
 from normlab.theory import (
-    LayerGradients,
+    BatchNormGradients,
     OpenedNetwork,
     backward_formula,
     by_unit,
-    curvature,
+    gradient_curvature,
     gradient_norm,
     printed_gradient_norm,
     printed_worst_weight_gradient,
@@ -99,7 +99,7 @@ def open_network(trained: dict[str, Parts], name: str, *, reproduce: bool = Fals
     return OpenedNetwork(trained[name], layer, *batch(9), cross_entropy, reproduce=reproduce)
 
 
-def arguments(row: LayerGradients, gradient: Tensor) -> dict[str, Any]:
+def arguments(row: BatchNormGradients, gradient: Tensor) -> dict[str, Any]:
     return {
         "activations": row.activations,
         "output_gradient": gradient,
@@ -139,7 +139,7 @@ def test_with_and_without_the_layer_are_one_network(trained: dict[str, Parts], n
 @pytest.mark.parametrize("name", ["mlp", "conv"])
 def test_theorem_4_2_on_real_activations(trained: dict[str, Parts], name: str) -> None:
     opened = open_network(trained, name)
-    sides = curvature(
+    sides = gradient_curvature(
         opened.loss_from_outputs,
         opened.activations,
         opened.scale,

@@ -38,7 +38,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surface:
+class QuadraticSurface:
     """One seed's loss over two weights, (2,), (2, 2), and the path (steps, 2) on it."""
 
     minimum: Array
@@ -116,7 +116,7 @@ def selected(table: pd.DataFrame, **where: str) -> pd.DataFrame:
     return table
 
 
-def surface_of(table: pd.DataFrame, scaling: str) -> Surface | None:
+def surface_of(table: pd.DataFrame, scaling: str) -> QuadraticSurface | None:
     own = selected(table, regression="linear", bias="solved", rate="near_limit", scaling=scaling)
     own = own[own["seed"] == own["seed"].min()]
     weights = own[own["metric"] == "descent/weight"]
@@ -127,14 +127,16 @@ def surface_of(table: pd.DataFrame, scaling: str) -> Surface | None:
     curvature = hessian.pivot_table(index="layer", columns="other", values="value", observed=True)
     path = weights.pivot_table(index="step", columns="layer", values="value", observed=True)
     order = list(FEATURES)
-    return Surface(
+    return QuadraticSurface(
         minimum=minimum.loc[order].to_numpy(dtype=np.float64),
         hessian=curvature.loc[order, order].to_numpy(dtype=np.float64),
         path=path[order].to_numpy(dtype=np.float64),
     )
 
 
-def draw_surface(axis: Axes, surface: Surface, shared_norm: LogNorm, *, relative: bool) -> None:
+def draw_surface(
+    axis: Axes, surface: QuadraticSurface, shared_norm: LogNorm, *, relative: bool
+) -> None:
     """Contours, path, start and minimum in a square window around the minimum."""
     unit = np.abs(surface.minimum) if relative else np.ones(2)
     for level in LEVELS:

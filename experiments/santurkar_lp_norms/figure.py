@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from normlab.data.gaussian import GaussianConfig
+from normlab.data.gaussian import GaussianDataConfig
 from normlab.figures import Panel, Reference, Sheet, draw_panels
 from normlab.figures.parts import read_published
 from normlab.figures.style import MODEL_NAMES
@@ -56,7 +56,7 @@ def least_losses() -> dict[int, float]:
     Targets are linear in the inputs, so it is what the targets' singular values beyond the rank
     come to, squared and summed (Eckart & Young 1936).
     """
-    dataset = GaussianConfig().load(None, torch.float64, torch.device("cpu"))
+    dataset = GaussianDataConfig().load(None, torch.float64, torch.device("cpu"))
     squares = torch.linalg.svdvals(dataset.train_targets).square()
     return {rank: squares[rank:].sum().item() for rank in range(len(squares) + 1)}
 

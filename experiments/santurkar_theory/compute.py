@@ -21,10 +21,10 @@ from normlab.norms.batch import BatchNorm
 from normlab.objectives import data_loss
 from normlab.randomness import generator
 from normlab.theory import (
-    Curvature,
-    LayerGradients,
+    BatchNormGradients,
+    GradientCurvature,
     OpenedNetwork,
-    curvature,
+    gradient_curvature,
     gradient_norm,
     nearest_optimum,
     printed_gradient_norm,
@@ -56,7 +56,7 @@ DIMENSIONS = 32
 """Weights of a unit."""
 
 
-class Rows:
+class TableRows:
     """The table as it grows: a metric's value, and the columns it has beside."""
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ def random_draws(*, seed: int, batch_size: int, num_draws: int) -> pd.DataFrame:
         normal("gradient", batch_size, num_draws) + normal("mean gradient", num_draws),
         normal("scale", num_draws),
     )
-    rows = Rows()
+    rows = TableRows()
     _gradient_norms(rows, draws)
     _weight_gradients(rows, draws, normal)
     _curvatures(rows, normal, batch_size)
@@ -111,7 +111,7 @@ def random_draws(*, seed: int, batch_size: int, num_draws: int) -> pd.DataFrame:
     return rows.table()
 
 
-def _gradient_norms(rows: Rows, draws: Draws) -> None:
+def _gradient_norms(rows: TableRows, draws: Draws) -> None:
     sides = gradient_norm(*draws)
     printed = printed_gradient_norm(*draws)
     rows.add("gradient_norm/error", sides.relative_error.max())
@@ -132,7 +132,7 @@ def _gradient_norms(rows: Rows, draws: Draws) -> None:
         rows.add("gradient_norm/violations", violated.double().mean(), beyond=beyond)
 
 
-def _weight_gradients(rows: Rows, draws: Draws, normal: Normal) -> None:
+def _weight_gradients(rows: TableRows, draws: Draws, normal: Normal) -> None:
     gradient = differentiated(*draws)
     radius = 2.0
     right = worst_weight_gradient(*draws, radius=radius).right
@@ -151,11 +151,11 @@ def _weight_gradients(rows: Rows, draws: Draws, normal: Normal) -> None:
             rows.add("weight_gradient/least_quoted_excess", (-quoted.slack / quoted.left).min())
 
 
-def _curvatures(rows: Rows, normal: Normal, batch_size: int) -> None:
+def _curvatures(rows: TableRows, normal: Normal, batch_size: int) -> None:
     """Under a loss that is not convex: cross-entropy behind a tanh layer."""
     head = normal("head", NUM_CURVED, 10) / math.sqrt(NUM_CURVED)
     targets = normal("targets", batch_size, 10).argmax(1)
-    sides = curvature(
+    sides = gradient_curvature(
         lambda outputs: F.cross_entropy(outputs.tanh() @ head, targets),
         normal("curved activations", batch_size, NUM_CURVED),
         normal("curved scale", NUM_CURVED),
@@ -164,7 +164,7 @@ def _curvatures(rows: Rows, normal: Normal, batch_size: int) -> None:
     _curvature_rows(rows, sides)
 
 
-def _curvature_rows(rows: Rows, sides: Curvature, **columns: Any) -> None:
+def _curvature_rows(rows: TableRows, sides: GradientCurvature, **columns: Any) -> None:
     sizes = sides.curvature_term.abs() + sides.moment_term.abs()
     shares = {
         "reduces": sides.reduces.double().mean(),
@@ -176,7 +176,7 @@ def _curvature_rows(rows: Rows, sides: Curvature, **columns: Any) -> None:
         rows.add(f"curvature/{name}", value, **columns)
 
 
-def _rescaled_layer(rows: Rows, normal: Normal, batch_size: int, eps: float) -> None:
+def _rescaled_layer(rows: TableRows, normal: Normal, batch_size: int, eps: float) -> None:
     num_units = 10
     inputs, weight = normal("inputs", batch_size, DIMENSIONS), normal("w", DIMENSIONS, num_units)
     given = (normal("layer gradient", batch_size, num_units), normal("layer scale", num_units))
@@ -191,7 +191,9 @@ def _rescaled_layer(rows: Rows, normal: Normal, batch_size: int, eps: float) -> 
         rows.add("scale_invariance/error", max(gaps), eps=eps)
 
 
-def _law_rows(rows: Rows, norms: list[float], *, eps: float, law: bool, **columns: Any) -> None:
+def _law_rows(
+    rows: TableRows, norms: list[float], *, eps: float, law: bool, **columns: Any
+) -> None:
     """The gradient's norm at each factor; with `law`, how far it is from 1 / a times that at 1."""
     at_one = norms[FACTORS.index(1.0)]
     ratios = [norm / at_one for norm in norms]
@@ -216,7 +218,7 @@ def real_activations(
         curved_units: units a layer whose curvature is taken, spread over those that are alive.
     """
     task = _Task(trained, num_samples)
-    rows = Rows()
+    rows = TableRows()
     for name in task.norm_names():
         opened = task.opened(name)
         row = opened.gradients()
@@ -228,7 +230,7 @@ def real_activations(
             bound = weight_gradient_bound(inputs, *_arguments(row), **_settings(row))
             rows.add("weight_gradient/tightness", bound.left.sum() / bound.right.sum(), layer=name)
         places = torch.linspace(0, len(alive) - 1, min(curved_units, len(alive))).long()
-        sides = curvature(
+        sides = gradient_curvature(
             opened.loss_from_outputs,
             opened.activations,
             opened.scale,
@@ -240,7 +242,7 @@ def real_activations(
     return rows.table()
 
 
-def _first_order_rows(rows: Rows, row: LayerGradients, layer: str) -> Tensor:
+def _first_order_rows(rows: TableRows, row: BatchNormGradients, layer: str) -> Tensor:
     """Theorem 4.1 and what its factors do; returns the units that reach the loss."""
     sides = gradient_norm(*_arguments(row), **_settings(row))
     printed = printed_gradient_norm(*_arguments(row), **_settings(row))
@@ -263,14 +265,14 @@ def _first_order_rows(rows: Rows, row: LayerGradients, layer: str) -> Tensor:
     return sides.squared_norm.nonzero().flatten()
 
 
-def _alignment_rows(rows: Rows, row: LayerGradients, alive: Tensor, layer: str) -> None:
+def _alignment_rows(rows: TableRows, row: BatchNormGradients, alive: Tensor, layer: str) -> None:
     along = (row.output_gradient * (row.outputs - row.shift)).sum(0)[alive]
     rows.add("alignment/positive", (along > 0).double().mean(), layer=layer)
     products = (row.output_gradient * row.outputs).sum(0)
     rows.add("alignment/balance", products.sum() / products.abs().sum(), layer=layer)
 
 
-def _reproduced_rows(rows: Rows, row: LayerGradients, layer: str) -> None:
+def _reproduced_rows(rows: TableRows, row: BatchNormGradients, layer: str) -> None:
     """Theorem 4.1 between the network with the layer and the same function without it."""
     sides = gradient_norm(row.activations, row.gradient_without, row.scale, **_settings(row))
     rows.add("reproduction/error", abs(row.loss - row.loss_without) / row.loss, layer=layer)
@@ -278,11 +280,11 @@ def _reproduced_rows(rows: Rows, row: LayerGradients, layer: str) -> None:
     rows.add("reproduced/removed", 1 - sides.left.sum() / sides.squared_norm.sum(), layer=layer)
 
 
-def _arguments(row: LayerGradients) -> Draws:
+def _arguments(row: BatchNormGradients) -> Draws:
     return Draws(row.activations, row.output_gradient, row.scale)
 
 
-def _settings(row: LayerGradients) -> dict[str, Any]:
+def _settings(row: BatchNormGradients) -> dict[str, Any]:
     return {"eps": row.eps, "input_gradient": row.input_gradient}
 
 
@@ -302,7 +304,7 @@ def rescaled_weights(*, seed: int, trained: Trained, num_samples: int) -> pd.Dat
         gradients = torch.autograd.grad(loss, list(weights.values()))
         for name, gradient in zip(weights, gradients, strict=True):
             norms.setdefault(name, []).append(gradient.norm().item())
-    rows = Rows()
+    rows = TableRows()
     (eps,) = {module.eps for module in task.model.modules() if isinstance(module, BatchNorm)}
     for name, own in norms.items():
         _law_rows(rows, own, eps=eps, law=True, layer=name)

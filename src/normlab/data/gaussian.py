@@ -19,7 +19,7 @@ from normlab.randomness import generator
 
 @register("gaussian")
 @dataclass(frozen=True, kw_only=True)
-class GaussianConfig(DataConfig):
+class GaussianDataConfig(DataConfig):
     """x ~ N(0, I) with target A x, A square with N(0, 1) entries (Santurkar et al. 2018, app. A).
 
     Training and held-out samples are drawn alike, `num_samples` each, in float64; both and A

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from normlab.config import ModelConfig, register
-from normlab.models.chain import Chain, Stage
+from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit, refuse_small_image, require_image
 from normlab.models.layers import MaxPool2d
 
@@ -39,7 +39,7 @@ class BookCNNConfig(ModelConfig):
         reason = "convolves without padding and halves images twice"
         refuse_small_image("book_cnn", sample_shape, 18, reason)
         features = 128 * side_after_convolutions(height) * side_after_convolutions(width)
-        stages: list[Stage] = [
+        stages: list[NamedModule] = [
             *kit.unit(1, kit.conv(channels, 32, 3, padding=0)),
             ("pool1", MaxPool2d()),
             *kit.unit(2, kit.conv(32, 64, 3, padding=0)),

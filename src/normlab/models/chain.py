@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-Stage = tuple[str, nn.Module]
+NamedModule = tuple[str, nn.Module]
+"""A stage of a network, by its name there; as `nn.Module.named_modules` gives them."""
 
 
 class Chain(nn.Sequential):
@@ -17,21 +18,22 @@ class Chain(nn.Sequential):
     of `named_modules()` is the one total order of layers that measurements speak of.
     """
 
-    def __init__(self, stages: Mapping[str, nn.Module] | Sequence[Stage]) -> None:
+    def __init__(self, stages: Mapping[str, nn.Module] | Sequence[NamedModule]) -> None:
         named = OrderedDict(stages)
         assert len(named) == len(stages), "a name is used twice"
         super().__init__(named)
 
 
-WeightLayer = nn.Linear | nn.modules.conv._ConvNd
+WeightModule = nn.Linear | nn.modules.conv._ConvNd
+"""Any module of torch with a weight matrix or kernel."""
 
 
-def weight_layers(model: nn.Module) -> list[tuple[str, WeightLayer]]:
+def weight_layers(model: nn.Module) -> list[tuple[str, WeightModule]]:
     """(name, module) of every layer with a weight matrix or kernel, in order of registration.
 
     These are the linear and convolutional layers, the output layer among them; normalizations
     are not.
     """
     return [
-        (name, module) for name, module in model.named_modules() if isinstance(module, WeightLayer)
+        (name, module) for name, module in model.named_modules() if isinstance(module, WeightModule)
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from normlab.config import ModelConfig, NormConfig, neutral, register, setting
-from normlab.models.chain import Chain, Stage
+from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit
 
 
@@ -43,7 +43,7 @@ class DeepLinearConfig(ModelConfig):
                 "or model=mlp."
             )
         kit = kit.with_activation("identity")
-        stages: list[Stage] = []
+        stages: list[NamedModule] = []
         for index in range(1, self.depth):
             stages += kit.unit(index, kit.linear(features, features, bias=False))
         last = kit.output(features, features, bias=False)

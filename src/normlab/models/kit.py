@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from normlab.config import NormConfig, check
-from normlab.models.chain import Stage
+from normlab.models.chain import NamedModule
 from normlab.models.dropout import Dropout
-from normlab.models.layers import ACTIVATIONS, Activation, Conv2d, Linear, WeightLayer
+from normlab.models.layers import ACTIVATIONS, Activation, Conv2d, KitLayer, Linear
 from normlab.models.noise import GaussianNoise
 from normlab.models.weight_standardization import (
     GAINS,
@@ -88,27 +88,29 @@ class Kit:
         """The last layer: no normalization, no activation, no weight standardization."""
         return Linear(in_features, num_outputs, bias=bias)
 
-    def unit(self, index: int | str, layer: WeightLayer, *, dropout: bool = False) -> list[Stage]:
+    def unit(
+        self, index: int | str, layer: KitLayer, *, dropout: bool = False
+    ) -> list[NamedModule]:
         """A weight layer with all that follows it."""
         return [
             *self.weighted(index, layer),
             *self.activated(index, layer.weight.shape[0], dropout=dropout),
         ]
 
-    def weighted(self, index: int | str, layer: WeightLayer) -> list[Stage]:
+    def weighted(self, index: int | str, layer: KitLayer) -> list[NamedModule]:
         """The first part of a unit: the weight layer, and the norm if it comes before."""
         return self._normalized(f"{layer.KIND}{index}", layer, f"norm{index}")
 
-    def shortcut(self, layer: WeightLayer) -> list[Stage]:
+    def shortcut(self, layer: KitLayer) -> list[NamedModule]:
         """A projection on the way around a branch, normalized as the branch's last layer is."""
         return self._normalized("shortcut", layer, "shortcut_norm")
 
     def activated(
         self, index: int | str, num_features: int, *, dropout: bool = False
-    ) -> list[Stage]:
+    ) -> list[NamedModule]:
         """The second part of a unit: activation, noise, the norm if it comes after, dropout if
         asked."""
-        stages: list[Stage] = []
+        stages: list[NamedModule] = []
         build = ACTIVATIONS[self.activation]
         if build is not None:
             stages.append((f"{self.activation}{index}", build()))
@@ -119,19 +121,19 @@ class Kit:
             stages += self.dropped(f"dropout{index}")
         return stages
 
-    def preactivated(self, index: int | str, num_features: int) -> list[Stage]:
+    def preactivated(self, index: int | str, num_features: int) -> list[NamedModule]:
         """Norm and activation in front of a weight layer: norm first with `before`."""
         activation = self.without_norm().activated(index, num_features)
         norm = self.normalization(f"norm{index}", num_features)
         return [*norm, *activation] if self._norm_comes_first else [*activation, *norm]
 
-    def read_through_norm(self, name: str, layer: WeightLayer) -> Stage:
+    def read_through_norm(self, name: str, layer: KitLayer) -> NamedModule:
         """A weight layer whose every reader normalizes first, as in pre-activation blocks."""
         if self._norm_comes_first and self.norm.makes_bias_redundant:
             layer.bias = None
         return (name, layer)
 
-    def normalization(self, name: str, num_features: int) -> list[Stage]:
+    def normalization(self, name: str, num_features: int) -> list[NamedModule]:
         """One stage, or none with `norm=none`."""
         layer = self.norm.build(num_features)
         if layer is None:
@@ -139,14 +141,14 @@ class Kit:
         connect(layer, self.seed, f"{self.scope}{name}", self.clock)
         return [(name, layer)]
 
-    def dropped(self, name: str) -> list[Stage]:
+    def dropped(self, name: str) -> list[NamedModule]:
         """One stage, or none at rate 0."""
         if self.dropout == 0:
             return []
         stream = Stream(self.seed, f"dropout/{self.scope}{name}", self.clock)
         return [(name, Dropout(self.dropout, stream))]
 
-    def _noised(self, name: str) -> list[Stage]:
+    def _noised(self, name: str) -> list[NamedModule]:
         if self.noise == 0:
             return []
         stream = Stream(self.seed, f"noise/{self.scope}{name}", self.clock)
@@ -161,8 +163,8 @@ class Kit:
     def _norm_comes_first(self) -> bool:
         return self.norm.position == "before" or self.activation == "identity"
 
-    def _normalized(self, name: str, layer: WeightLayer, norm_name: str) -> list[Stage]:
-        norm: list[Stage] = []
+    def _normalized(self, name: str, layer: KitLayer, norm_name: str) -> list[NamedModule]:
+        norm: list[NamedModule] = []
         if self._norm_comes_first:
             norm = self.normalization(norm_name, layer.weight.shape[0])
             if norm and self.norm.makes_bias_redundant:

@@ -53,12 +53,13 @@ class Conv2d(nn.Conv2d):
         _fill_with_nan(self)
 
 
-WeightLayer = Linear | Conv2d
+KitLayer = Linear | Conv2d
+"""A layer with weights as a kit builds it."""
 
 
 def initial_gain(layer: nn.Module) -> float:
     """What multiplies the weight that an initialization draws; 1 for layers that do not say."""
-    return layer.initial_gain if isinstance(layer, WeightLayer) else 1.0
+    return layer.initial_gain if isinstance(layer, KitLayer) else 1.0
 
 
 class SameShape(nn.Module):

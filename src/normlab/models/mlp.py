@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, Self
 from torch import nn
 
 from normlab.config import ModelConfig, check, register, setting
-from normlab.models.chain import Chain, Stage
+from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit
 
 
@@ -44,7 +44,7 @@ class MLPConfig(ModelConfig):
 
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         kit = kit.with_activation(self.activation)
-        stages: list[Stage] = [("flatten", nn.Flatten())] if len(sample_shape) > 1 else []
+        stages: list[NamedModule] = [("flatten", nn.Flatten())] if len(sample_shape) > 1 else []
         features = math.prod(sample_shape)
         for index, width in enumerate(self.widths, start=1):
             stages += kit.unit(index, kit.linear(features, width), dropout=True)

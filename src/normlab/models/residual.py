@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from normlab.models.chain import Stage
+from normlab.models.chain import NamedModule
 from normlab.models.kit import Kit
 from normlab.models.layers import Conv2d, Multiplier, Shift
 from normlab.norms.base import Normalization
@@ -27,10 +27,10 @@ class ResidualBlock(nn.Module):
     def __init__(
         self,
         *,
-        branch: list[Stage],
-        shortcut: list[Stage],
-        head: list[Stage] | None = None,
-        tail: list[Stage] | None = None,
+        branch: list[NamedModule],
+        shortcut: list[NamedModule],
+        head: list[NamedModule] | None = None,
+        tail: list[NamedModule] | None = None,
     ) -> None:
         super().__init__()
         head, tail = head or [], tail or []
@@ -159,7 +159,7 @@ def pre_activation(
     first convolution reads.
     """
     channels = plan.in_channels
-    branch: list[Stage] = []
+    branch: list[NamedModule] = []
     for index, conv in enumerate(convolutions(kit, plan), start=1):
         branch += kit.preactivated(index, channels)
         branch.append(kit.read_through_norm(f"conv{index}", conv))
@@ -182,7 +182,7 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
     by L^(-1 / (2m - 2)) and the last starts at 0.
     """
     convs = convolutions(kit, plan)
-    branch: list[Stage] = []
+    branch: list[NamedModule] = []
     for index, conv in enumerate(convs, start=1):
         conv.bias = None
         is_last = index == len(convs)
@@ -194,7 +194,7 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
         else:
             branch.append((f"bias{index}b", Shift()))
             branch += kit.activated(index, conv.out_channels)
-    shortcut: list[Stage] = []
+    shortcut: list[NamedModule] = []
     if plan.is_projected:
         projection = plan.projection(kit)
         projection.bias = None
@@ -204,12 +204,12 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
     )
 
 
-def skip_scale(skipinit: bool) -> list[Stage]:
+def skip_scale(skipinit: bool) -> list[NamedModule]:
     """The learned factor at the end of a SkipInit branch, 0 at first (De & Smith 2020)."""
     return [("skip_scale", Multiplier(0.0))] if skipinit else []
 
 
-def start_at_zero(stages: list[Stage]) -> None:
+def start_at_zero(stages: list[NamedModule]) -> None:
     """Let the last gamma of a branch start at 0, so that the block starts as the identity.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from normlab.config import InitConfig, ModelConfig, neutral, register
-from normlab.models.chain import Chain, Stage
+from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit, require_image
 from normlab.models.layers import GlobalAveragePool, Shift
 from normlab.models.residual import (
@@ -70,7 +70,7 @@ class ResNetConfig(ModelConfig):
         channels, _, _ = require_image(self.NAME, sample_shape)
         if self.residual == "fixup":
             refuse_norm(kit)
-        blocks: list[Stage] = []
+        blocks: list[NamedModule] = []
         in_channels = self.STEM_CHANNELS
         for group, (count, out_channels) in enumerate(zip(self.BLOCKS, self.CHANNELS, strict=True)):
             for position in range(count):
@@ -104,7 +104,7 @@ class ResNetConfig(ModelConfig):
             f"paper draws by init=he, this run by init={init.NAME}."
         ]
 
-    def _stem(self, kit: Kit, channels: int) -> list[Stage]:
+    def _stem(self, kit: Kit, channels: int) -> list[NamedModule]:
         conv = kit.conv(channels, self.STEM_CHANNELS, 3)
         if self.preactivation:
             return [kit.read_through_norm("conv1", conv)]
@@ -124,9 +124,9 @@ class ResNetConfig(ModelConfig):
             kit, plan, convolutions, skipinit=skipinit, zero_last=self.zero_init_last
         )
 
-    def _head(self, kit: Kit, channels: int, num_outputs: int) -> list[Stage]:
+    def _head(self, kit: Kit, channels: int, num_outputs: int) -> list[NamedModule]:
         output = kit.output(channels, num_outputs)
-        fixup_bias: list[Stage] = []
+        fixup_bias: list[NamedModule] = []
         if self.residual == "fixup":
             output.initial_gain = 0.0
             fixup_bias = [("bias2", Shift())]

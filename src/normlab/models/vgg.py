@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from torch import nn
 
 from normlab.config import ModelConfig, neutral, register, setting
-from normlab.models.chain import Chain, Stage
+from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit, refuse_small_image, require_image
 from normlab.models.layers import MaxPool2d
 
@@ -42,7 +42,7 @@ class VGGConfig(ModelConfig):
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, height, width = require_image(self.NAME, sample_shape)
         refuse_small_image(self.NAME, sample_shape, MINIMUM_SIDE, "halves images five times")
-        stages: list[Stage] = []
+        stages: list[NamedModule] = []
         index = 0
         for block, num_convs in enumerate(self.CONVS_PER_BLOCK):
             out_channels = self._scaled(BLOCK_CHANNELS[block])
@@ -56,7 +56,7 @@ class VGGConfig(ModelConfig):
         stages += self._head(kit, index + 1, features, num_outputs)
         return Chain(stages)
 
-    def _head(self, kit: Kit, index: int, features: int, num_outputs: int) -> list[Stage]:
+    def _head(self, kit: Kit, index: int, features: int, num_outputs: int) -> list[NamedModule]:
         if self.head == "linear":
             return [*kit.dropped("dropout"), ("linear", kit.output(features, num_outputs))]
         hidden = self._scaled(HEAD_FEATURES)

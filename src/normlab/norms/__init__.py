@@ -15,7 +15,7 @@ from normlab.norms.group import GroupConfig, GroupNorm
 from normlab.norms.instance import InstanceConfig, InstanceNorm
 from normlab.norms.layer import LayerConfig, LayerNorm
 from normlab.norms.lp import LpConfig, LpNorm
-from normlab.norms.noise import BatchNoisyConfig, NoiseConfig, UnitNoise
+from normlab.norms.noise import BatchNoisyConfig, NoiseNormConfig, UnitNoise
 from normlab.norms.none import NoNormConfig
 from normlab.norms.renorm import BatchRenorm, RenormConfig
 from normlab.norms.rms import RMSConfig, RMSNorm
@@ -39,7 +39,7 @@ __all__ = [
     "LpConfig",
     "LpNorm",
     "NoNormConfig",
-    "NoiseConfig",
+    "NoiseNormConfig",
     "RMSConfig",
     "RMSNorm",
     "RenormConfig",

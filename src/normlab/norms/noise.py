@@ -49,7 +49,7 @@ class NoiseFields(NormConfig):
 
 @register("noise")
 @dataclass(frozen=True, kw_only=True)
-class NoiseConfig(NoiseFields):
+class NoiseNormConfig(NoiseFields):
     """The noise alone; `eps` and `affine` have no effect."""
 
     LOOK: ClassVar[Look] = Look(color="#a6a6a6", marker="x", dash=(1, 1.5), place=12)

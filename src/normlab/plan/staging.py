@@ -16,7 +16,7 @@ from normlab.plan.starts import begun
 ArmAndSeed = tuple[str, int]
 
 
-def plan_stages(
+def plan_staged_runs(
     composer: Composer, combinations: Sequence[Combination], starts: Iterable[tuple[str, int]] = ()
 ) -> list[PlannedRun]:
     """The runs of an experiment; equal runs are planned once, and runs that others start from are

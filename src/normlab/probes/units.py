@@ -10,7 +10,7 @@ from torch import nn
 
 from normlab.measures.capture import Point
 from normlab.measures.layers import NORMALIZATIONS
-from normlab.models.chain import WeightLayer, weight_layers
+from normlab.models.chain import NamedModule, WeightModule, weight_layers
 from normlab.models.layers import ACTIVATIONS
 from normlab.models.residual import ResidualBlock
 from normlab.norms.base import Normalization, StepDependent
@@ -19,8 +19,6 @@ Place = Literal["before_norm", "after_norm", "after_activation"]
 PLACES: tuple[Place, ...] = ("before_norm", "after_norm", "after_activation")
 
 ACTIVATION_TYPES = tuple(build for build in ACTIVATIONS.values() if isinstance(build, type))
-
-Stage = tuple[str, nn.Module]
 
 
 @dataclass
@@ -61,7 +59,7 @@ def units(model: nn.Module) -> dict[str, Unit]:
     for sequence in _sequences(model):
         current: Unit | None = None
         for name, module in sequence:
-            if isinstance(module, WeightLayer):
+            if isinstance(module, WeightModule):
                 current = found[name] = Unit(name)
             elif is_norm(module):
                 if current is not None and current.norm is None:
@@ -81,7 +79,7 @@ def is_norm(module: nn.Module) -> bool:
     kinds = (Normalization, StepDependent, *NORMALIZATIONS)
     parts = list(module.modules())
     return any(isinstance(part, kinds) for part in parts) and not any(
-        isinstance(part, (WeightLayer, ResidualBlock)) for part in parts
+        isinstance(part, (WeightModule, ResidualBlock)) for part in parts
     )
 
 
@@ -100,7 +98,7 @@ def _skip(name: str, block: ResidualBlock) -> Point:
     return Point(f"{name}.{block.branch_names[0]}", "input")
 
 
-def _sequences(model: nn.Module) -> Iterator[list[Stage]]:
+def _sequences(model: nn.Module) -> Iterator[list[NamedModule]]:
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
         if isinstance(module, nn.Sequential):

@@ -19,7 +19,7 @@ from normlab.config.errors import ConfigError, hint
 from normlab.metrics.declared import load_metrics
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun
-from normlab.plan.staging import parent_of, plan_stages
+from normlab.plan.staging import parent_of, plan_staged_runs
 from normlab.studies.computed import Calculation
 
 _EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "metrics", "stand_in", "set", "scales")
@@ -124,7 +124,9 @@ class Experiment:
             composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell
         )
         computed = self.computed(scale_name, seeds=seeds, cell=cell)
-        runs = plan_stages(composer, combinations, self._starts(scale_name, combinations, seeds))
+        runs = plan_staged_runs(
+            composer, combinations, self._starts(scale_name, combinations, seeds)
+        )
         for task in computed:
             if task.start_from is not None:
                 parent_of(task.start_from, task.seed, runs)

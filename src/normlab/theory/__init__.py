@@ -1,14 +1,14 @@
 """Both sides of the papers' identities and bounds, on anyone's tensors, and the tensors they need
 from a real network."""
 
-from normlab.theory.curvature import Curvature, curvature
+from normlab.theory.curvature import GradientCurvature, gradient_curvature
 from normlab.theory.gradients import (
     GradientNorm,
     backward_formula,
     gradient_norm,
     printed_gradient_norm,
 )
-from normlab.theory.opened import LayerGradients, OpenedNetwork
+from normlab.theory.opened import BatchNormGradients, OpenedNetwork
 from normlab.theory.reproduction import Reproduction, reproduction
 from normlab.theory.sides import Bound, Equality
 from normlab.theory.standardized import Standardized, batch_norm, by_unit, standardize
@@ -31,11 +31,11 @@ from normlab.theory.weights import (
 )
 
 __all__ = [
+    "BatchNormGradients",
     "Bound",
-    "Curvature",
     "Equality",
+    "GradientCurvature",
     "GradientNorm",
-    "LayerGradients",
     "NearestOptimum",
     "OpenedNetwork",
     "Reproduction",
@@ -47,7 +47,7 @@ __all__ = [
     "backward_formula",
     "batch_norm",
     "by_unit",
-    "curvature",
+    "gradient_curvature",
     "gradient_norm",
     "nearest_optimum",
     "printed_gradient_norm",

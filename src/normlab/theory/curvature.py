@@ -13,7 +13,7 @@ from normlab.theory.standardized import batch_norm, standardize
 
 
 @dataclass(frozen=True, kw_only=True)
-class Curvature(Equality):
+class GradientCurvature(Equality):
     """right = curvature_term + moment_term, one entry for each unit asked for."""
 
     curvature_term: Tensor
@@ -32,7 +32,7 @@ class Curvature(Equality):
         return (self.curvature_term >= 0) & (self.moment_term < 0)
 
 
-def curvature(
+def gradient_curvature(
     loss: Callable[[Tensor], Tensor],
     activations: Tensor,
     scale: Tensor,
@@ -40,7 +40,7 @@ def curvature(
     *,
     eps: float = 0.0,
     units: Sequence[int] | None = None,
-) -> Curvature:
+) -> GradientCurvature:
     """Theorem 4.2 (Santurkar et al. 2018): the loss's curvature along its own gradient.
 
         v^T (d2L^/dy2) v = gamma^2 / var * v^T H v - gamma / (m var) * <g, y_hat> * ||v||^2
@@ -86,7 +86,7 @@ def curvature(
     )
     left = [_quadratic_form(through, y, v, column) for column in columns]
     bent = [_quadratic_form(direct, z, moved, column) for column in columns]
-    return Curvature(
+    return GradientCurvature(
         left=torch.stack(left),
         right=torch.stack(bent) + moment_term[columns],
         curvature_term=torch.stack(bent),

@@ -17,7 +17,7 @@ from normlab.theory.standardized import batch_norm, by_unit, standardize
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerGradients:
+class BatchNormGradients:
     """A batch normalization on a batch; matrices are (m, C), vectors (C,)."""
 
     activations: Tensor
@@ -123,12 +123,12 @@ class OpenedNetwork:
         given = self._as_received(outputs)
         return self._run(None, lambda handed_on: given)
 
-    def gradients(self) -> LayerGradients:
+    def gradients(self) -> BatchNormGradients:
         """Both networks' losses and gradients at this batch."""
         loss, input_gradient = _differentiate(self.loss_from_activations, self.activations)
         _, output_gradient = _differentiate(self.loss_from_outputs, self.outputs)
         without, gradient_without = _differentiate(self.loss_from_outputs, self.activations)
-        return LayerGradients(
+        return BatchNormGradients(
             activations=self.activations,
             outputs=self.outputs,
             output_gradient=output_gradient,
