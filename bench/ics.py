@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bench.timed_training import LEARNING_RATE, TimedTraining, initialize
 from bench.timing import in_turn, ratio, seconds_of
 from normlab.config import NormConfig
 from normlab.measures import weight_gradients
@@ -28,7 +29,7 @@ from normlab.models.kit import Kit
 from normlab.models.vgg import VGG11Config
 from normlab.norms.batch import BatchConfig
 from normlab.norms.none import NoNormConfig
-from normlab.probes.base import Measurement, StepView
+from normlab.probes.base import StepView
 from normlab.probes.ics import IcsConfig
 from normlab.training.device import memory_format
 
@@ -87,32 +88,23 @@ def _measure(name: str, norm: NormConfig) -> list[dict[str, Any]]:
     ]
 
 
-class IcsTraining:
-    """A training on one batch; each method returns the seconds of what it is there to time."""
+class IcsTraining(TimedTraining):
+    """A training with the probe of ICS, and with the plainest code for it."""
 
     def __init__(self, norm: NormConfig, order: torch.memory_format) -> None:
         generator = torch.Generator().manual_seed(0)
-        self.model = VGG11Config(width=0.25).build(Kit(norm=norm), (3, 32, 32), 10)
-        for _, layer in weight_layers(self.model):
-            assert isinstance(layer, nn.Linear | nn.Conv2d)
-            nn.init.kaiming_normal_(layer.weight, generator=generator)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        self.model.to(memory_format=order)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
-        self.inputs = torch.randn(128, 3, 32, 32, generator=generator)
-        self.targets = torch.randint(10, (128,), generator=generator)
+        model = VGG11Config(width=0.25).build(Kit(norm=norm), (3, 32, 32), 10)
+        initialize(model, generator)
+        model.to(memory_format=order)
+        inputs = torch.randn(128, 3, 32, 32, generator=generator)
+        super().__init__(model, inputs, torch.randint(10, (128,), generator=generator))
         self.probes = {
             control: IcsConfig(control=control).build(self.model, num_steps=1)
             for control in ("never", "every")
         }
         self.copy = copy.deepcopy(self.model)
 
-    def plain_steps(self) -> float:
-        return statistics.median(seconds_of(self._step) for _ in range(3))
-
     def probed_step(self, control: str) -> float:
-        """The probe's three parts, without the step's own."""
         view = StepView(
             step=0,
             num_steps=1,
@@ -121,14 +113,9 @@ class IcsTraining:
             targets=self.targets,
             loss=cross_entropy,
             optimizer=self.optimizer,
-            learning_rate=0.01,
+            learning_rate=LEARNING_RATE,
         )
-        measurement: Generator[None, None, Measurement] = self.probes[control].measure(view)
-        seconds = seconds_of(lambda: next(measurement))
-        self._backward()
-        seconds += seconds_of(lambda: next(measurement))
-        self.optimizer.step()
-        return seconds + seconds_of(lambda: next(measurement, None))
+        return self.measured_step(self.probes[control].measure(view))
 
     def twin(self) -> float:
         """Definition 2.1 as it reads: load mixed weights, run the whole network, once a layer."""
@@ -158,14 +145,6 @@ class IcsTraining:
             assert moved is not None
             shifts.append((moved - gradients[weight]).norm().item())
         return shifts
-
-    def _step(self) -> None:
-        self._backward()
-        self.optimizer.step()
-
-    def _backward(self) -> None:
-        self.optimizer.zero_grad()
-        cross_entropy(self.model(self.inputs), self.targets).backward()
 
 
 if __name__ == "__main__":

@@ -12,26 +12,25 @@ from __future__ import annotations
 
 import copy
 import statistics
-from collections.abc import Generator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from bench.timed_training import LEARNING_RATE, TimedTraining, initialize
 from bench.timing import Spread, in_turn, ratio, seconds_of
 from normlab.config import ModelConfig, ProbeConfig
 from normlab.data.batches import Batches
 from normlab.data.dataset import Dataset
-from normlab.models.chain import weight_layers
 from normlab.models.kit import Kit
 from normlab.models.resnet import ResNet20Config
 from normlab.models.vgg import VGG11Config
 from normlab.norms.batch import BatchConfig
 from normlab.probes.activations import ActivationsConfig
-from normlab.probes.base import Measurement, Probe, StepView, Surroundings
+from normlab.probes.base import Probe, StepView, Surroundings
 from normlab.probes.gradients import GradientsConfig
 from normlab.probes.moment_drift import MomentDriftConfig
 from normlab.probes.residual import ResidualConfig
@@ -106,19 +105,15 @@ def _entry(name: str, spread: Spread, aim: float) -> dict[str, Any]:
     return {"name": name, "ratio": spread.median, "aim": aim}
 
 
-class ProbedTraining:
-    """A training on one batch; each method returns the seconds of what it is there to time."""
+class ProbedTraining(TimedTraining):
+    """A training with everything around it that probes ask for."""
 
     def __init__(self, model: ModelConfig) -> None:
         generator = torch.Generator().manual_seed(0)
         kit = Kit(norm=BatchConfig(), clock=Clock(STEP))
-        self.model = model.build(kit, (3, 32, 32), 10)
-        for _, layer in weight_layers(self.model):
-            nn.init.kaiming_normal_(layer.weight, generator=generator)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-        self.model.to(memory_format=memory_format(torch.device("cpu"))).train()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.01)
+        network = model.build(kit, (3, 32, 32), 10)
+        initialize(network, generator)
+        network.to(memory_format=memory_format(torch.device("cpu"))).train()
         inputs = torch.randn(2048, 3, 32, 32, generator=generator)
         targets = torch.randint(10, (2048,), generator=generator)
         dataset = Dataset(
@@ -135,11 +130,8 @@ class ProbedTraining:
             batch_size=BATCH_SIZE,
             batches=lambda seed: Batches(dataset, BATCH_SIZE, seed=seed),
         )
-        self.inputs, self.targets = Batches(dataset, BATCH_SIZE, seed=0).at(STEP)
+        super().__init__(network, *Batches(dataset, BATCH_SIZE, seed=0).at(STEP))
         self.copy = copy.deepcopy(self.model)
-
-    def plain_steps(self) -> float:
-        return statistics.median(seconds_of(self._step) for _ in range(3))
 
     def probed_step(self, probe: Probe) -> float:
         """The probe's parts, at a measured step and at the one before if it watches that."""
@@ -159,15 +151,10 @@ class ProbedTraining:
             targets=self.targets,
             loss=cross_entropy,
             optimizer=self.optimizer,
-            learning_rate=0.01,
+            learning_rate=LEARNING_RATE,
             surroundings=self.surroundings,
         )
-        measurement: Generator[None, None, Measurement] = probe.measure(view)
-        seconds = seconds_of(lambda: next(measurement))
-        self._backward()
-        seconds += seconds_of(lambda: next(measurement))
-        self.optimizer.step()
-        return seconds + seconds_of(lambda: next(measurement, None))
+        return self.measured_step(probe.measure(view))
 
     def _naive(self) -> None:
         kept: dict[str, tuple[Tensor, Tensor]] = {}
@@ -193,14 +180,6 @@ class ProbedTraining:
                 np.percentile(rows[:16], (15, 50, 85), axis=1)
                 for row in rows[:16]:
                     np.histogram(row, bins=60, range=(-6, 6))
-
-    def _step(self) -> None:
-        self._backward()
-        self.optimizer.step()
-
-    def _backward(self) -> None:
-        self.optimizer.zero_grad()
-        cross_entropy(self.model(self.inputs), self.targets).backward()
 
 
 def _watches(probe: Probe, step: int) -> bool:

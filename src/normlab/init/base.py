@@ -12,11 +12,11 @@ from normlab.models.chain import weight_layers
 from normlab.models.layers import initial_gain
 from normlab.randomness import generator
 
-Draw = Callable[[torch.Size, torch.Generator], Tensor]
+DrawWeights = Callable[[torch.Size, torch.Generator], Tensor]
 """A float32 tensor of a weight's shape on the CPU, drawn from the generator."""
 
 
-def fill(model: nn.Module, seed: int, draw: Draw) -> None:
+def fill(model: nn.Module, seed: int, draw: DrawWeights) -> None:
     """Fill a model in place: weights drawn, biases 0, norm parameters as their layer says.
 
     A weight is drawn by `generator(seed, "init", NAME)` in float32 on the CPU and then cast and
@@ -39,7 +39,7 @@ def fill(model: nn.Module, seed: int, draw: Draw) -> None:
             reset()
 
 
-def fill_parameter(module: nn.Module, key: str, name: str, seed: int, draw: Draw) -> None:
+def fill_parameter(module: nn.Module, key: str, name: str, seed: int, draw: DrawWeights) -> None:
     """Draw one parameter of a module; `name` is its whole name in the model."""
     parameter = module.get_parameter(key)
     with torch.no_grad():

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from normlab.measures.layers import weight_names
+from normlab.measures.layers import weights_of_layers
 from normlab.measures.replay import Loss
 from normlab.measures.shadow import Shadow
 
@@ -78,21 +78,16 @@ def gradients_of(
     Raises:
         ValueError: no such layer, or one without a gradient.
     """
-    weights = {name.removesuffix(".weight"): name for name in weight_names(model)}
-    chosen = list(weights) if layers is None else list(layers)
-    for layer in chosen:
-        if layer not in weights:
-            raise ValueError(
-                f"the network has no weight layer {layer!r}; it has {', '.join(weights)}."
-            )
-        if weights[layer] not in gradients:
-            frozen = not model.get_parameter(weights[layer]).requires_grad
+    weights = weights_of_layers(model, layers)
+    for layer, weight in weights.items():
+        if weight not in gradients:
+            frozen = not model.get_parameter(weight).requires_grad
             reason = "it is frozen (requires_grad is False)" if frozen else "the loss ignores it"
             raise ValueError(
                 f"layer {layer} has no gradient after the backward pass: {reason}. Name the "
                 "layers to measure without it."
             )
-    return {layer: gradients[weights[layer]] for layer in chosen}
+    return {layer: gradients[weight] for layer, weight in weights.items()}
 
 
 def norm(gradient: Tensor) -> float:

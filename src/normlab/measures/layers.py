@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,22 @@ def weight_names(network: nn.Module) -> list[str]:
         for name, parameter in network.named_parameters()
         if parameter.ndim >= 2 and not isinstance(owners[name.rpartition(".")[0]], NORMALIZATIONS)
     ]
+
+
+def weights_of_layers(network: nn.Module, layers: Iterable[str] | None) -> dict[str, str]:
+    """The names of the chosen layers' weights by layer; None: all, in order of registration.
+
+    Raises:
+        ValueError: no such layer.
+    """
+    weights = {name.removesuffix(".weight"): name for name in weight_names(network)}
+    chosen = list(weights) if layers is None else list(layers)
+    for layer in chosen:
+        if layer not in weights:
+            raise ValueError(
+                f"the network has no weight layer {layer!r}; it has {', '.join(weights)}."
+            )
+    return {layer: weights[layer] for layer in chosen}
 
 
 def total_order(network: nn.Module, forward: Callable[[], object]) -> tuple[WeightLayer, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from normlab.measures.layers import weight_names
+from normlab.measures.layers import weights_of_layers
 from normlab.measures.sparsity import sparsity, zeros
 
 NEGLIGIBLE = 1e-3
@@ -44,16 +44,9 @@ def measure_weights(
     Raises:
         ValueError: no such layer.
     """
-    weights = {name.removesuffix(".weight"): name for name in weight_names(model)}
-    chosen = list(weights) if layers is None else list(layers)
-    for layer in chosen:
-        if layer not in weights:
-            raise ValueError(
-                f"the network has no weight layer {layer!r}; it has {', '.join(weights)}."
-            )
     return {
-        layer: weight_statistics(model.get_parameter(weights[layer]), learning_rate)
-        for layer in chosen
+        layer: weight_statistics(model.get_parameter(weight), learning_rate)
+        for layer, weight in weights_of_layers(model, layers).items()
     }
 
 

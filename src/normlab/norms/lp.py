@@ -71,12 +71,9 @@ class LpNorm(PopulationNorm):
         constant_mean, constant_square = mean.detach(), square.detach()
         scale = ((constant_square + self.eps) / (square + self.eps)).sqrt()
         shift = (constant_mean - mean) / (square + self.eps).sqrt()
-        weight = scale if self.weight is None else self.weight * scale
-        bias = shift if self.weight is None else self.weight * shift
         return torch.batch_norm(
             inputs,
-            weight,
-            bias if self.bias is None else self.bias + bias,
+            *self.affine_after(scale, shift),
             constant_mean,
             constant_square,
             False,

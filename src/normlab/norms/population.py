@@ -147,6 +147,12 @@ class PopulationNorm(Normalization, StepDependent):
             torch.backends.cudnn.enabled,
         )
 
+    def affine_after(self, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight and bias of gamma * (scale * x + shift) + beta, which is one affine map of x."""
+        if self.weight is not None:
+            scale, shift = self.weight * scale, self.weight * shift
+        return scale, shift if self.bias is None else self.bias + shift
+
     def evaluate_by(self, source: Literal["ema", "precise", "batch"]) -> None:
         """Normalize in evaluation by the evaluated batch, or by what the buffers hold."""
         self.population = "batch" if source == "batch" else "ema"

@@ -76,13 +76,10 @@ class BatchRenorm(PopulationNorm):
             return self.by_population(inputs)
         self.check(inputs.shape)
         scale, shift = self._corrections(inputs)
-        # gamma * (x_hat * r + d) + beta as one affine map, so that the native kernel does it all.
-        weight = scale if self.weight is None else self.weight * scale
-        bias = shift if self.weight is None else self.weight * shift
+        # r and d go into the affine map, so that the native kernel does it all.
         return torch.batch_norm(
             inputs,
-            weight,
-            bias if self.bias is None else self.bias + bias,
+            *self.affine_after(scale, shift),
             self.running_mean if self.training else None,
             self.running_var if self.training else None,
             True,
