@@ -12,7 +12,7 @@ from support.runs import TINY, composer, planned, tiny
 from normlab.config.errors import ConfigError
 from normlab.plan.grid import expand
 from normlab.plan.preflight import check_run
-from normlab.plan.runs import PlannedRun, Standing, plan_runs
+from normlab.plan.runs import PlannedRun, RunStates, plan_runs
 
 
 def plan(*words: str, results_dir: Path = Path("results")) -> list[PlannedRun]:
@@ -107,7 +107,7 @@ def test_a_point_equal_to_an_earlier_one_keeps_the_earlier_s_factors() -> None:
 
 def test_the_standing_counts_states(tmp_path: Path) -> None:
     runs = plan("seed=0,1", results_dir=tmp_path)
-    standing = Standing.of(runs)
+    standing = RunStates.of(runs)
     assert str(standing) == "2 missing"
     assert standing.count("missing") == 2
     assert standing.count("finished") == 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def compose(*words: str) -> ResolvedRun:
-    """The configuration that words of the command line stand for, checked, nothing left open.
+    """The configuration that words of the command line stand for, checked and resolved.
 
     Args:
         words: such as `"norm=batch"`, with the choices of normlab and of ./configs.

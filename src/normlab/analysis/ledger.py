@@ -54,7 +54,7 @@ def judge_experiment(
         carried = {(hashes or {}).get(run) for run in verdict.runs} - {None}
         entries.append(
             {
-                **_stated(claim),
+                **_claim_fields(claim),
                 **verdict.to_json(),
                 "edited_after_run": bool(carried - {digest}) if carried else None,
                 "a_a": asdict(calibrate(claim, table, chance=chance)),
@@ -207,7 +207,7 @@ def summary(claims: Iterable[Mapping[str, Any]]) -> str:
     return f"{len(entries)} {noun}: {text}" + (f" ({', '.join(reasons)})." if reasons else ".")
 
 
-def _stated(claim: Claim) -> dict[str, Any]:
+def _claim_fields(claim: Claim) -> dict[str, Any]:
     return {
         "statement": claim.statement,
         "source": claim.source,

@@ -1,4 +1,4 @@
-"""From the tidy table to one number a seed for each side of a claim.
+"""Reduce the tidy table to one number a seed for each side of a claim.
 
 Outcomes are counted as follows. A *diverged* run has, after its divergence, accuracy at chance and
 loss +inf (it ranks last); every other metric is missing there, and so is a summary that needs it.

@@ -113,7 +113,9 @@ def judge(
     if refusal:
         return Verdict(verdict="undecided", refused=True, reason=f"refused: {refusal}", **context)
     if not shared:
-        return Verdict(verdict="undecided", reason=_nothing(claim, table, sides), **context)
+        return Verdict(
+            verdict="undecided", reason=_explain_no_verdict(claim, table, sides), **context
+        )
     treated = [treatment.by_seed[seed] for seed in shared]
     base: list[float] | float
     if baseline is None:
@@ -137,7 +139,7 @@ def judge(
         p_value=p_value,
         further_seeds=further,
         method=estimate.method,
-        reason=_reason(claim, estimate, word, further, sides, context),
+        reason=_explain_verdict(claim, estimate, word, further, sides, context),
         **context,
     )
 
@@ -246,18 +248,18 @@ def _refusal(claim: Claim, table: pd.DataFrame) -> str | None:
         return None
     return (
         f"{len(stuck)} of the runs compared are stuck near chance, and measurements of"
-        f" a dead network mean nothing ({_some(sorted(stuck))})"
+        f" a dead network mean nothing ({_list_some(sorted(stuck))})"
     )
 
 
-def _nothing(claim: Claim, table: pd.DataFrame, sides: Mapping[str, Side]) -> str:
+def _explain_no_verdict(claim: Claim, table: pd.DataFrame, sides: Mapping[str, Side]) -> str:
     if table.empty:
         return "there are no runs"
     for name, side in sides.items():
         if not side.seeds:
             selection = claim.treatment if name == "treatment" else claim.baseline
             assert not isinstance(selection, float)
-            return f"no run has {_described(selection, claim.where)} ({name})"
+            return f"no run has {_describe_selection(selection, claim.where)} ({name})"
     for name, side in sides.items():
         if side.num_unfinished and not side.runs:
             return f"no run of the {name} is finished ({side.num_unfinished} are not)"
@@ -268,7 +270,7 @@ def _nothing(claim: Claim, table: pd.DataFrame, sides: Mapping[str, Side]) -> st
     return "the sides share no seed, so no pair can be compared"
 
 
-def _reason(
+def _explain_verdict(
     claim: Claim,
     estimate: Estimate,
     word: Word,
@@ -349,11 +351,11 @@ def _mean(values: list[float]) -> float | None:
     return mean if math.isfinite(mean) else None
 
 
-def _some(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _described(*selections: Mapping[str, tuple[Factor, ...]]) -> str:
+def _describe_selection(*selections: Mapping[str, tuple[Factor, ...]]) -> str:
     parts = [
         f"{factor}={','.join(map(str, wanted))}"
         for selection in selections

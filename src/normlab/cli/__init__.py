@@ -1,1 +1,1 @@
-"""What is typed: each command line parsed into options, and carried out."""
+"""The command line: each command parses its words into typed options and carries them out."""

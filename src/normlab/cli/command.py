@@ -1,4 +1,4 @@
-"""What every command line shares: words become options, options are carried out, errors end it."""
+"""What the commands share: words are parsed into options, carried out, and errors told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
-    """Texts as they are written, beside the longest of our words."""
+    """Help with the line breaks of its texts, and room for the longest of our options."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26)

@@ -1,4 +1,4 @@
-"""What the shell's TAB offers: names read from folders, so that nothing heavy is imported.
+"""Tab completion: names are read from folders, so that nothing heavy is imported.
 
 argcomplete asks these functions with the word as far as it is typed, and the arguments before it.
 """

@@ -13,7 +13,7 @@ MISSING = "·"
 
 
 def make_console() -> Console:
-    """A console for people; what is piped or logged is not folded to a narrow terminal's width."""
+    """A console that does not fold what is piped or logged to a narrow terminal's width."""
     console = Console()
     if not console.is_terminal:
         console.width = PIPED_WIDTH

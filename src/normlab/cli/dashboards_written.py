@@ -24,10 +24,12 @@ def lay_out(asked: LayOut) -> int:
         ValueError: for a name that is neither an experiment nor a sweep.
     """
     console = make_console()
-    dashboards = _planned(asked, console)
+    dashboards = _make_dashboards(asked, console)
     if asked.dry:
         for dashboard in dashboards:
-            text = yaml.safe_dump(_listed(dashboard.plain()), sort_keys=False, allow_unicode=True)
+            text = yaml.safe_dump(
+                _with_lists(dashboard.plain()), sort_keys=False, allow_unicode=True
+            )
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         return 0
     return _write(list(dashboards), asked, console)
@@ -52,7 +54,7 @@ def _write(dashboards: Sequence[Dashboard], asked: LayOut, console: Console) -> 
     return 0
 
 
-def _planned(asked: LayOut, console: Console) -> Iterator[Dashboard]:
+def _make_dashboards(asked: LayOut, console: Console) -> Iterator[Dashboard]:
     from normlab.dashboards.figures_layout import (
         experiment_dashboard,
         overview,
@@ -87,10 +89,10 @@ def _planned(asked: LayOut, console: Console) -> Iterator[Dashboard]:
             console.print(f"[yellow]left out[/yellow] {name}: {escape(str(error))}")
 
 
-def _listed(value: object) -> object:
+def _with_lists(value: object) -> object:
     """YAML's own lists in the place of tuples."""
     if isinstance(value, dict):
-        return {str(key): _listed(item) for key, item in value.items()}
+        return {str(key): _with_lists(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_listed(item) for item in value]
+        return [_with_lists(item) for item in value]
     return value

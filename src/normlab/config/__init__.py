@@ -1,4 +1,4 @@
-"""The typed schema of a run. Hydra composes plain YAML; below it there is only this."""
+"""The typed configuration of a run, and the way from command-line words and YAML to it."""
 
 from normlab.config import check
 from normlab.config.component import (

@@ -1,4 +1,4 @@
-"""Hydra's part: command-line words and `configs/` become nested plain values."""
+"""Compose command-line words and `configs/` into nested plain values, by means of Hydra."""
 
 from __future__ import annotations
 

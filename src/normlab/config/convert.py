@@ -1,4 +1,4 @@
-"""Plain nested dictionaries to frozen dataclasses, once, at the door.
+"""Convert nested plain values to typed configurations, and back.
 
 Pydantic checks and builds each dataclass as a whole: types, keys that do not exist, values that
 are missing. This module finds the class a `name` stands for, and says what is wrong in the

@@ -1,4 +1,4 @@
-"""A configuration with nothing left open: what is stored with a run, and what identity hashes."""
+"""Work out every default of a configuration: the result is stored with the run and hashed."""
 
 import dataclasses
 import math

@@ -237,7 +237,7 @@ class ResolvedEvalConfig(EvalConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedRun(RunConfig):
-    """A run with nothing left open: what is carried out, stored and identified.
+    """A run with every default worked out: what is carried out, stored and identified.
 
     `normlab.config.resolve.resolve` makes it of a configuration, and
     `normlab.config.convert.resolved_run` of what was stored with a run.

@@ -68,7 +68,7 @@ def completed(
         package: of its first line, where it has one.
     """
     if not group and name == CONFIG_NAME:
-        return _merged(values, defaults_of(RunConfig))
+        return _merge(values, defaults_of(RunConfig))
     cls = class_of(group, values, package)
     if cls is None:
         return dict(values)
@@ -87,12 +87,12 @@ def class_of(
     return choices(group).get(str(name))
 
 
-def _merged(values: Mapping[Any, Any], defaults: Mapping[str, Any]) -> dict[Any, Any]:
+def _merge(values: Mapping[Any, Any], defaults: Mapping[str, Any]) -> dict[Any, Any]:
     """The values, and below and behind them the defaults that they leave out."""
     merged = dict(values)
     for key, default in defaults.items():
         if isinstance(default, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merged(merged[key], default)
+            merged[key] = _merge(merged[key], default)
         else:
             merged.setdefault(key, default)
     return merged

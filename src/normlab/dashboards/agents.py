@@ -100,7 +100,7 @@ def settings_of(words: Sequence[str]) -> Settings:
 
 
 def grids(cells: Sequence[Settings]) -> Iterator[Grid]:
-    """Products of lists that hold each of the cells once, and nothing else.
+    """Split cells into products of lists that hold each of them once, and nothing else.
 
     >>> list(grids([{"lr": "1", "norm": "a"}, {"lr": "2", "norm": "a"}]))
     [{'lr': ['1', '2'], 'norm': ['a']}]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from normlab.analysis import ledger
 from normlab.dashboards.layout import CLAIM_HEADINGS
-from normlab.tracking.failure import is_wandbs, reason_of
+from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.push import Pushed
 from normlab.tracking.run_mirror import lean_settings
 from normlab.tracking.settings import MirrorSettings
@@ -98,8 +98,8 @@ def push_figures(
         try:
             mirror_figure(folder, settings)
         except Exception as error:
-            yield Pushed(name, reason_of(error), is_everyones=is_wandbs(error))
-            if is_wandbs(error):
+            yield Pushed(name, reason_of(error), is_everyones=concerns_every_run(error))
+            if concerns_every_run(error):
                 return
         else:
             yield Pushed(name)

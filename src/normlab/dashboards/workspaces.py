@@ -1,4 +1,4 @@
-"""Dashboards into W&B: a saved view and a report each, written again over what is there.
+"""Write dashboards to W&B, a saved view and a report each, over those written before.
 
 A view has a name in its address that follows from ours, so the second call finds what the first
 one made; a report is found by its title. What a user has changed in them is replaced: a copy of
@@ -57,7 +57,7 @@ class Dashboards:
 
     def write(self, dashboard: Dashboard) -> Written:
         """Make or update the saved view of a dashboard, and its report where it has panels."""
-        with _quiet():
+        with _silence_wandb():
             view = workspace(dashboard, self._entity, self._project)
             existing = self._view_id(view._internal_name)
             if existing is not None:
@@ -261,7 +261,7 @@ def _of_run(run: str) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_wandb() -> Iterator[None]:
     """wandb-workspaces tells of every save on standard error; we tell once."""
     before = wandb.termlog
     wandb.termlog = lambda *_, **__: None

@@ -1,4 +1,4 @@
-"""The figure a sweep ends with: what was swept, compared at a glance."""
+"""The figure of a sweep: its combinations side by side."""
 
 from __future__ import annotations
 

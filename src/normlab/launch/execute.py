@@ -41,7 +41,7 @@ class Result:
 
 
 class Watcher(Protocol):
-    """Whoever launched a run and wants to know how it goes."""
+    """Is told how a run goes, and may ask it to stop."""
 
     def stop_requested(self) -> bool: ...
 
@@ -103,13 +103,13 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
     except HeldByAnother as error:
         return Result(run.name, "held", skipped=True, text=str(error))
     except AlreadyDone:
-        return _standing(run, folder)
+        return _earlier_result(run, folder)
     except Exception as error:
         return Result(run.name, "failed", text=f"{type(error).__name__}: {error}")
 
 
 def _has_begun(folder: RunFolder) -> bool:
-    """Whether a run needs its start no more: it is over, held, or goes on from its checkpoint."""
+    """Whether a run does without what it starts from: it is over, held, or has a checkpoint."""
     state = folder.state()
     return folder.checkpoint_path.exists() if state == "interrupted" else state != "missing"
 
@@ -118,7 +118,7 @@ def _starts_dir(run: PlannedRun) -> Path:
     return run.starts_dir or run.folder.path.parent
 
 
-def _standing(run: PlannedRun, folder: RunFolder) -> Result:
+def _earlier_result(run: PlannedRun, folder: RunFolder) -> Result:
     status = folder.status()
     if status["state"] == "failed":
         return Result(run.name, "failed", skipped=True, text=str(status.get("error", "")))

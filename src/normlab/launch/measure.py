@@ -1,4 +1,4 @@
-"""Probes on the checkpoint of a recorded run, whose record stays as it is.
+"""Take probes on the checkpoint of a recorded run, and leave its own record as it is.
 
 ::
 
@@ -84,7 +84,7 @@ def measure(
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
     try:
-        measured = _measured(config, Checkpoint.load(folder.checkpoint_path), scratch)
+        measured = _measure(config, Checkpoint.load(folder.checkpoint_path), scratch)
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
     finally:
@@ -117,8 +117,8 @@ def _with_probes(folder: RunFolder, words: Sequence[str], composer: Composer) ->
     return dataclasses.replace(config, probe_budget=None)
 
 
-def _measured(config: ResolvedRun, checkpoint: Checkpoint, path: Path) -> Measured:
-    setup, loop, recorder = _prepared(config, checkpoint, path)
+def _measure(config: ResolvedRun, checkpoint: Checkpoint, path: Path) -> Measured:
+    setup, loop, recorder = _prepare(config, checkpoint, path)
     last = checkpoint.step + any(isinstance(probe, RememberingProbe) for probe in setup.probes)
     with recorder:
         for step in range(checkpoint.step, last + 1):
@@ -141,7 +141,7 @@ def _measured(config: ResolvedRun, checkpoint: Checkpoint, path: Path) -> Measur
     return Measured(path, lines_of(read_rows(path)), prices)
 
 
-def _prepared(
+def _prepare(
     config: ResolvedRun, checkpoint: Checkpoint, path: Path
 ) -> tuple[Setup, Loop, FolderRecorder]:
     device = resolve_device(config.device)
@@ -153,7 +153,7 @@ def _prepared(
     setup = build(dataclasses.replace(config, probe=()), dataset, device)
     checkpoint.restore(setup.model, setup.optimizer)
     try:
-        probes = tuple(_built(probe, setup.model, checkpoint.step) for probe in config.probe)
+        probes = tuple(_build_probe(probe, setup.model, checkpoint.step) for probe in config.probe)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     setup = dataclasses.replace(setup, probes=probes)
@@ -161,7 +161,7 @@ def _prepared(
     return setup, Loop(config, dataset, setup, recorder, NullObserver()), recorder
 
 
-def _built(config: ProbeConfig, model: nn.Module, step: int) -> Probe:
+def _build_probe(config: ProbeConfig, model: nn.Module, step: int) -> Probe:
     """The probe, due at the step; one that compares successive steps, at the next one too."""
     config.check(model)
     assert isinstance(config, ScheduledConfig), f"{config.NAME} has no schedule"

@@ -78,7 +78,7 @@ class _Pool:
             while any(worker.run for worker in workers) or self._has_work():
                 self._pass_on_stop(workers)
                 for worker in [worker for worker in workers if worker.lost]:
-                    self._bury(worker)
+                    self._clear_lost(worker)
                     workers.remove(worker)
                     if self._has_work():
                         workers.append(_start_worker(worker.device))
@@ -133,9 +133,9 @@ class _Pool:
             except (EOFError, OSError):
                 worker.lost = True
                 continue
-            self._heard(worker, message)
+            self._handle(worker, message)
 
-    def _heard(self, worker: _Worker, message: Message) -> None:
+    def _handle(self, worker: _Worker, message: Message) -> None:
         kind, content = message
         run = worker.run
         assert run is not None
@@ -149,21 +149,21 @@ class _Pool:
             worker.run = None
             self._held.append((time.monotonic() + HELD_POLL_SECONDS, run))
         else:
-            self._ended(worker, content)
+            self._end_run(worker, content)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _clear_lost(self, worker: _Worker) -> None:
         worker.process.join()
         if worker.run is None:
             return
         if self._stopping:
-            self._ended(worker, Result(worker.run.name, "interrupted", text="stopped"))
+            self._end_run(worker, Result(worker.run.name, "interrupted", text="stopped"))
             return
         code = worker.process.exitcode
         cause = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
         text = f"its process died ({cause}); run the same command again to carry it on"
-        self._ended(worker, Result(worker.run.name, "failed", text=text))
+        self._end_run(worker, Result(worker.run.name, "failed", text=text))
 
-    def _ended(self, worker: _Worker, result: Result) -> None:
+    def _end_run(self, worker: _Worker, result: Result) -> None:
         assert worker.run is not None
         if worker.followed:
             self._mirror.closed(worker.run.folder.path)
@@ -198,7 +198,7 @@ def _work(pipe: Connection, device: str | None) -> None:
 
 
 def _serve(pipe: Connection, device: str | None) -> None:
-    """A worker's life: a run at a time from the pipe, until it is closed."""
+    """Carry out the runs that come through the pipe, one at a time, until it is closed."""
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop, "requested", True))

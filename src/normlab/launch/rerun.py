@@ -1,4 +1,4 @@
-"""A recorded run carried out once more, and compared with its original."""
+"""Repeat a recorded run, and compare it with the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: asked once, runs stop at their next step and keep a checkpoint."""
+"""Stopping by Ctrl-C or SIGTERM: runs end at their next step and keep a checkpoint."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def load_metrics(folder: Path) -> tuple[Metric, ...]:
 
 
 def read_metrics(path: Path) -> tuple[Metric, ...]:
-    """What a metrics.yaml declares, checked and not yet known to anyone; errors as above."""
+    """Read and check what a metrics.yaml declares, without making it known; errors as above."""
     import yaml
 
     where = _place(path)

@@ -1,4 +1,4 @@
-"""Comma lists on the command line become cells: every combination of what varies."""
+"""Every combination of the values that the command line lists with commas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known to fail before anything is written or started."""
+"""Checks that refuse a run which could not be carried out, before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is going to be run: composed, checked and identified, with nothing written."""
+"""Planned runs: configurations that were composed, checked and named; nothing is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from normlab.config.errors import ConfigError
 from normlab.config.resolve import resolve
 from normlab.plan.grid import Combination
 from normlab.plan.preflight import check_run
-from normlab.plan.starts import located
+from normlab.plan.starts import locate_start
 from normlab.records.flatten import written
 from normlab.records.folder import RunFolder, State
 from normlab.records.identity import Identity, identify
@@ -66,7 +66,7 @@ def plan_runs(composer: Composer, combinations: Iterable[Combination]) -> list[P
 
 
 def plan_combination(composer: Composer, combination: Combination) -> PlannedRun:
-    """One of them.
+    """Compose, check and identify the run of one combination.
 
     Raises:
         ConfigError: naming the combination's words, where it cannot be run.
@@ -88,7 +88,7 @@ def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
     """
     check_run(config)
     try:
-        config = located(config)
+        config = locate_start(config)
         resolved = resolve(config, config.data.num_train_samples)
     except ValueError as error:
         raise ConfigError(str(error)) from None
@@ -110,14 +110,14 @@ def _checksum(data: DataConfig) -> str:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How many runs of a plan stand where."""
+class RunStates:
+    """The state of each run of a plan: finished, running, interrupted, failed or missing."""
 
     states: Mapping[str, State]
 
     @staticmethod
-    def of(runs: Sequence[PlannedRun]) -> Standing:
-        return Standing({run.name: run.folder.state() for run in runs})
+    def of(runs: Sequence[PlannedRun]) -> RunStates:
+        return RunStates({run.name: run.folder.state() for run in runs})
 
     def count(self, state: State) -> int:
         return Counter(self.states.values())[state]

@@ -1,4 +1,4 @@
-"""One training for all who want it: runs of a cell and seed that differ in what they measure."""
+"""Runs of the same cell and seed that differ only in what they measure, as one training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Training = tuple[str, int]
 
 
 def share(plans: Mapping[str, Sequence[PlannedRun]]) -> dict[str, list[PlannedRun]]:
-    """The same plans with trainings that several of them want carried out once.
+    """The same plans, in which a training that several of them ask for is one run.
 
     Probes observe and never disturb, so runs of one cell and seed become one run with all their
     probes, which keeps every network that one of them is to keep. Runs are left apart where one
@@ -32,17 +32,20 @@ def share(plans: Mapping[str, Sequence[PlannedRun]]) -> dict[str, list[PlannedRu
     replaced = {
         run.name: merged
         for runs in wanted.values()
-        for members, merged in _merged(runs)
+        for members, merged in _merge(runs)
         for run in members
     }
-    return {name: [_as(replaced[run.name], run) for run in plan] for name, plan in plans.items()}
+    return {
+        name: [_with_factors_of(replaced[run.name], run) for run in plan]
+        for name, plan in plans.items()
+    }
 
 
 def reuse(runs: Sequence[PlannedRun], runs_dir: Path) -> list[PlannedRun]:
-    """The runs, each replaced by a finished one of its cell and seed that measured and kept all it
-    asks.
+    """Replace runs by finished ones of the same cell and seed.
 
-    A run that has been started under its own name is kept.
+    The finished run has to have all measurements and checkpoints that the planned one asks for. A
+    run that has been started under its own name is not replaced.
     """
     needed = {_training(run) for run in runs}
     finished: dict[Training, list[PlannedRun]] = defaultdict(list)
@@ -66,16 +69,16 @@ def _finished_or(run: PlannedRun, candidates: Iterable[PlannedRun]) -> PlannedRu
             kept_checkpoint(candidate.folder, step) for step in run.config.checkpoint.keep
         )
         if has_probes and has_kept and _observation(candidate) == _observation(run):
-            return _as(candidate, run)
+            return _with_factors_of(candidate, run)
     return run
 
 
-def _merged(runs: Sequence[PlannedRun]) -> Iterable[tuple[list[PlannedRun], PlannedRun]]:
+def _merge(runs: Sequence[PlannedRun]) -> Iterable[tuple[list[PlannedRun], PlannedRun]]:
     """Groups of runs that one run can serve, with that run."""
     groups: list[list[PlannedRun]] = []
     for run in runs:
         for group in groups:
-            if _compatible([*group, run]):
+            if _are_compatible([*group, run]):
                 group.append(run)
                 break
         else:
@@ -98,7 +101,7 @@ def _merged(runs: Sequence[PlannedRun]) -> Iterable[tuple[list[PlannedRun], Plan
         yield group, dataclasses.replace(first.with_config(config), experiments=experiments)
 
 
-def _compatible(runs: Sequence[PlannedRun]) -> bool:
+def _are_compatible(runs: Sequence[PlannedRun]) -> bool:
     probes: dict[str, ProbeConfig] = {}
     for probe in (probe for run in runs for probe in run.config.probe):
         if probes.setdefault(probe.NAME, probe) != probe:
@@ -107,11 +110,11 @@ def _compatible(runs: Sequence[PlannedRun]) -> bool:
 
 
 def _observation(run: PlannedRun) -> tuple[EvalConfig, float | None]:
-    """What bears on when all measurements of a run are taken."""
+    """The settings that decide at which steps all measurements of a run are taken."""
     return run.config.eval, run.config.probe_budget
 
 
-def _as(shared: PlannedRun, asked: PlannedRun) -> PlannedRun:
+def _with_factors_of(shared: PlannedRun, asked: PlannedRun) -> PlannedRun:
     """A shared run, with the factors of the plan that asked for it."""
     return dataclasses.replace(shared, factors=asked.factors)
 

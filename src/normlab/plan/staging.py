@@ -1,4 +1,4 @@
-"""Cells that begin where another cell of their experiment was: planned after it, run after it."""
+"""Staged runs: they begin with the network of another run, and are carried out after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from normlab.config.errors import ConfigError, hint
 from normlab.config.start import Start
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun, plan_combination
-from normlab.plan.starts import begun
+from normlab.plan.starts import adapt_to_parent
 
 ArmAndSeed = tuple[str, int]
 
@@ -45,7 +45,7 @@ def plan_staged_runs(
         words = (*combination.words, f"start_from={start}")
         run = plan_combination(composer, dataclasses.replace(combination, words=words))
         try:
-            return run.with_config(begun(run.config, parent.config))
+            return run.with_config(adapt_to_parent(run.config, parent.config))
         except ValueError as error:
             raise ConfigError(f"{error} (at {combination.factors['arm']})") from None
 
@@ -55,7 +55,7 @@ def plan_staged_runs(
         by_arm.setdefault((combination.factors["arm"], run.config.seed), run)
     for text, seed in starts:
         started(text, seed)
-    return [_keeping(run, kept[run.name]) for run in planned.values()]
+    return [_keep_networks(run, kept[run.name]) for run in planned.values()]
 
 
 def generations(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:
@@ -108,7 +108,7 @@ def _parent(
     return run, step
 
 
-def _keeping(run: PlannedRun, steps: set[int]) -> PlannedRun:
+def _keep_networks(run: PlannedRun, steps: set[int]) -> PlannedRun:
     if not steps:
         return run
     kept = tuple(sorted({*run.config.checkpoint.keep, *steps}))

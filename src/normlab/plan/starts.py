@@ -1,4 +1,4 @@
-"""What a staged run starts from, and whether it can."""
+"""Which network `start_from` names, and whether a run can start from it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from normlab.training.start import kept_checkpoint
 _CELL_AT_STEP = re.compile(r"[0-9a-f]{64}@\d+")
 
 
-def located(config: RunConfig) -> RunConfig:
-    """The configuration with its `start_from` naming the cell of the run it named.
+def locate_start(config: RunConfig) -> RunConfig:
+    """The configuration with RUN@STEP of its `start_from` replaced by that run's CELL@STEP.
 
     Raises:
         ValueError: no such run, one of another seed, or one that did not keep its network there.
@@ -56,16 +56,17 @@ def located(config: RunConfig) -> RunConfig:
             f"checkpoint.keep=[{step}], or take another step."
         )
     config = dataclasses.replace(config, start_from=str(Start(identity.cell, step)))
-    return begun(config, run_config(folder.config()))
+    return adapt_to_parent(config, run_config(folder.config()))
 
 
 AnyRun = TypeVar("AnyRun", bound=RunConfig)
 
 
-def begun(config: AnyRun, parent: RunConfig) -> AnyRun:
-    """The configuration of a run that starts from one of another configuration, with what such a
-    start makes void put back: initialization is the parent's, and nothing is inserted where the
-    parent has norms.
+def adapt_to_parent(config: AnyRun, parent: RunConfig) -> AnyRun:
+    """Adjust a configuration to that of the run it starts from, and refuse what cannot start so.
+
+    Settings without effect in such a run are put back: the initialization is the parent's, and
+    nothing is inserted where the parent has norms.
 
     Raises:
         ValueError: a network of the one cannot start from one of the other.

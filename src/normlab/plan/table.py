@@ -30,12 +30,12 @@ def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = No
     begun = [run.folder for run in runs if (run.folder.path / "identity.json").exists()]
     table = metrics_frame(begun, metrics=metrics)
     if metrics and RATE in metrics:
-        table = joined([table, _rates(runs)])
+        table = concatenate([table, _rates(runs)])
     return table.merge(facts_table(runs), on="run", how="left")
 
 
-def joined(tables: Sequence[pd.DataFrame], columns: Iterable[str] = ()) -> pd.DataFrame:
-    """Rows of several tables under each other; a column that one lacks is missing there.
+def concatenate(tables: Sequence[pd.DataFrame], columns: Iterable[str] = ()) -> pd.DataFrame:
+    """Concatenate the rows of tables; where a table lacks a column, its rows have no value.
 
     Args:
         columns: that there must be, whether a table has them or not.

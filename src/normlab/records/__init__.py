@@ -1,4 +1,4 @@
-"""Runs on disk: what a run is, its folder, its rows, and many runs as one table."""
+"""Recorded runs: their identity, folders and rows, and many runs as one table."""
 
 from normlab.records.folder import (
     AlreadyDone,

@@ -1,4 +1,4 @@
-"""What a run is, by what it computes: two hashes of its full resolved configuration.
+"""The identity of a run: two hashes of what its resolved configuration computes.
 
 *cell* is the science of a training without the seed: model, norm, init, data (with the data's
 checksum), optimizer, schedule, regularization, length, precision. *run* is a cell with its seed

@@ -1,4 +1,4 @@
-"""One process at a time: a lock the kernel lets go of when its holder dies."""
+"""A file lock that one process holds at a time; the kernel releases it when that process ends."""
 
 from __future__ import annotations
 

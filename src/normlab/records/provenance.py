@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, machine, command. Never a reason to fail."""
+"""Where a result comes from: code, versions, machine, command, as far as they can be found."""
 
 from __future__ import annotations
 

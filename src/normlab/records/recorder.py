@@ -1,4 +1,4 @@
-"""Where the training loop puts what it measures."""
+"""Recorders: they take the numbers and arrays that a training measures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLUSH_SECONDS = 1.0
 
 
 class Recorder(Protocol):
-    """All the training loop knows of where its numbers go."""
+    """What the training loop hands its numbers and arrays to."""
 
     def record(self, step: int, values: Layered[float]) -> None:
         """Keep numbers of a step, by metric of the registry and by layer where it has layers.

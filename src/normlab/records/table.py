@@ -1,4 +1,4 @@
-"""Many run folders as one table: the only way figures, claims and lists read results.
+"""Many run folders as one table, from which figures, claims and lists read results.
 
 `runs_frame` has one row a run, `metrics_frame` one row a recorded number. Finished runs are read
 from Parquet, others from their lines; both look the same.

@@ -1,4 +1,4 @@
-"""Curves of many runs inside one page: few enough points to fit, the same ones for a run always."""
+"""The curves of many runs, thinned to fit into one page; a run is always thinned alike."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What runs are for: experiments, computed cells, drawing and judging, ad-hoc sweeps."""
+"""Experiments and sweeps: their definition, computed cells, drawing and judging."""

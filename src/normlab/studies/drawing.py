@@ -1,4 +1,4 @@
-"""From an experiment's runs to its figure, table, manifest and verdicts."""
+"""Draw an experiment's figure from its runs, and judge its claims."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from normlab.analysis.ledger import judge_experiment, write_verdicts
 from normlab.figures.manifest import redraw, save, table_hash
 from normlab.figures.sheet import Sheet
 from normlab.plan.runs import PlannedRun
-from normlab.plan.table import joined, results_table
+from normlab.plan.table import concatenate, results_table
 from normlab.records import RunFolder
 from normlab.records.provenance import current_commit
 from normlab.studies.code import load_code
@@ -60,10 +60,10 @@ def draw_and_judge(
     if not tables:
         return None
     factors = {key for task in computed for key in task.factors}
-    table = joined(tables, factors)
+    table = concatenate(tables, factors)
     folder = results / experiment.name / scale
     lacking = completeness(runs, num_computed, len(computed))
-    carried = {run.name: _carried(run.folder) for run in runs}
+    carried = {run.name: _provenance_of(run.folder) for run in runs}
     commit = {"commit": current_commit()}
     carried |= {task.run_name: commit for task, rows in found.items() if rows is not None}
     save(drawing_of(experiment), folder, table, provenance=carried, missing=[lacking])
@@ -167,7 +167,7 @@ def _share_of_pixels_off(sheet: Sheet, note: str, path: Path) -> float:
     return float((np.abs(drawn - stored).max(axis=2) > PIXEL_TOLERANCE).mean())
 
 
-def _carried(folder: RunFolder) -> Mapping[str, Any]:
+def _provenance_of(folder: RunFolder) -> Mapping[str, Any]:
     return folder.provenance() if (folder.path / "provenance.json").exists() else {}
 
 

@@ -186,7 +186,7 @@ class Experiment:
                 combination,
                 words=(*self._on_disk(composer, combination.words), *extra_words, f"seed={seed}"),
             )
-            for combination in _chosen(self.name, scale, cell)
+            for combination in _choose_cells(self.name, scale, cell)
             for seed in (scale.seeds if seeds is None else seeds)
         ]
 
@@ -208,7 +208,7 @@ class Experiment:
         return self.scales[name]
 
 
-def _chosen(name: str, scale: Scale, text: str | None) -> list[Combination]:
+def _choose_cells(name: str, scale: Scale, text: str | None) -> list[Combination]:
     """The trained cells whose arm contains the text, and those that chosen cells start from."""
     if not text:
         return list(scale.cells)
@@ -260,7 +260,7 @@ def _cells(
     for arm in scale["arms"]:
         _check_keys(arm, _ARM_KEYS, f"{where}, arms")
         for factors in _products(arm, where):
-            settings = _filled({**arm.get("set", {}), **factors}, where)
+            settings = _fill_in_start({**arm.get("set", {}), **factors}, where)
             if not any(_matches(settings, pattern) for pattern in arm.get("exclude", [])):
                 own.append((arm, settings))
     alike: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
@@ -303,7 +303,7 @@ def _products(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
             yield {**dict(zip(product, values, strict=True)), **row}
 
 
-def _filled(settings: dict[str, Any], where: str) -> dict[str, Any]:
+def _fill_in_start(settings: dict[str, Any], where: str) -> dict[str, Any]:
     """The settings with each {KEY} in `start_from` replaced by the arm's own value of it."""
 
     def value(found: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: its runs' table, a comparison, a page."""
+"""The files written of a sweep: the table of its runs, a comparison, a page."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What wandb's errors mean to a user."""
+"""Errors of wandb, in words for a user."""
 
 from __future__ import annotations
 
 
-def is_wandbs(error: Exception) -> bool:
-    """Whether the next run would fare no better."""
+def concerns_every_run(error: Exception) -> bool:
+    """Whether an error is W&B's own (not installed, no server), so that every run would meet it."""
     return (
         isinstance(error, (ImportError, ConnectionError, TimeoutError))
         or type(error).__module__.partition(".")[0] == "wandb"
@@ -12,7 +12,7 @@ def is_wandbs(error: Exception) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """A line for a user."""
+    """The error in one line for a user."""
     text = str(error)
     if isinstance(error, ModuleNotFoundError) and error.name == "wandb":
         return "wandb is not installed"

@@ -31,7 +31,7 @@ def open_leet(results_dir: Path) -> None:
 
 
 def link_copies(results_dir: Path) -> Path:
-    """results/wandb/leet, made anew: a folder a run, of links to W&B's files of it.
+    """Rebuild results/wandb/leet: a folder for each run, with links to W&B's files of it.
 
     Raises:
         ValueError: no run has been mirrored here.

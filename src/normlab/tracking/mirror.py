@@ -1,4 +1,4 @@
-"""The mirror's process: follows run folders as told on its standard input, speaks to W&B.
+"""The mirror's process: sends run folders to W&B, as commanded on its standard input.
 
 `python -m normlab.tracking.mirror SETTINGS`, started by `normlab.tracking.start_mirror`. Each line
 of input is ["follow", FOLDER], ["closed", FOLDER] or ["end"]: catch up and end; so does the end of
@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from normlab.tracking.failure import is_wandbs, reason_of
+from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.run_mirror import FLUSH_SECONDS, UPLOAD_SECONDS, RunMirror, note_failure
 from normlab.tracking.settings import MirrorSettings
 
@@ -93,7 +93,7 @@ class Follower:
 
     def _failed(self, folder: Path, error: Exception) -> None:
         reason = _reason(error)
-        if is_wandbs(error):
+        if concerns_every_run(error):
             self._failure = reason
             self._retry_at = time.monotonic() + PAUSE_SECONDS
             if self._mirrors[folder] is None:

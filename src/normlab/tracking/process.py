@@ -22,7 +22,7 @@ PUSH = "python scripts/runs.py push"
 
 
 class Mirror(Protocol):
-    """One a launching process, for all its runs. No method raises."""
+    """Copies all runs of one launching process to W&B. No method raises."""
 
     def follow(self, folder: Path) -> None:
         """Mirror this run from now on; its folder has been claimed. Takes microseconds."""

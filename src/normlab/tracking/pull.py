@@ -21,7 +21,7 @@ from normlab.metrics import describe
 from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Outcome, Provenance, RunFolder, identify
 from normlab.records.flatten import flatten, parse_filters
-from normlab.tracking.failure import is_wandbs, reason_of
+from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.run_mirror import SENT_FACTS
 
 NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -74,7 +74,7 @@ def pull_runs(
             if all(filter_.accepts(entry) for filter_ in wanted):
                 yield _pull(run, config, results_dir)
         except Exception as error:
-            if is_wandbs(error):
+            if concerns_every_run(error):
                 raise ConnectionError(f"W&B stopped answering: {reason_of(error)}") from error
             yield Pulled(str(run.id), problem=str(error).partition("\n")[0])
 
@@ -93,7 +93,7 @@ def stored_config(of_wandb: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _number_or(value: Any) -> Any:
-    """A configuration's infinities, which W&B holds as words."""
+    """A setting with its infinities as numbers; W&B holds them as words."""
     if isinstance(value, dict):
         return {key: _number_or(item) for key, item in value.items()}
     if isinstance(value, list):

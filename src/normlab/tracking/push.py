@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from normlab.records import RunFolder
 from normlab.records.flatten import Value, flatten
-from normlab.tracking.failure import is_wandbs, reason_of
+from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.run_mirror import mirror_run, note_failure
 from normlab.tracking.settings import MirrorSettings
 
@@ -59,8 +59,8 @@ def push_runs(
         except Exception as error:
             reason = reason_of(error)
             note_failure(folder.path, settings, reason)
-            yield Pushed(folder.name, reason, is_everyones=is_wandbs(error))
-            if is_wandbs(error):
+            yield Pushed(folder.name, reason, is_everyones=concerns_every_run(error))
+            if concerns_every_run(error):
                 return
         else:
             yield Pushed(folder.name)

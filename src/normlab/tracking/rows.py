@@ -1,4 +1,4 @@
-"""A run folder's rows in order, while they are written and once they are all there."""
+"""Read the rows of a run folder by increasing step, also while the run goes on."""
 
 from __future__ import annotations
 

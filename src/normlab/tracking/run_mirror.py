@@ -50,7 +50,7 @@ UPLOAD_SECONDS = 15.0
 
 
 def lean_settings(**others: Any) -> wandb.Settings:
-    """wandb without what normlab records itself, and with an end to its patience."""
+    """Settings of wandb: without what normlab records itself, and with time limits."""
     import wandb
 
     return wandb.Settings(
@@ -74,7 +74,7 @@ def lean_settings(**others: Any) -> wandb.Settings:
 
 
 class RunMirror:
-    """A W&B run that is open.
+    """An open W&B run, to which a run folder is copied.
 
     Raises, from the constructor on: whatever wandb does (it is not installed, there is no key,
     no server, …), ConnectionError and TimeoutError when it has stopped uploading, ValueError and

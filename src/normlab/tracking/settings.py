@@ -1,4 +1,4 @@
-"""What the mirror needs to know; it crosses a process boundary as JSON."""
+"""Settings of the mirror, which reach its process as JSON."""
 
 from __future__ import annotations
 

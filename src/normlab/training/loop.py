@@ -47,7 +47,7 @@ class Interrupted(Exception):  # noqa: N818 (a request granted, not a fault)
 
 
 class Observer(Protocol):
-    """What the loop tells whoever launched it, and asks of them."""
+    """Is told how the loop goes, takes its checkpoints, and may ask it to stop."""
 
     def stop_requested(self) -> bool: ...
 

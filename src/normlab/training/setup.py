@@ -25,7 +25,7 @@ from normlab.training.evaluation import population_inputs
 
 @dataclass(frozen=True)
 class Setup:
-    """What one step needs; the clock is read by every module that draws random numbers."""
+    """What a training step uses; every module that draws random numbers reads the clock."""
 
     model: Chain
     clock: Clock

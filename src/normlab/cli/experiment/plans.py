@@ -14,7 +14,7 @@ from normlab.cli.experiment import Draw, Plan, Run, Selection, WandbSweep
 from normlab.cli.experiment.tables import print_claims, print_plan
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
-from normlab.plan.runs import PlannedRun, Standing
+from normlab.plan.runs import PlannedRun, RunStates
 from normlab.plan.sharing import reuse, share
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
@@ -32,7 +32,7 @@ def run_experiments(asked: Run) -> int:
     Raises:
         ConfigError: for what cannot be run or read, before anything is written.
     """
-    experiments, plans = _planned(asked)
+    experiments, plans = _plan(asked)
     console = make_console()
     exit_code = _run(experiments, plans, asked.scale, console)
     _draw(experiments, plans, asked, console)
@@ -41,14 +41,14 @@ def run_experiments(asked: Run) -> int:
 
 def draw_experiments(asked: Draw) -> int:
     """Draw and judge experiments from the runs there are; errors as above."""
-    experiments, plans = _planned(asked)
+    experiments, plans = _plan(asked)
     _draw(experiments, plans, asked, make_console())
     return 0
 
 
 def print_plans(asked: Plan) -> int:
     """Print what would be run; errors as above."""
-    experiments, plans = _planned(asked)
+    experiments, plans = _plan(asked)
     console = make_console()
     for experiment in experiments:
         computed = _computed(experiment, asked)
@@ -82,7 +82,7 @@ def write_wandb_sweeps(asked: WandbSweep) -> int:
     return 0
 
 
-def _planned(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
+def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
     project = Project(asked.here)
     chosen = project.load(asked.names)
     # those that have the scale; where none does, all, of which planning refuses the first
@@ -131,7 +131,7 @@ def _run(
 ) -> int:
     runs = list({run.name: run for plan in plans.values() for run in plan}.values())
     title = experiments[0].name if len(experiments) == 1 else f"{len(experiments)} experiments"
-    standing = Standing.of(runs)
+    standing = RunStates.of(runs)
     counts = f"{len(runs)} runs, {standing}" if runs else "nothing to train"
     console.print(f"[bold]{title}[/bold] at scale {scale}: {counts}.")
     outcome = launch(runs, console, title=title, factors=factors_of(runs)) if runs else Launch()

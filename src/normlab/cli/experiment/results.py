@@ -1,4 +1,4 @@
-"""What is made of all results: ledger, report, figures drawn again."""
+"""Rebuild what is made of all results: the ledger, the report, the figures."""
 
 from __future__ import annotations
 

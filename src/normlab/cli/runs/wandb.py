@@ -1,4 +1,4 @@
-"""What `runs push` and `runs pull` tell a user."""
+"""`runs push` and `runs pull` on a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def push(asked: Push) -> int:
     console, results_dir = make_console(), Path(asked.results_dir)
     folders = find_runs(asked.runs_dir, asked.runs)
     mode: Literal["online", "offline"] = "offline" if asked.offline else "online"
-    sent = _told(
+    sent = _report_each(
         push_runs(
             folders,
             results_dir,
@@ -37,13 +37,13 @@ def push(asked: Push) -> int:
     left = len(folders) - num_whole
     if not asked.runs and not any(pushed.is_everyones for pushed in sent):
         figures = push_figures(results_dir, mode=mode, project=asked.project, entity=asked.entity)
-        left += sum(pushed.problem is not None for pushed in _told(figures, console))
+        left += sum(pushed.problem is not None for pushed in _report_each(figures, console))
     text = f"W&B holds {plural(num_whole, 'run')} whole"
     console.print(f"{text}; {left} not. The same command sends the rest." if left else f"{text}.")
     return 1 if left else 0
 
 
-def _told(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed]:
+def _report_each(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed]:
     """Each as it comes, with a line about it."""
     told = []
     for pushed in pushed_ones:

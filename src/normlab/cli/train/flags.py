@@ -38,7 +38,7 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def show(asked: argparse.Namespace, composer: Composer, help_text: Callable[[], str]) -> bool:
-    """Show what the flags ask for; whether they ask for anything.
+    """Print what the flags ask for, and say whether they ask for anything.
 
     Raises:
         ConfigError: for words that cannot be composed.

@@ -14,7 +14,7 @@ from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.launch.dispatch import Launch, launch
 from normlab.plan.grid import expand
-from normlab.plan.runs import PlannedRun, Standing, plan_run, plan_runs
+from normlab.plan.runs import PlannedRun, RunStates, plan_run, plan_runs
 from normlab.studies.sweep import factors_of, sweep_folder, write_sweep
 from normlab.words import plural
 
@@ -50,7 +50,7 @@ def sweep(words: Sequence[str], composer: Composer) -> int:
     """
     console = make_console()
     runs = plan_runs(composer, expand(words))
-    standing = Standing.of(runs)
+    standing = RunStates.of(runs)
     num_cells = len({run.identity.cell for run in runs})
     counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
     console.print(f"{counts}: {standing}.", highlight=False)
