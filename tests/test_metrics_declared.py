@@ -130,6 +130,15 @@ def test_a_file_that_was_edited_is_read_anew(tmp_path: Path) -> None:
     assert axis_text("mine/speed") == "rate"
 
 
+def test_an_edit_that_is_refused_leaves_the_metric_as_it_was(tmp_path: Path) -> None:
+    both = WHOLE.replace("per_layer: true", "per_layer: false").replace("mine/size", "mine/speed/a")
+    load_metrics(written(tmp_path / "e", both))
+    with pytest.raises(ConfigError, match=r"'mine/speed/a' reads as 'mine/speed' of the layer"):
+        load_metrics(written(tmp_path / "e", both.replace("per_layer: false", "per_layer: true")))
+    assert not describe("mine/speed")[0].per_layer
+    assert describe("mine/speed/a")[1] is None
+
+
 def test_claims_and_the_experiment_bring_what_stands_beside_them(tmp_path: Path) -> None:
     claims = CLAIMS.replace("metric: test/accuracy", "metric: mine/size")
     folder = written(tmp_path / "e", WHOLE)

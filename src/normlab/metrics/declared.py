@@ -21,7 +21,7 @@ from typing import Any, cast, get_args
 
 from normlab.config.errors import ConfigError, hint
 from normlab.metrics.metric import Direction, Kind, Metric
-from normlab.metrics.registry import METRICS, register
+from normlab.metrics.registry import METRICS, register, replace
 
 FILE = "metrics.yaml"
 KEYS = tuple(field.name for field in fields(Metric) if field.name not in ("histogram", "array"))
@@ -84,9 +84,8 @@ def _declare(metric: Metric, path: Path) -> None:
                 f"{getattr(known, key)!r} in {_place(other) if other else 'normlab.metrics'}. One "
                 "name means one thing: make the two alike, or choose another name."
             )
-        del METRICS[metric.name]
     try:
-        register(metric)
+        register(metric) if known is None else replace(metric)
     except ValueError as error:
         raise ConfigError(f"{_place(path)}: {error}") from None
     if known is None:

@@ -25,6 +25,25 @@ def register(metric: Metric) -> Metric:
             f"the metric {metric.name!r} is already registered with another meaning "
             f"({METRICS[metric.name].label!r}); choose another name."
         )
+    _refuse_overlap(metric)
+    METRICS[metric.name] = metric
+    find.cache_clear()
+    return metric
+
+
+def replace(metric: Metric) -> Metric:
+    """Give a registered name another meaning, as when the file that declares it was edited.
+
+    Raises:
+        ValueError: the name with a layer would be another's; the metric stays as it was.
+    """
+    _refuse_overlap(metric)
+    METRICS[metric.name] = metric
+    find.cache_clear()
+    return metric
+
+
+def _refuse_overlap(metric: Metric) -> None:
     for other in METRICS.values():
         for whole, longer in ((other, metric), (metric, other)):
             if whole.per_layer and longer.name.startswith(f"{whole.name}/"):
@@ -33,9 +52,6 @@ def register(metric: Metric) -> Metric:
                     f"{longer.name[len(whole.name) + 1 :]!r}; choose another name for "
                     f"{metric.name!r}."
                 )
-    METRICS[metric.name] = metric
-    find.cache_clear()
-    return metric
 
 
 def describe(name: str) -> tuple[Metric, str | None]:
