@@ -176,6 +176,23 @@ def test_it_trains_where_one_stands_with_configs_and_experiments_of_ones_own(
     assert "at scale smoke" in installed.run("normlab", "experiment", "plan", "mine")
 
 
+def test_a_repository_around_the_environment_is_not_recorded_as_ours(
+    installed: Installed,
+) -> None:
+    around = installed.environment.parent
+    author = ["-c", "user.name=n", "-c", "user.email=e"]
+    (around / "own.txt").write_text("public\n")
+    for words in (["init"], ["add", "own.txt"], [*author, "commit", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=around, check=True, capture_output=True)
+    (around / "own.txt").write_text("secret\n")
+    installed.run("normlab", "train", "model=mlp", "steps=2", "tracker=none")
+    (run,) = (installed.folder / "results" / "runs").iterdir()
+    recorded = json.loads((run / "provenance.json").read_text())
+    assert not {"commit", "dirty", "diff", "untracked"} & recorded.keys()
+    assert recorded["versions"]["normlab"]
+    assert not (run / "diff.patch").exists()
+
+
 def test_a_notebook_needs_nothing_but_the_door(installed: Installed) -> None:
     installed.run("python", "-c", NOTEBOOK)
     assert (installed.folder / "plot.png").stat().st_size > 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import normlab.records.provenance as module
+from normlab.config import places
 from normlab.records.provenance import DIFF_CAP_BYTES, _code, provenance
 
 
@@ -60,6 +61,26 @@ def test_large_changes_are_cut_and_said_to_be(repository: Path) -> None:
 
 def test_outside_a_repository_there_is_no_commit(tmp_path: Path) -> None:
     assert _code(tmp_path) == ({}, None)
+
+
+def test_in_a_folder_of_somebodys_repository_there_is_no_commit(repository: Path) -> None:
+    (repository / "a.txt").write_text("secret\n")
+    inner = repository / ".venv" / "site-packages" / "normlab"
+    inner.mkdir(parents=True)
+    assert _code(inner) == ({}, None)
+
+
+def test_what_was_installed_has_no_commit(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even where the folder of its configs is the top of a repository."""
+    monkeypatch.setattr(places, "_PACKED", repository)
+    (repository / "a.txt").write_text("secret\n")
+    found = provenance("cpu", 1, "d1")
+    assert found.diff is None
+    assert not {"commit", "dirty", "diff", "untracked"} & found.facts.keys()
+    assert "normlab" in found.facts["versions"]
+    assert module.current_commit() is None
 
 
 def test_without_git_there_is_no_commit(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,11 @@ def packed_root() -> Path:
     return _PACKED if _PACKED.is_dir() else _CHECKOUT
 
 
+def is_checkout() -> bool:
+    """Whether normlab's code lies in a checkout, and not where a wheel was installed."""
+    return packed_root() == _CHECKOUT
+
+
 @dataclass(frozen=True)
 class Places:
     """Configs and experiments of `here` extend the packed ones; results go to `here`."""

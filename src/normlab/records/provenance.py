@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from normlab.config.places import is_checkout, packed_root
+
 DIFF_CAP_BYTES = 256 * 1024
 """Uncommitted changes are kept up to this size; beyond, the record says they were cut."""
 
@@ -37,7 +39,7 @@ def provenance(device: str, num_threads: int | None, data_checksum: str) -> Prov
     What cannot be found out (no git, no repository, a package that is not installed) is absent.
     Code and versions are looked up once a process: they are those of the code it has loaded.
     """
-    code_facts, diff = _code(Path(__file__).parent)
+    code_facts, diff = _own_code()
     facts = {
         **code_facts,
         "versions": _versions(),
@@ -55,8 +57,18 @@ def provenance(device: str, num_threads: int | None, data_checksum: str) -> Prov
     )
 
 
+def _own_code() -> tuple[dict[str, Any], bytes | None]:
+    """Of normlab's own repository alone: a wheel may lie in an environment inside somebody else's,
+    whose commit and changes are not ours to keep."""
+    return _code(packed_root()) if is_checkout() else ({}, None)
+
+
 @cache
 def _code(folder: Path) -> tuple[dict[str, Any], bytes | None]:
+    """Of the repository whose top is this folder."""
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if top is None or Path(os.fsdecode(top.removesuffix(b"\n"))).resolve() != folder.resolve():
+        return {}, None
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return {}, None
@@ -126,6 +138,6 @@ def _processor_name() -> str | None:
 
 
 def current_commit() -> str | None:
-    """The commit the loaded code belongs to; None outside a repository."""
-    commit: str | None = _code(Path(__file__).parent)[0].get("commit")
+    """The commit the loaded code belongs to; None where it is no checkout of normlab."""
+    commit: str | None = _own_code()[0].get("commit")
     return commit
