@@ -335,7 +335,7 @@ _REPORT_STEPS = [
         "text": "any plot of any runs",
         "command": "python scripts/runs.py plot --x step --y test/accuracy --hue norm",
     },
-    {"text": "a published figure and its claims", "command": "make saito_batch_norm SCALE=smoke"},
+    {"text": "a published figure and its claims", "command": "make NAME SCALE=smoke"},
     {
         "text": "the configuration and summary of a run",
         "command": "python scripts/runs.py show RUN",
