@@ -1,6 +1,7 @@
 """Every choice of every group and every setting, as read from `configs/` and the code.
 
-`python scripts/train.py --help` prints them; `python scripts/zoo.py` writes them to docs/zoo.md.
+`python scripts/train.py --help` prints them; `python scripts/zoo.py --output docs/zoo.md` writes
+them to the page.
 """
 
 from __future__ import annotations
@@ -193,8 +194,9 @@ def markdown(*folders: Path) -> str:
         "# The zoo",
         "",
         "Every choice and every setting of a run, as `python scripts/train.py` takes them. Written",
-        "by `python scripts/zoo.py` from `configs/` and the code; a test compares. What each part",
-        "computes, with formula and paper, stands in the docstring of its class.",
+        "by `python scripts/zoo.py --output docs/zoo.md` from `configs/` and the code; a test",
+        "compares. What each part computes, with formula and paper, stands in the docstring of its",
+        "class.",
     ]
     for group in groups(*folders):
         lines += ["", f"## {group.name}", "", f"`{group.name}={group.default}` by default.", ""]
