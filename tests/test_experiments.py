@@ -1,12 +1,14 @@
 """experiment.yaml, plans that share runs, and the way from runs to figure and verdicts."""
 
 import json
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 from rich.console import Console
+from support.command_line import everything_in, run_script, working_in
 from support.studies import CLAIMS, with_arms, write_files
 
 from normlab.cli.experiment import Plan
@@ -194,6 +196,26 @@ def test_a_drawing_that_returns_no_sheet_is_refused(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match=r"papers/bare/figure.py: draw returned a Figure, not a S"):
         drawing_of(experiment)(pd.DataFrame())
+
+
+@pytest.mark.parametrize("words", ["verify", "verify demo", "redraw demo", "claims", "report"])
+def test_what_is_made_of_results_is_refused_where_there_are_none(
+    words: str, tmp_path: Path
+) -> None:
+    with working_in(tmp_path):
+        ended = run_script("experiment.py", *words.split())
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.startswith(f"error: {tmp_path / 'results'} holds no ")
+    assert "Change to the folder of the project" in ended.err
+    assert "normlab experiment run NAME" in ended.err
+    assert everything_in(tmp_path) == []
+
+
+def test_verify_says_how_many_figures_it_compared(tmp_path: Path) -> None:
+    out = StringIO()
+    assert verify_all([], tmp_path, Console(file=out)) == 1
+    assert out.getvalue() == "0 figures compared.\n"
 
 
 def test_from_runs_to_figure_table_manifest_and_verdicts(

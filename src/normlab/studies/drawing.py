@@ -22,6 +22,7 @@ from normlab.records.provenance import current_commit
 from normlab.studies.code import load_code
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
+from normlab.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,10 +118,12 @@ def completeness(runs: Sequence[PlannedRun], num_computed: int = 0, num_to_compu
 
 
 def verify_all(experiments: Sequence[Experiment], results: Path, console: Console) -> int:
-    """Redraw every stored figure from its stored table; 1 where one comes out differently."""
-    num_different = 0
+    """Redraw every stored figure from its stored table; 1 where one comes out differently, and
+    where there is none."""
+    num_different = num_compared = 0
     for experiment in experiments:
         for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
+            num_compared += 1
             problems = _verify(experiment, manifest_path.parent)
             name = f"{experiment.name}/{manifest_path.parent.name}"
             if problems:
@@ -128,7 +131,8 @@ def verify_all(experiments: Sequence[Experiment], results: Path, console: Consol
                 console.print(f"[red]differs[/red] {name}: {'; '.join(problems)}")
             else:
                 console.print(f"[green]same[/green] {name}")
-    return 1 if num_different else 0
+    console.print(f"{plural(num_compared, 'figure')} compared.", highlight=False)
+    return 1 if num_different or not num_compared else 0
 
 
 def redraw_all(experiments: Sequence[Experiment], results: Path, console: Console) -> None:

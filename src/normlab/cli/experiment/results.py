@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from normlab.cli.console import make_console
+from normlab.config.errors import ConfigError
+from normlab.studies.experiment import Experiment
 from normlab.studies.project import Project
 
 
@@ -14,6 +16,7 @@ def rebuild_ledger(here: Path, *, quiet: bool) -> int:
     from normlab.analysis.ledger import write_ledger
 
     project, console = Project(here), make_console()
+    _require(project.results, "verdicts", "*/*/verdicts.json")
     ledger = write_ledger(project.results)
     if not quiet:
         from normlab.cli.experiment.tables import print_claims
@@ -26,7 +29,9 @@ def rebuild_ledger(here: Path, *, quiet: bool) -> int:
 def rebuild_report(here: Path) -> int:
     from normlab.report import write_report
 
-    path = write_report(Project(here).results)
+    results = Project(here).results
+    _require(results, "verdicts and runs", "*/*/verdicts.json", "runs/*")
+    path = write_report(results)
     make_console().print(f"Report: {os.path.relpath(path)}", highlight=False)
     return 0
 
@@ -35,12 +40,36 @@ def verify_figures(here: Path, names: Sequence[str]) -> int:
     from normlab.studies.drawing import verify_all
 
     project = Project(here)
-    return verify_all(project.load(names), project.results, make_console())
+    experiments = project.load(names)
+    _require_figures(project.results, experiments)
+    return verify_all(experiments, project.results, make_console())
 
 
 def redraw_figures(here: Path, names: Sequence[str]) -> int:
     from normlab.studies.drawing import redraw_all
 
     project = Project(here)
-    redraw_all(project.load(names), project.results, make_console())
+    experiments = project.load(names)
+    _require_figures(project.results, experiments)
+    redraw_all(experiments, project.results, make_console())
     return 0
+
+
+def _require_figures(results: Path, experiments: Sequence[Experiment]) -> None:
+    _require(
+        results,
+        "figures of these experiments",
+        *(f"{one.name}/*/manifest.json" for one in experiments),
+    )
+
+
+def _require(results: Path, what: str, *patterns: str) -> None:
+    """
+    Raises:
+        ConfigError: nothing in the results folder matches any of the patterns.
+    """
+    if not any(True for pattern in patterns for _ in results.glob(pattern)):
+        raise ConfigError(
+            f"{results} holds no {what}. Change to the folder of the project "
+            "they belong to, or run an experiment first: normlab experiment run NAME."
+        )
