@@ -28,6 +28,12 @@ def test_cfg_shows_what_would_be_run(tmp_path: Path) -> None:
     assert shown("-c", "job", "--package", "norm", *words, cwd=tmp_path) == whole["norm"]
 
 
+def test_cfg_shows_what_hydra_would_be_told(tmp_path: Path) -> None:
+    told = train("--cfg", "hydra", "hydra.job.name=mine", "steps=3", cwd=tmp_path)
+    assert told.code == 0, told.err
+    assert "name: mine" in told.out
+
+
 def test_info_shows_where_it_comes_from(tmp_path: Path) -> None:
     own = tmp_path / "configs" / "norm" / "slow.yaml"
     own.parent.mkdir(parents=True)
@@ -49,6 +55,7 @@ def test_info_shows_where_it_comes_from(tmp_path: Path) -> None:
             "norm=bacth: there is no such norm. Did you mean 'batch'?",
         ),
         (("--cfg", "job", "norm.epz=1"), "norm.epz: there is no such setting. Did you mean"),
+        (("--cfg", "job", "hydra.verbose=true", "norm.epz=1"), "norm.epz: there is no such"),
         (("--config-dir", "x"), "--config-dir: normlab composes a run from its own configs and"),
         (("--config-name", "x"), "--config-name: normlab composes a run from its own configs and"),
         (("--info", "config", "steps"), "'steps' is not of the form key=value."),

@@ -253,6 +253,18 @@ WORDS = {
         "hydra/launcher=basic: normlab carries out sweeps itself. "
         "Give launcher=serial or launcher=pool in its place."
     ),
+    **{
+        f"{flag}{word}": (
+            f"{word}: normlab carries out runs itself, without Hydra's own settings. Leave it "
+            "out; results_dir=DIR says where runs are recorded."
+        )
+        for flag, word in (
+            ("", "hydra.run.dir=elsewhere"),
+            ("", "+hydra.verbose=true"),
+            ("", "hydra/job_logging=none"),
+            ("-m ", "hydra.job.name=a,b"),
+        )
+    },
     "-m norm=none,bacth": (
         "norm=bacth: there is no such norm. Did you mean 'batch'? "
         f"Choices: {choices('norm')} (defined in configs/norm/). (at norm=bacth)"

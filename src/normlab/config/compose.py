@@ -61,7 +61,7 @@ class Composer:
         """
         overrides = parse(words)
         for override in overrides:
-            refuse_hydra_launching(override)
+            refuse_hydra(override)
             self._refuse_unknown_choice(override)
         selections = [o for o in overrides if o.key_or_group in self.groups or not _is_value(o)]
         values = [o for o in overrides if o not in selections]
@@ -204,6 +204,25 @@ def refuse_hydra_launching(override: Override) -> None:
         )
 
 
+def refuse_hydra(override: Override) -> None:
+    """Hydra only composes; its own settings (hydra.run.dir, hydra/job_logging) would do nothing.
+
+    Raises:
+        ConfigError: for a word that sets one.
+    """
+    refuse_hydra_launching(override)
+    if is_hydras(override):
+        raise ConfigError(
+            f"{override.input_line}: normlab carries out runs itself, without Hydra's own "
+            "settings. Leave it out; results_dir=DIR says where runs are recorded."
+        )
+
+
+def is_hydras(override: Override) -> bool:
+    """Whether a word is about Hydra itself."""
+    return override.key_or_group.replace("/", ".").split(".")[0] == "hydra"
+
+
 _NOT_GRAMMAR = (
     "{word!r} is not of the form key=value. Close brackets and quotation marks, and keep the shell "
     "from reading them: 'probe=[ics]'."
@@ -213,7 +232,7 @@ _NOT_GRAMMAR = (
 def _is_value(override: Override) -> bool:
     """Whether an override only sets the value of a key that exists."""
     plain = not (override.is_add() or override.is_delete() or override.is_force_add())
-    return plain and override.package is None and not override.key_or_group.startswith("hydra")
+    return plain and override.package is None
 
 
 def _leaf_keys(config: DictConfig, prefix: str = "") -> list[str]:

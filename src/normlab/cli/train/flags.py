@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from normlab.config.compose import Composer, parse, refuse_hydra_launching
+from normlab.config.compose import Composer, is_hydras, parse, refuse_hydra, refuse_hydra_launching
 from normlab.config.errors import ConfigError
 from normlab.config.source import CONFIG_NAME
 
@@ -23,7 +23,7 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
 
     Raises:
         ConfigError: for a flag that would have Hydra read other configs than normlab does, and a
-            word that would have it launch runs.
+            word that would have it launch runs, or set what only --cfg and the like show.
     """
     asked = get_args_parser().parse_args(arguments)
     for name in NOT_TAKEN:
@@ -32,9 +32,16 @@ def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
                 f"--{name.replace('_', '-')}: normlab composes a run from its own configs and "
                 "those in configs/ of the folder one stands in. Put the file there."
             )
+    refuse = refuse_hydra_launching if _shows(asked) else refuse_hydra
     for override in parse(asked.overrides):
-        refuse_hydra_launching(override)
+        refuse(override)
     return asked
+
+
+def _shows(asked: argparse.Namespace) -> bool:
+    """Whether something is printed in place of a run."""
+    flags = (asked.help, asked.hydra_help, asked.cfg, asked.info, asked.shell_completion)
+    return any(flags)
 
 
 def show(asked: argparse.Namespace, composer: Composer, help_text: Callable[[], str]) -> bool:
@@ -44,8 +51,7 @@ def show(asked: argparse.Namespace, composer: Composer, help_text: Callable[[], 
         ConfigError: for words that cannot be composed.
     """
     words, hydra = asked.overrides, composer.hydra
-    shows_nothing = not (asked.help or asked.hydra_help or asked.cfg or asked.info)
-    if shows_nothing and not asked.shell_completion:
+    if not _shows(asked):
         return False
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed
     OmegaConf.register_new_resolver("normlab_help", help_text, replace=True)
@@ -61,6 +67,7 @@ def show(asked: argparse.Namespace, composer: Composer, help_text: Callable[[], 
         else:
             hydra.shell_completion(CONFIG_NAME, words)
     except (HydraException, OmegaConfBaseException) as error:
-        composer.compose(words)  # says it in our words
+        ours = [str(one.input_line) for one in parse(words) if not is_hydras(one)]
+        composer.compose(ours)  # says it in our words
         raise ConfigError(str(error).strip().splitlines()[0]) from None
     return True
