@@ -145,6 +145,24 @@ def test_ones_own_files_extend_the_packed_ones(tmp_path: Path) -> None:
         compose(["norm=batch_slw"])
 
 
+def test_a_probes_file_without_its_package_is_refused(tmp_path: Path) -> None:
+    own = written(
+        tmp_path,
+        probe__bare="every: 1",
+        probe__empty="",
+        probe__elsewhere="# @package probes.ics\nevery: 1",
+        probe__two="defaults: [ics, weights]",
+    )
+    compose = Composer(CONFIG_DIR, own).compose
+    for name in ("bare", "empty", "elsewhere"):
+        with pytest.raises(ConfigError) as refusal:
+            compose([f"probe=[{name}]"])
+        assert str(refusal.value) == (
+            f"configs/probe/{name}.yaml: the first line must be '# @package probe.{name}'."
+        )
+    assert {"ics", "weights"} <= set(compose(["probe=[two]"])["probe"])
+
+
 def test_a_file_of_a_packed_ones_name_is_refused(tmp_path: Path) -> None:
     own = written(tmp_path / "configs", norm__batch="name: batch")
     with pytest.raises(ConfigError) as refusal:

@@ -22,6 +22,7 @@ from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
 from normlab.config.component import Component
+from normlab.config.errors import ConfigError
 from normlab.config.registry import MODULES, choices
 from normlab.config.run import RunConfig
 from normlab.config.settings import described
@@ -43,8 +44,19 @@ class CompletedConfigs(FileConfigSource):
         values = OmegaConf.to_container(result.config, resolve=False)
         assert isinstance(values, dict)
         path = Path(config_path.removesuffix(".yaml"))
+        if path.parent.name == "probe":
+            _check_package(path.name, values, result.header["package"])
         values = completed(path.parent.name, path.name, values, result.header["package"])
         return dataclasses.replace(result, config=OmegaConf.create(values))
+
+
+def _check_package(name: str, values: Mapping[Any, Any], package: str | None) -> None:
+    """Refuse a probe's file that would set no probe, without which nothing is measured."""
+    sets_all = package == "_global_" and "probe" in values
+    if not (package or "").startswith("probe.") and not sets_all and "defaults" not in values:
+        raise ConfigError(
+            f"configs/probe/{name}.yaml: the first line must be '# @package probe.{name}'."
+        )
 
 
 def hydra_over(folders: Sequence[Path]) -> Hydra:
