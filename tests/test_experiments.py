@@ -11,7 +11,7 @@ from rich.console import Console
 from support.command_line import everything_in, run_script, working_in
 from support.studies import CLAIMS, with_arms, write_files
 
-from normlab.cli.experiment import Plan
+from normlab.cli.experiment import Plan, Run
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import launch
@@ -131,7 +131,8 @@ def test_of_several_experiments_those_that_have_a_scale_are_planned(
     content = with_arms("      - set: {norm: batch}\n        name: one\n")
     write_files(tmp_path / "experiments" / "first", content)
     both = f"{content}  small:\n    arms:\n      - set: {{norm: none}}\n        name: one\n"
-    write_files(tmp_path / "experiments" / "second", both)
+    second = write_files(tmp_path / "experiments" / "second", both)
+    (second.folder / "figure.py").write_text(FIGURE)
 
     def plan(names: tuple[str, ...], scale: str) -> int:
         asked = Plan(names=names, scale=scale, launcher="serial", tracker="none", here=tmp_path)
@@ -144,6 +145,33 @@ def test_of_several_experiments_those_that_have_a_scale_are_planned(
     for names, scale in ((("first",), "small"), (("first", "second"), "paper")):
         with pytest.raises(ConfigError, match=f"first has no scale {scale}"):
             plan(names, scale)
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        (None, ": no such file; it defines draw(table) -> Sheet."),
+        ("def drow(table): ...\n", ": no function draw; it defines draw(table) -> Sheet."),
+        ("\ndef draw(table)\n", ":2: expected ':'"),
+        ("from .other import draw\n", None),
+    ],
+)
+def test_what_cannot_be_drawn_is_not_trained(
+    tmp_path: Path, text: str | None, refusal: str | None
+) -> None:
+    content = with_arms("      - product: {norm: [none, batch]}\n")
+    experiment = write_files(tmp_path / "experiments" / "mine", content)
+    if text is not None:
+        (experiment.folder / "figure.py").write_text(text)
+    asked = {"names": ("mine",), "scale": "smoke", "launcher": "serial", "tracker": "none"}
+    if refusal is None:
+        assert Plan(**asked, here=tmp_path).carry_out() == 0  # type: ignore[arg-type]
+        return
+    for command in (Plan, Run):
+        with pytest.raises(ConfigError) as error:
+            command(**asked, here=tmp_path).carry_out()  # type: ignore[arg-type]
+        assert str(error.value) == f"experiments/mine/figure.py{refusal}"
+    assert not (tmp_path / "results").exists()
 
 
 def test_ones_own_experiments_extend_those_that_came_with_normlab(tmp_path: Path) -> None:

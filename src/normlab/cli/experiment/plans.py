@@ -16,6 +16,7 @@ from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
 from normlab.plan.runs import PlannedRun, RunStates
 from normlab.plan.sharing import reuse, share
+from normlab.studies.code import check_figure
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.project import Project
@@ -104,6 +105,8 @@ def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
         )
         for experiment in experiments
     }
+    for experiment in experiments:
+        check_figure(experiment.folder)  # what cannot be drawn is not trained
     runs_dir = project.results / "runs"
     return experiments, {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
 
