@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.command_line import everything_in, train
+from support.command_line import everything_in, normlab, train
 from support.runs import composer
+
+import normlab as package
 
 
 def shown(*words: str, cwd: Path) -> Any:
@@ -45,6 +48,25 @@ def test_info_shows_where_it_comes_from(tmp_path: Path) -> None:
     assert "  slow " in told
     assert "norm.momentum=0.01" in told
     assert shown("--cfg", "job", "norm=slow", cwd=tmp_path)["norm"]["momentum"] == 0.01
+
+
+def test_the_version_is_that_of_normlab(tmp_path: Path) -> None:
+    version = f"normlab {package.__version__}\n"
+    assert train("--version", cwd=tmp_path).out == version
+    for words in (("--version",), ("train", "--version")):
+        ended = normlab(*words, cwd=tmp_path)
+        assert (ended.code, ended.out) == (0, version)
+
+
+def test_a_run_keeps_the_command_that_was_typed(tmp_path: Path) -> None:
+    words = ("model=mlp", "steps=1", "tracker=none")
+    ended = normlab("train", *words, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    (facts,) = tmp_path.glob("results/runs/*/provenance.json")
+    assert json.loads(facts.read_text())["command"] == f"normlab train {' '.join(words)}"
+    ended = normlab("train", "--no-such-flag", cwd=tmp_path)
+    assert ended.code == 2
+    assert "normlab train: error: " in ended.err
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_it_trains_where_one_stands_with_configs_and_experiments_of_ones_own(
     (run,) = (installed.folder / "results" / "runs").iterdir()
     assert (run / "metrics.parquet").exists()
     assert json.loads((run / "config.json").read_text())["norm"]["momentum"] == 0.01
+    facts = json.loads((run / "provenance.json").read_text())
+    assert facts["command"] == "normlab train model=mlp norm=gentle steps=3 tracker=none"
     assert run.name in installed.run("normlab", "runs", "ls", "norm=batch")
     listed = installed.run("normlab", "experiment", "list")
     assert "mine" in listed

@@ -99,6 +99,14 @@ def test_the_facts_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(json.dumps(facts)) == facts
 
 
+def test_the_command_is_one_to_type_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sys, "argv", ["/somewhere/bin/normlab", "train", "model=mlp", "probe=[ics]"]
+    )
+    facts = provenance("cpu", 1, "d1").facts
+    assert facts["command"] == "normlab train model=mlp 'probe=[ics]'"
+
+
 def test_a_package_that_is_not_installed_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PACKAGES", ("numpy", "no-such-package"))
     module._versions.cache_clear()

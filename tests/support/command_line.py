@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,14 +31,25 @@ def train(*words: str, cwd: Path) -> Ended:
         return run_script("train.py", *words)
 
 
+def normlab(*words: str, cwd: Path) -> Ended:
+    """`normlab WORDS` in a folder, likewise in this process."""
+    from normlab.cli.main import main
+
+    with working_in(cwd):
+        return _ended(("/usr/bin/normlab", *words), main)
+
+
 def run_script(name: str, *words: str) -> Ended:
     """`python scripts/NAME WORDS`, likewise in this process."""
+    command = import_module(f"normlab.cli.{Path(name).stem}")
+    return _ended((name, *words), lambda: command.main() if name == "train.py" else run(command))
+
+
+def _ended(words: tuple[str, ...], main: Callable[[], int]) -> Ended:
     out, err = StringIO(), StringIO()
-    code = 0
-    with _arguments((name, *words)), redirect_stdout(out), redirect_stderr(err):
+    with _arguments(words), redirect_stdout(out), redirect_stderr(err):
         try:
-            command = import_module(f"normlab.cli.{Path(name).stem}")
-            code = run(command) if name != "train.py" else int(command.main() or 0)
+            code = main()
         except SystemExit as end:
             code = int(end.code or 0)
     return Ended(code, out.getvalue(), err.getvalue())

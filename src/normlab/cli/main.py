@@ -30,9 +30,7 @@ def main() -> int:
         if words[:1] == ["train"]:  # Hydra reads its own command line
             from normlab.cli.train import main as train
 
-            sys.argv = ["normlab train", *words[1:]]
-            train()
-            return 0
+            train(words[1:], prog="normlab train")
         parser = make_parser(_add_commands, __doc__, prog="normlab")
         _complete(parser)
         return carry_out(options_of(parser, words))

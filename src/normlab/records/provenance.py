@@ -49,7 +49,7 @@ def provenance(device: str, num_threads: int | None, data_checksum: str) -> Prov
         "data_checksum": data_checksum,
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "command": _command(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     return Provenance(
@@ -61,6 +61,14 @@ def _own_code() -> tuple[dict[str, Any], bytes | None]:
     """Of normlab's own repository alone: a wheel may lie in an environment inside somebody else's,
     whose commit and changes are not ours to keep."""
     return _code(packed_root()) if is_checkout() else ({}, None)
+
+
+def _command() -> str:
+    """The command line of this process, as one can type it again."""
+    program, *words = sys.argv
+    if Path(program).stem == "normlab":  # a program of its own, on the user's PATH
+        return shlex.join(["normlab", *words])
+    return shlex.join([Path(sys.executable).name, program, *words])
 
 
 @cache

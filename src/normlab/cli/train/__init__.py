@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from normlab import __version__
 
-def main() -> None:
-    """The words and flags are those of `sys.argv`, in Hydra's grammar."""
+
+def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> NoReturn:
+    """Carry out words and flags in Hydra's grammar, and end the process.
+
+    Args:
+        arguments: default: those of `sys.argv`.
+        prog: what was typed before them, for the help.
+    """
     gc.disable()  # collections during imports find nothing and take a fifth of a second
     from omegaconf.errors import OmegaConfBaseException
 
     from normlab.config.errors import ConfigError
 
     try:
-        sys.exit(_carry_out(sys.argv[1:]))
+        sys.exit(_carry_out(sys.argv[1:] if arguments is None else arguments, prog))
     except ConfigError as error:
         _refuse(str(error))
     except (ValueError, OmegaConfBaseException) as error:
@@ -31,12 +39,15 @@ def main() -> None:
         sys.exit(130)
 
 
-def _carry_out(arguments: list[str]) -> int:
+def _carry_out(arguments: Sequence[str], prog: str | None) -> int:
     from normlab.cli.train.flags import read_flags, show
     from normlab.config.compose import Composer
     from normlab.plan.grid import refuse_lists
 
-    asked = read_flags(arguments)
+    if "--version" in arguments:  # Hydra would name its own
+        print(f"normlab {__version__}")
+        return 0
+    asked = read_flags(arguments, prog)
     words, composer = asked.overrides, Composer.at(Path.cwd())
     if show(asked, composer, _help_text):
         return 0

@@ -18,14 +18,19 @@ from normlab.config.source import CONFIG_NAME
 NOT_TAKEN = ("config_name", "config_path", "config_dir", "experimental_rerun")
 
 
-def read_flags(arguments: Sequence[str]) -> argparse.Namespace:
+def read_flags(arguments: Sequence[str], prog: str | None = None) -> argparse.Namespace:
     """The words of a command line, `overrides`, and what its flags ask for.
+
+    Args:
+        prog: what was typed before the arguments; default: the script's name.
 
     Raises:
         ConfigError: for a flag that would have Hydra read other configs than normlab does, and a
             word that would have it launch runs, or set what only --cfg and the like show.
     """
-    asked = get_args_parser().parse_args(arguments)
+    parser = get_args_parser()
+    parser.prog = prog or parser.prog
+    asked = parser.parse_args(arguments)
     for name in NOT_TAKEN:
         if getattr(asked, name) is not None:
             raise ConfigError(
