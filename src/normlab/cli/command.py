@@ -68,17 +68,26 @@ def make_parser(
 def options_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> Action:
     """The typed options that the words stand for; wrong words end the process, as argparse has it.
 
-    What comes after `--` are words of train's command line (`words`), where the action takes any.
+    What comes after `--` are words of train's command line (`words`), where the action's parser has
+    `take_further_words`; elsewhere `--` only ends the options.
     """
-    own, further = _split_at_dashes(list(words))
-    values: dict[str, Any] = vars(parser.parse_args(own))
+    asked, _ = parser.parse_known_args(words)  # argparse does not expect further words
+    own, further = list(words), {}
+    if hasattr(asked, _FURTHER) and "--" in words:
+        place = own.index("--")
+        own, further = own[:place], {"words": own[place + 1 :]}
+    values: dict[str, Any] = {**vars(parser.parse_args(own)), **further}
+    values.pop(_FURTHER, None)
     action: Callable[..., Action] = values.pop("action")
-    if "--" in words:
-        values["words"] = (*values.get("words", ()), *further)
-    try:
-        return action(**{key: _fixed(value) for key, value in values.items()})
-    except TypeError:
-        parser.error("this action takes no words after --")
+    return action(**{key: _fixed(value) for key, value in values.items()})
+
+
+_FURTHER = "takes_further_words"
+
+
+def take_further_words(parser: argparse.ArgumentParser) -> None:
+    """Let an action be given `words`, a field of its class, after `--`."""
+    parser.set_defaults(**{_FURTHER: True})
 
 
 def carry_out(action: Action) -> int:
@@ -98,14 +107,6 @@ def run_script(command: Command) -> int:
     """A command as a script of its own: `python scripts/NAME.py ...`."""
     parser = make_parser(command.add_arguments, command.__doc__)
     return carry_out(options_of(parser, sys.argv[1:]))
-
-
-def _split_at_dashes(words: list[str]) -> tuple[list[str], list[str]]:
-    """What comes before `--`, and what after it."""
-    if "--" not in words:
-        return words, []
-    place = words.index("--")
-    return words[:place], words[place + 1 :]
 
 
 def _fixed(value: Any) -> Any:

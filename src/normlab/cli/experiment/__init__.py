@@ -10,7 +10,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from normlab.cli.command import add_actions
+from normlab.cli.command import add_actions, take_further_words
 from normlab.cli.completion import complete_experiments
 
 SCALES = ("smoke", "small", "paper")
@@ -150,6 +150,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, action in (("run", Run), ("plan", Plan), ("draw", Draw)):
         sub = add(name, action)
         _add_selection(sub, nargs="+")
+        take_further_words(sub)
         sub.add_argument("--launcher", default="pool", help="serial or pool (default: pool)")
         sub.add_argument("--tracker", default="offline", help="offline (default), online or none")
     agents = add("wandb-sweep", WandbSweep)
