@@ -32,7 +32,7 @@ from normlab.figures.manifest import LIMIT_BYTES, compact, save, table_hash
 from normlab.figures.parts import read_published
 from normlab.figures.pictures import DPI, NOTE_INCHES
 from normlab.figures.references import Reference
-from normlab.figures.sheet import Panel
+from normlab.figures.sheet import Panel, Sheet
 from normlab.figures.style import (
     SPARE_LOOKS,
     STAND_IN_LOOKS,
@@ -652,3 +652,32 @@ def test_published_values_are_read_as_a_panel_takes_them(tmp_path: Path) -> None
     assert nowhere is not None
     assert nowhere["x"].isna().all()
     assert nowhere["y"].tolist() == [3]
+
+
+@pytest.mark.parametrize("levels", [[8, 32], [8.0, 32.0]])
+def test_runs_without_a_value_leave_the_colours_of_the_others_in_a_figure(
+    levels: list[float],
+) -> None:
+    """A normalization without groups has no norm.groups, and stands in the same figure."""
+    groups = table_of(norms=["group"], factors={"norm.groups": levels})
+    table = pd.concat([groups, table_of(norms=["batch"])], ignore_index=True)
+    found = colors_of(plot(groups, hue="norm.groups"))
+    assert len({*found.values()}) == len(found) == 2
+    assert colors_of(plot(table, hue="norm.groups")) == found | {"unset": UNSET_LOOK.color}
+
+
+def test_runs_without_a_normalization_take_no_spare_look() -> None:
+    table = table_of(["batch", "none"])
+    table["norm"] = table["norm"].replace("none", None)
+    assert colors_of(plot(table, hue="norm")) == {
+        "batch": norm_looks()["batch"].color,
+        "unset": UNSET_LOOK.color,
+    }
+
+
+def colors_of(sheet: Sheet) -> dict[str, Any]:
+    """The colours in the legend, by level."""
+    (legend,) = sheet.figure.legends
+    pairs = zip(legend.get_texts(), legend.get_lines(), strict=True)
+    found = {text.get_text().partition("  n=")[0]: line.get_color() for text, line in pairs}
+    return {level: color for level, color in found.items() if color != "none"}

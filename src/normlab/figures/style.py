@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import matplotlib as mpl
@@ -40,6 +41,9 @@ SPARE_LOOKS: Sequence[Look] = (
     Look(color="#607d8b", marker="8", dash=(1.5, 1.5)),
 )
 """For normalizations that say nothing of their look; nothing above or in `norms/` has these."""
+
+UNSET = "unset"
+"""The level of runs that have no value of a factor, as tables and legends write it."""
 
 UNSET_LOOK = Look(color="#bdbdbd", marker=".", dash=(1, 2))
 """Of the level of runs that have no value of a factor, whatever the factor."""
@@ -184,7 +188,7 @@ def level_text(level: Any, digits: int = 3) -> str:
     if _is_number(level):
         return f"{level:.{max(digits, len(str(level))) if level == int(level) else digits}g}"
     if _is_unset(level):
-        return "unset"
+        return UNSET
     return str(level)
 
 
@@ -273,8 +277,11 @@ def _numeral(part: str) -> tuple[int, str]:
 
 
 def _is_unset(level: Any) -> bool:
+    if isinstance(level, str):
+        return level == UNSET
     return level is None or (isinstance(level, float) and math.isnan(level))
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    """Python's or NumPy's, which a column of a table has."""
+    return isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)

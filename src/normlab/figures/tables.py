@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.figures.style import level_texts, ordered, require
+from normlab.figures.style import UNSET, level_texts, ordered, require
 
 
 def factors_of(table: pd.DataFrame) -> list[str]:
@@ -28,7 +28,7 @@ def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
         require(factor, factors_of(table), "factor")
         if table[factor].isna().any():
             column = table[factor].astype(object)
-            table = table.assign(**{factor: column.where(column.notna(), "unset")})
+            table = table.assign(**{factor: column.where(column.notna(), UNSET)})
     return table
 
 
