@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.command_line import run_script
+from support.command_line import ROOT, run_script
 from support.runs import carried_out, composer, planned
 from support.wandb_stub import WandbStub
 
+from normlab.config.convert import plain
 from normlab.dashboards.figures_layout import experiment_dashboard, sweep_dashboard
 from normlab.dashboards.layout import (
     Cell,
@@ -24,6 +25,7 @@ from normlab.figures.style import norm_color
 from normlab.studies.drawing import draw_and_judge
 from normlab.studies.experiment import Experiment
 from normlab.studies.sweep import sweep_folder, write_sweep
+from normlab.tracking.run_mirror import flat_factors
 
 EXPERIMENT = """
 title: Two norms on digits
@@ -191,6 +193,29 @@ def test_a_second_call_updates_and_never_duplicates(server: WandbStub) -> None:
     assert '"value": "figure-x-smoke"' in text
     assert '"mediaKeys": ["figure"]' in text
     assert not server.unanswered
+
+
+def test_a_last_value_stands_over_the_setting_that_runs_are_sent_with(
+    server: WandbStub, tmp_path: Path
+) -> None:
+    from normlab.dashboards.workspaces import Dashboards
+
+    for name in ("ioffe_dropout", "wu_he_batch_size"):
+        experiment = Experiment.load(ROOT / "experiments" / name)
+        made = experiment_dashboard(experiment, ROOT / "none", composer())
+        Dashboards("normlab", None).write(made)
+        view = list(server.views.values())[-2]
+        found = {
+            panel["config"]["xAxis"].removeprefix("config:")
+            for section in view.spec["section"]["panelBankConfig"]["sections"]
+            for panel in section["panels"]
+            if "xAxis" in panel["config"] and panel["viewType"] == "Scatter Plot"
+        }
+        settings = {chart.x for row in made.rows for chart in row} - {"step"}
+        config = planned("norm=group", "norm.groups=4", results_dir=tmp_path).config
+        sent = flat_factors(plain(config), tuple(settings))
+        assert found
+        assert found <= {f"{key}.value" for key in sent}
 
 
 def test_a_dry_run_prints_what_would_be_written_and_asks_no_one(

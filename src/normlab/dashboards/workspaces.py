@@ -25,6 +25,7 @@ with warnings.catch_warnings():
 from normlab.dashboards.figures import KEY
 from normlab.dashboards.layout import CLAIM_HEADINGS, Cell, Chart, Dashboard
 from normlab.figures.style import norm_looks
+from normlab.tracking.run_mirror import flat_key
 
 NUM_NAME_DIGITS = 11
 PANEL_WIDTH, PANEL_HEIGHT, REPORT_WIDTH = 8, 6, 24
@@ -120,11 +121,16 @@ def workspace(dashboard: Dashboard, entity: str, project: str) -> ws.Workspace:
 
 
 def _runset_settings(dashboard: Dashboard) -> ws.RunsetSettings:
-    columns = ["run:displayName", "run:state", "summary:outcome", "config:norm_name.value"]
+    columns = [
+        "run:displayName",
+        "run:state",
+        "summary:outcome",
+        f"config:{flat_key('norm')}.value",
+    ]
     if not dashboard.cells:
         return ws.RunsetSettings(
             filters=ws.And(ws.Metric("JobType") == "train"),
-            groupby=[ws.Config("norm_name")],
+            groupby=[ws.Config(flat_key("norm"))],
             group_colors={norm: look.color for norm, look in norm_looks().items()},
             pinned_columns=columns,
         )
@@ -216,7 +222,7 @@ def _panel(chart: Chart, layout: Any = None) -> Any:
     if chart.x != "step":
         return wr.ScatterPlot(
             title=chart.title or None,
-            x=wr.Config(chart.x.replace(".", "_") if "." in chart.x else f"{chart.x}_name"),
+            x=wr.Config(flat_key(chart.x)),
             y=wr.SummaryMetric(chart.y),
             log_x=chart.log_x or None,
             log_y=chart.log_y or None,

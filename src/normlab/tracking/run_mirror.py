@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from normlab.config.registry import MODULES
 from normlab.records.files import read_json, write_json_whole
 from normlab.records.folder import RunFolder
 from normlab.records.rows import lines_of, read_rows
@@ -217,18 +218,29 @@ def flat_factors(config: Mapping[str, Any], factors: tuple[str, ...]) -> dict[st
     `optimizer.lr` becomes `optimizer_lr`. Settings a component does not have are absent.
     """
     flat: dict[str, Any] = {
-        f"{key}_name": value["name"]
+        flat_key(key): value["name"]
         for key, value in config.items()
         if isinstance(value, dict) and "name" in value
     }
-    flat["probe_names"] = ",".join(sorted(config["probe"]))
+    flat[flat_key("probe")] = ",".join(sorted(config["probe"]))
     for factor in factors:
         value: Any = config
         for word in factor.split("."):
             value = value.get(word) if isinstance(value, dict) else None
         if value is not None and not isinstance(value, dict):
-            flat[factor.replace(".", "_")] = value
+            flat[flat_key(factor)] = value
     return flat
+
+
+def flat_key(setting: str) -> str:
+    """What `flat_factors` calls a setting; a component is called by its name there.
+
+    >>> flat_key("norm"), flat_key("norm.groups"), flat_key("dropout")
+    ('norm_name', 'norm_groups', 'dropout')
+    """
+    if setting == "probe":
+        return "probe_names"
+    return f"{setting}_name" if setting in MODULES else setting.replace(".", "_")
 
 
 def _remove_copies(wandb_dir: Path, run_name: str) -> None:
