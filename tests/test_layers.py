@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = (
-    ("notebook",),
+    ("notebook", "__main__"),
     ("cli",),
     ("dashboards",),
     ("studies",),

@@ -260,8 +260,8 @@ class Sweeps:
             if self.handed_out[name] < len(points):
                 number = self.handed_out[name] = self.handed_out[name] + 1
                 commands = [
-                    {"type": "run", "run_id": f"{name}-{number}", "program": "scripts/train.py",
-                     "args": points[number - 1]}
+                    {"type": "run", "run_id": f"{name}-{number}",
+                     "program": self.sweeps[name]["program"], "args": points[number - 1]}
                 ]  # fmt: skip
             else:
                 commands = [{"type": "exit"}]

@@ -1,7 +1,7 @@
 """An experiment as sweeps that W&B's agents carry out, on any number of machines.
 
-An agent starts `scripts/train.py` with the very words `scripts/experiment.py` would have used, so a
-cell has one identity whoever launched it. W&B knows products of lists and no unions: arms that are
+An agent starts `normlab train` with the very words `normlab experiment` would have used, so a cell
+has one identity whoever launched it. W&B knows products of lists and no unions: arms that are
 no product become several sweeps.
 """
 
@@ -24,7 +24,7 @@ from normlab.studies.experiment import Experiment
 Settings = dict[str, str]
 Grid = dict[str, list[str]]
 
-COMMAND = ["${env}", "python", "${program}", "${args_no_hyphens}"]
+COMMAND = ["${env}", "python", "-m", "${program}", "train", "${args_no_hyphens}"]
 ALWAYS = {"tracker": "online", "launcher": "serial", "num_threads": "1"}
 """As in our own sweeps, a run has one thread: bits on the CPU depend on it."""
 
@@ -75,7 +75,7 @@ def write_sweeps(
             "name": name,
             "project": project,
             **({"entity": entity} if entity else {}),
-            "program": "scripts/train.py",
+            "program": "normlab",
             "method": "grid",
             "metric": _goal(experiment),
             "parameters": {
