@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command_line import train
 from support.runs import StopAt, assert_same_bits, carried_out, planned, trained
 
 from normlab.launch import execute as module
@@ -182,6 +183,24 @@ def test_a_failure_keeps_its_traceback_and_is_not_tried_again(
     assert (result.end, result.skipped, result.text) == ("failed", True, "RuntimeError: boom")
     assert watcher.started_at == []
     assert run.folder.traceback() == kept
+
+
+def test_a_command_says_that_a_run_failed_before(
+    tmp_path: Path, failing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("model=mlp", "data=digits", "data.limit=200", "steps=1", "tracker=none")
+    fresh = train(*words, cwd=tmp_path)
+    assert fresh.code == 1
+    assert "failed before" not in fresh.out
+    assert "nothing was tried" not in fresh.out
+    monkeypatch.undo()
+    again = train(*words, cwd=tmp_path)
+    assert again.code == 1
+    assert "failed before mlp-" in again.out
+    text = (
+        "Of what failed before nothing was tried; after mending the cause, run the same line with"
+    )
+    assert " ".join(again.out.split()).count(f"{text} launcher.rerun_failed=true.") == 1
 
 
 def test_a_failed_run_is_tried_again_when_the_launcher_says_so(

@@ -127,7 +127,7 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
             measure(run.folder, words, composer())
     bare = planned(*MODEL, "steps=2", results_dir=tmp_path / "bare")
     carried_out(bare)
-    with pytest.raises(ValueError, match=r"has no checkpoint .*checkpoint\.keep_final=true"):
+    with pytest.raises(ValueError, match=r"has no checkpoint .*checkpoint\.keep_final=true\. Del"):
         measure(bare.folder, ["probe=[ics]"], composer())
     assert json.loads(run.folder.status_path.read_text())["state"] == "finished"
 

@@ -147,7 +147,7 @@ def test_norms_are_put_into_a_trained_network(results_dir: Path) -> None:
     ("words", "text"),
     [
         (("start_from=nobody@3",), "has no run of that name. Runs: mlp-none-he-digits-s0-"),
-        (("start_from={parent}@7",), "has not kept its network before update 7. Delete its folder"),
+        (("start_from={parent}@7",), "has not kept its network before update 7. Train it with"),
         (("start_from={parent}@end", "seed=1"), "has seed=0, this one seed=1. Give seed=0."),
         (
             ("start_from={parent}@end", "norm=layer"),

@@ -79,7 +79,8 @@ class Display:
             return
         count = f"[dim]{self._num_ended}/{self._num_runs}[/dim] " if self._num_runs > 1 else ""
         style = STYLES[result.end]
+        end = f"{result.end} before" if result.skipped and result.end == "failed" else result.end
         self._console.print(
-            f"{count}[{style}]{result.end}[/{style}] {result.name}", end="  ", highlight=False
+            f"{count}[{style}]{end}[/{style}] {result.name}", end="  ", highlight=False
         )
         self._console.print(result.text, style="dim", markup=False, highlight=False)

@@ -70,7 +70,8 @@ def measure(
     if not folder.checkpoint_path.exists():
         raise ValueError(
             f"{folder.name} has no checkpoint to measure ({folder.checkpoint_path} does not "
-            "exist); a run keeps its last one when trained with checkpoint.keep_final=true."
+            "exist); a run keeps its last one when trained with checkpoint.keep_final=true. Delete "
+            "its folder first: a finished run is not trained again."
         )
     if folder.config()["steps"] == 0:
         raise ValueError(

@@ -52,8 +52,8 @@ def locate_start(config: RunConfig) -> RunConfig:
     if kept_checkpoint(folder, step) is None:
         raise ValueError(
             f"start_from={config.start_from}: the run (it is {folder.state()}) has not kept its "
-            f"network before update {step}. Delete its folder and train it with "
-            f"checkpoint.keep=[{step}], or take another step."
+            f"network before update {step}. Train it with checkpoint.keep=[{step}], "
+            "a run of its own beside this one, and start from that, or take another step."
         )
     config = dataclasses.replace(config, start_from=str(Start(identity.cell, step)))
     return adapt_to_parent(config, run_config(folder.config()))

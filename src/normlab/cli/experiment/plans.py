@@ -139,7 +139,8 @@ def _run(
     console.print(f"[bold]{title}[/bold] at scale {scale}: {counts}.")
     outcome = launch(runs, console, title=title, factors=factors_of(runs)) if runs else Launch()
     for result in outcome.named("failed"):
-        console.print(f"[red]failed[/red] {result.name}  {escape(result.text)}", highlight=False)
+        word = "failed before" if result.skipped else "failed"
+        console.print(f"[red]{word}[/red] {result.name}  {escape(result.text)}", highlight=False)
     if outcome.named("interrupted"):
         console.print("Stopped. The same command carries on from the checkpoints.")
     if outcome.warning:

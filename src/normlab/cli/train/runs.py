@@ -78,12 +78,18 @@ def _print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:
 def _report(outcome: Launch, console: Console) -> None:
     failed = outcome.named("failed")
     for result in failed:
-        console.print(f"[red]failed[/red] {result.name}", end="  ", highlight=False)
+        word = "failed before" if result.skipped else "failed"
+        console.print(f"[red]{word}[/red] {result.name}", end="  ", highlight=False)
         console.print(result.text, markup=False, highlight=False, style="dim")
     if failed:
+        nothing_tried = (
+            "Of what failed before nothing was tried; after mending the cause, run the same line "
+            "with launcher.rerun_failed=true."
+        )
+        fresh = "A run that failed by itself is tried again only with launcher.rerun_failed=true."
         console.print(
-            "`python scripts/runs.py show RUN` prints a run's traceback; a run that failed by "
-            "itself is tried again only with launcher.rerun_failed=true.",
+            "`python scripts/runs.py show RUN` prints a run's traceback. "
+            + (nothing_tried if any(result.skipped for result in failed) else fresh),
             highlight=False,
         )
     if outcome.named("interrupted"):
