@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,17 +41,24 @@ def train(*words: str) -> RunFolder:
 
     Raises:
         ConfigError: as `compose`, before anything is written.
-        RuntimeError: the run failed; the text is its traceback.
+        RuntimeError: the run failed; the text is its traceback, where it came so far.
         KeyboardInterrupt: it was stopped; the same call carries it on.
+
+    Warns:
+        UserWarning: for what the tracker has to say.
     """
     from normlab.cli.console import make_console
     from normlab.launch.dispatch import launch
+    from normlab.training.device import process_restored
 
     planned = _planned(words)
-    outcome = launch([planned], make_console())
-    if outcome.named("failed"):
-        raise RuntimeError(f"{planned.name} failed:\n{planned.folder.traceback()}")
-    if outcome.named("interrupted", "held"):
+    with process_restored():
+        outcome = launch([planned], make_console())
+    if outcome.warning:
+        warnings.warn(outcome.warning, stacklevel=2)
+    for failed in outcome.named("failed"):
+        raise RuntimeError(f"{planned.name} failed:\n{planned.folder.traceback() or failed.text}")
+    if outcome.named("interrupted"):
         raise KeyboardInterrupt(f"{planned.name} was stopped")
     return planned.folder
 
@@ -105,13 +113,14 @@ def plot(
     Args:
         table: as `table` gives it.
         x: step, or a setting: then the last value is drawn over its levels.
+        hue: the setting shown by colour; none where it is x.
 
     Raises:
         ValueError: for what the table does not have, with the nearest that it has.
     """
-    from normlab.figures.facets import plot as draw
+    from normlab.figures.view import View
 
-    return draw(table, x, y, hue=hue, style=style, col=col, row=row)
+    return View(x=x, y=y, hue=hue, style=style, col=col, row=row).draw(table)
 
 
 def _planned(words: Sequence[str]) -> PlannedRun:

@@ -20,7 +20,7 @@ MIRROR_PATIENCE_SECONDS = 30.0
 
 @dataclass
 class Launch:
-    """How the runs of a plan ended."""
+    """How the runs of a plan ended; none is `held`, since every launcher waits for those."""
 
     results: list[Result] = field(default_factory=list)
     warning: str | None = None
@@ -37,7 +37,7 @@ class Launch:
     @property
     def exit_code(self) -> int:
         """0 only where every run has finished; 130 after a stop, as shells have it."""
-        if self.named("interrupted", "held"):
+        if self.named("interrupted"):
             return 130
         return 1 if self.named("failed") else 0
 

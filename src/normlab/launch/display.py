@@ -17,7 +17,7 @@ from rich.progress import (
 
 from normlab.launch.execute import Result
 
-STYLES = {"finished": "green", "failed": "red", "interrupted": "yellow", "held": "cyan"}
+STYLES = {"finished": "green", "failed": "red", "interrupted": "yellow"}
 
 
 class Display:

@@ -19,7 +19,7 @@ from normlab.plan.staging import parent_of
 from normlab.plan.table import WORDS, table_value
 from normlab.records.identity import NUM_NAME_DIGITS
 from normlab.studies.code import load_code
-from normlab.training.device import set_exact_arithmetic
+from normlab.training.device import process_restored, set_exact_arithmetic
 from normlab.training.start import kept_checkpoint
 from normlab.training.trained import load_trained
 
@@ -111,16 +111,14 @@ class Calculation:
             if diverged and kept_checkpoint(parent.folder, step) is None:
                 return None
             arguments["trained"] = load_trained(parent.folder, step)
-        num_threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # bits depend on it
-        set_exact_arithmetic()
-        try:
-            found = self._load()(**arguments)
-        except Exception as error:
-            error.add_note(f"while computing {self.factors['arm']!r} with seed {self.seed}")
-            raise
-        finally:
-            torch.set_num_threads(num_threads)
+        with process_restored():
+            torch.set_num_threads(1)  # bits depend on it
+            set_exact_arithmetic()
+            try:
+                found = self._load()(**arguments)
+            except Exception as error:
+                error.add_note(f"while computing {self.factors['arm']!r} with seed {self.seed}")
+                raise
         return self._with_facts(found)
 
     def _with_facts(self, found: pd.DataFrame) -> pd.DataFrame:

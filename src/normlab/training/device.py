@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -41,6 +42,20 @@ def set_exact_arithmetic() -> None:
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+
+
+@contextmanager
+def process_restored() -> Iterator[None]:
+    """Give the process back as it was found: CPU threads, and what `set_exact_arithmetic` sets."""
+    cudnn = torch.backends.cudnn
+    threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
+    flags = cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)
+        cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic = flags
 
 
 def parameter_dtype(precision: Precision) -> torch.dtype:

@@ -14,15 +14,13 @@ def plot_runs(asked: Plot) -> Path:
     Raises:
         ValueError: for a key that no run has, or where no run has recorded the metric.
     """
-    from normlab.figures.facets import plot
+    from normlab.figures.view import View
 
-    hue = None if asked.x == asked.hue else asked.hue
-    shown = (hue, asked.style, asked.col, asked.row, asked.x)
-    keys = [name for name in shown if name]
-    table = selected_table(Path(asked.results_dir) / "runs", asked.filter, asked.y, keys)
-    sheet = plot(
-        table, x=asked.x, y=asked.y, hue=hue, style=asked.style, col=asked.col, row=asked.row
+    view = View(
+        x=asked.x, y=asked.y, hue=asked.hue, style=asked.style, col=asked.col, row=asked.row
     )
+    table = selected_table(asked.runs_dir, asked.filter, asked.y, view.keys)
+    sheet = view.draw(table)
     path = Path(asked.output)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
