@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
+from normlab.cli.runs.show import list_runs
 from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder
 from normlab.records.flatten import Value, flatten, parse_filters, written
+from normlab.records.selection import selected_table
 from normlab.records.table import metrics_frame, runs_frame
 
 
@@ -208,6 +211,26 @@ def test_an_unknown_key_is_refused_with_the_nearest(root: Path) -> None:
         runs_frame(root, "optimiser.lr=0.1")
     with pytest.raises(ValueError, match=text):
         metrics_frame(root, "optimiser.lr=0.1")
+
+
+def test_where_no_run_passes_the_nearest_values_are_named(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["norm=bacth", "optimizer.lr=0.1"]
+    with pytest.raises(ValueError, match="no run passes") as refusal:
+        selected_table(root, where, "train/loss", ["norm"])
+    nearest = "Nearest norm that runs have: batch."
+    assert str(refusal.value) == f"no run passes norm=bacth optimizer.lr=0.1. {nearest}"
+    list_runs(root, where, Console(soft_wrap=True))
+    assert capsys.readouterr().out.endswith(f" pass. {nearest}\n")
+    with pytest.raises(ValueError, match=r"there are no runs in .*absent\."):
+        selected_table(tmp_path / "absent", [], "train/loss", ["norm"])
+
+
+def test_a_run_folder_shows_its_path_and_state(root: Path) -> None:
+    path = root / "mlp-none-0.1-s0"
+    assert repr(RunFolder(path)) == f"RunFolder('{path}', finished)"
+    assert repr(RunFolder(root / "none")) == f"RunFolder('{root}/none', missing)"
 
 
 @pytest.mark.parametrize("word", ["norm", "=batch", "norm="])

@@ -75,6 +75,13 @@ class RunFolder:
         self.path = path
         self._holding: _Holding | None = None
 
+    def __repr__(self) -> str:
+        try:
+            state: str = self.state()
+        except ValueError:
+            state = "damaged"
+        return f"{type(self).__name__}({str(self.path)!r}, {state})"
+
     @property
     def name(self) -> str:
         return self.path.name

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from normlab.records.flatten import refuse_unknown_keys
-from normlab.records.table import metrics_frame, runs_frame
+from normlab.records.table import metrics_frame, nearest_recorded, runs_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,9 +28,14 @@ def selected_table(
         keys: settings as on the command line; columns of every table need not be named.
 
     Raises:
-        ValueError: for a key that no run has, or where no run that passes has recorded the metric.
+        ValueError: for a key that no run has, where no run passes, or where none that does has
+            recorded the metric.
     """
     frame = runs_frame(runs_dir, where).rename(columns={"summary/chance": "chance"})
+    if frame.empty:
+        if not where:
+            raise ValueError(f"there are no runs in {runs_dir}.")
+        raise ValueError(f"no run passes {' '.join(where)}.{nearest_recorded(runs_dir, where)}")
     factors = [key for key in keys if key not in TABLE_COLUMNS]
     refuse_unknown_keys(factors, frame.columns)
     described = [name for name in ("state", "outcome", "chance") if name in frame]

@@ -18,9 +18,10 @@ import numpy.typing as npt
 
 from normlab.metrics import describe, full_name
 from normlab.metrics.layered import Series
-from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys
+from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys, written
 from normlab.records.folder import RunFolder, run_folders
 from normlab.records.rows import Rows, read_rows
+from normlab.words import nearest_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,6 +92,18 @@ def metrics_frame(
     recorded = {full_name(*series) for rows in tables for series in rows.columns}
     _refuse_unknown_metrics(metrics or (), recorded)
     return _assemble([entry for _, entry in selected], tables, factors)
+
+
+def nearest_recorded(runs: Path | Iterable[RunFolder], where: str | Iterable[str]) -> str:
+    """A sentence for each filter that no run passes, with the nearest values that runs have."""
+    entries = [entry for _, entry in _select(runs, (), with_status=True)]
+    text = ""
+    for filter_ in parse_filters(where):
+        values = {written(entry[filter_.key]) for entry in entries if filter_.key in entry}
+        if values and not any(filter_.accepts(entry) for entry in entries):
+            near = nearest_few(",".join(filter_.values), values) or sorted(values)[:3]
+            text += f" Nearest {filter_.key} that runs have: {', '.join(near)}."
+    return text
 
 
 def _select(

@@ -15,6 +15,7 @@ from normlab.cli.console import MISSING, shown
 from normlab.metrics import split_name
 from normlab.records import RunFolder, runs_frame
 from normlab.records.flatten import flatten, written
+from normlab.records.table import nearest_recorded
 from normlab.words import plural
 
 STATE_STYLES = {
@@ -31,7 +32,8 @@ def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
     """A line a run, by cell and seed."""
     frame = runs_frame(runs_dir, where)
     if frame.empty:
-        console.print(f"No runs in {os.path.relpath(runs_dir)} pass.", highlight=False)
+        nearest = escape(nearest_recorded(runs_dir, where))
+        console.print(f"No runs in {os.path.relpath(runs_dir)} pass.{nearest}", highlight=False)
         return
     metrics = [name for name in SHOWN_METRICS if f"summary/{name}" in frame]
     name = Column("run", no_wrap=True, min_width=int(frame["run"].astype(str).str.len().max()))
