@@ -18,12 +18,13 @@ from normlab.config.component import Component
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
+from normlab.launch.measure import measure
 from normlab.metrics import METRICS, Metric, describe
 from normlab.metrics import register as register_metric
 from normlab.metrics.families import FAMILIES, cost, scores
 from normlab.plan.runs import PlannedRun, plan_run
 from normlab.probes.base import Measurement, Probe, StepView
-from normlab.probes.schedule import Schedule, ScheduledConfig
+from normlab.probes.schedule import EverySteps, Schedule, ScheduledConfig
 from normlab.records import metrics_frame
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,6 +125,33 @@ def test_a_metric_that_nobody_registered_is_refused_before_anything_starts(tmp_p
     assert not (tmp_path / "runs").exists()
     register_metric(Metric(name="mine/declared", label="l", doc="D.", per_layer=True))
     plan_run(with_probe(config, OddConfig()), factors={})
+
+
+def test_a_probe_without_a_schedule_measures_no_checkpoint(
+    tmp_path: Path, own_configs: Path
+) -> None:
+    @register("bare")
+    @dataclass(frozen=True, kw_only=True)
+    class BareConfig(ProbeConfig):
+        """Measures when it likes."""
+
+        metrics = ("ics/l2",)
+
+        def check(self, model: nn.Module) -> None:
+            pass
+
+        def build(self, model: nn.Module, num_steps: int) -> OddProbe:
+            return OddProbe(EverySteps(1))
+
+    (own_configs / "probe" / "bare.yaml").write_text("# @package probe.bare\n# Bare.\n")
+    run = planned(own_configs, tmp_path, "checkpoint.keep_final=true")
+    carried_out(run)
+    refusal = (
+        "probe.bare cannot be told at which steps to measure; let BareConfig build on "
+        "normlab.probes.schedule.ScheduledConfig"
+    )
+    with pytest.raises(ConfigError, match=refusal):
+        measure(run.folder, ["probe=[bare]"], Composer(own_configs))
 
 
 def test_a_measurement_that_was_not_declared_is_refused_at_once(tmp_path: Path) -> None:

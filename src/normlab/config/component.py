@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from normlab.config.errors import ConfigError
 from normlab.config.look import Look
 from normlab.config.settings import Settings, neutral, setting
 
@@ -319,6 +320,21 @@ class ProbeConfig(Component):
     def resolved(self, num_steps: int) -> Self:
         """The same measurement with what depends on the run's length worked out."""
         return self
+
+    def given_times(self) -> Mapping[str, Any]:
+        """Those of its settings that say when it measures, by their keys; evenly spread if none."""
+        return {}
+
+    def at(self, steps: tuple[int, ...]) -> Self:
+        """The same measurement at these steps alone.
+
+        Raises:
+            ConfigError: it cannot be told when to measure.
+        """
+        raise ConfigError(
+            f"{self.key} cannot be told at which steps to measure; let {type(self).__name__} build "
+            "on normlab.probes.schedule.ScheduledConfig, which has settings for them."
+        )
 
     @abstractmethod
     def build(self, model: nn.Module, num_steps: int) -> Probe: ...

@@ -25,7 +25,6 @@ from normlab.config.convert import plain, resolved_run
 from normlab.config.errors import ConfigError
 from normlab.data import load
 from normlab.probes.base import Probe, RememberingProbe
-from normlab.probes.schedule import ScheduledConfig
 from normlab.records.files import write_json_whole
 from normlab.records.folder import RunFolder
 from normlab.records.provenance import current_commit
@@ -106,14 +105,9 @@ def _with_probes(folder: RunFolder, words: Sequence[str], composer: Composer) ->
     if not config.probe:
         raise ConfigError("choose what to measure, such as 'probe=[landscape]'.")
     for probe in config.probe:
-        given = [
-            f"{probe.key}.{setting}={getattr(probe, setting)}"
-            for setting in ("every", "steps", "per_decade")
-            if isinstance(probe, ScheduledConfig) and getattr(probe, setting) is not None
-        ]
-        if given:
+        for key, value in probe.given_times().items():
             raise ConfigError(
-                f"a checkpoint is measured at its own step; got {given[0]}. Leave it out."
+                f"a checkpoint is measured at its own step; got {key}={value}. Leave it out."
             )
     return dataclasses.replace(config, probe_budget=None)
 
@@ -165,8 +159,7 @@ def _prepare(
 def _build_probe(config: ProbeConfig, model: nn.Module, step: int) -> Probe:
     """The probe, due at the step; one that compares successive steps, at the next one too."""
     config.check(model)
-    assert isinstance(config, ScheduledConfig), f"{config.NAME} has no schedule"
-    both = dataclasses.replace(config, steps=(step, step + 1)).build(model, step + 2)
+    both = config.at((step, step + 1)).build(model, step + 2)
     if isinstance(both, RememberingProbe):
         return both
-    return dataclasses.replace(config, steps=(step,)).build(model, step + 2)
+    return config.at((step,)).build(model, step + 2)

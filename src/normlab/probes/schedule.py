@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from normlab.config import ProbeConfig, neutral, setting
 
@@ -83,12 +84,7 @@ class ScheduledConfig(ProbeConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = {
-            f"{self.key}.{name}": value
-            for name in ("every", "steps", "per_decade")
-            for value in [getattr(self, name)]
-            if value is not None
-        }
+        given = self.given_times()
         if len(given) > 1:
             texts = [f"{key}={list(v) if isinstance(v, tuple) else v}" for key, v in given.items()]
             raise ValueError(
@@ -100,6 +96,13 @@ class ScheduledConfig(ProbeConfig):
                 f"{self.key}.steps must name at least one step; got []. Set it to null for evenly "
                 "spread steps, or leave the probe out."
             )
+
+    def given_times(self) -> Mapping[str, Any]:
+        times = {"every": self.every, "steps": self.steps, "per_decade": self.per_decade}
+        return {f"{self.key}.{name}": time for name, time in times.items() if time is not None}
+
+    def at(self, steps: tuple[int, ...]) -> Self:
+        return dataclasses.replace(self, every=None, per_decade=None, steps=steps)
 
     def resolved(self, num_steps: int) -> Self:
         if self.steps is not None:
