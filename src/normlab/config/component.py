@@ -20,6 +20,8 @@ from normlab.config.look import Look
 from normlab.config.settings import Settings, neutral, setting
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
     from torch import nn
 
@@ -343,6 +345,14 @@ class ProbeConfig(Component):
 @dataclass(frozen=True, kw_only=True)
 class TrackerConfig(Component):
     GROUP: ClassVar[str] = "tracker"
+
+    @abstractmethod
+    def start(self, results_dir: Path, factors: tuple[str, ...]) -> Mirror:
+        """The mirror of runs in `results_dir`; `factors`: dotted keys of what the sweep varies.
+
+        Raises:
+            OSError: its process could not be started.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from normlab.config import TrackerConfig, register, setting
+from normlab.tracking.process import ChildMirror, Mirror, NoMirror
 from normlab.tracking.settings import MirrorSettings
 
 
@@ -34,6 +35,9 @@ class WandbConfig(TrackerConfig):
                 "tracker.project must be a name without any of / \\ # ? % : "
                 f"(W&B refuses them); got {self.project!r}."
             )
+
+    def start(self, results_dir: Path, factors: tuple[str, ...]) -> Mirror:
+        return ChildMirror(self.settings(results_dir, factors))
 
     def settings(self, results_dir: Path, factors: tuple[str, ...]) -> MirrorSettings:
         return MirrorSettings(
@@ -66,3 +70,6 @@ class OnlineConfig(WandbConfig):
 @dataclass(frozen=True, kw_only=True)
 class NoneConfig(TrackerConfig):
     """The run folders alone."""
+
+    def start(self, results_dir: Path, factors: tuple[str, ...]) -> Mirror:
+        return NoMirror()

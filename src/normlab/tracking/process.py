@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Protocol
 
 from normlab.config import TrackerConfig
-from normlab.tracking.config import WandbConfig
 from normlab.tracking.settings import MirrorSettings
 
 PUSH = "python scripts/runs.py push"
@@ -118,9 +117,7 @@ def start_mirror(tracker: TrackerConfig, results_dir: Path, factors: Sequence[st
 
     Never raises: where no child can be started, the mirror only says so when it is finished.
     """
-    if not isinstance(tracker, WandbConfig):
-        return NoMirror()
     try:
-        return ChildMirror(tracker.settings(results_dir, tuple(factors)))
+        return tracker.start(results_dir, tuple(factors))
     except OSError as error:
         return NoMirror(f"its process could not be started: {error}")
