@@ -23,7 +23,7 @@ import seaborn as sns
 
 from normlab import metrics
 from normlab.config import Look as Look
-from normlab.config import NormConfig, choices
+from normlab.config import choices
 from normlab.words import did_you_mean
 
 STAND_IN_LOOKS: Mapping[str, Look] = {
@@ -56,7 +56,6 @@ REFERENCE_COLOR = "#777777"
 PUBLISHED_COLOR = "#000000"
 STRIP_COLOR = "#eeeeee"
 DIVERGED_MARKER = "x"
-STUCK_MARKER = "o"
 
 _SETTINGS: dict[str, Any] = {
     "figure.dpi": 150,
@@ -241,7 +240,6 @@ def _looks_of_norms(levels: Sequence[Any]) -> dict[Any, Look]:
     declared: dict[str, Look] = dict(STAND_IN_LOOKS)
     silent: list[str] = []
     for name, norm in choices("norm").items():
-        assert issubclass(norm, NormConfig)
         declared |= {f"{name} {variant}": look for variant, look in norm.VARIANT_LOOKS.items()}
         if norm.LOOK is None:
             silent.append(name)

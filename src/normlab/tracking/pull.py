@@ -39,6 +39,9 @@ class Pulled:
     state: str = ""
     """The state of the run folder it has become; empty where it has become none."""
     problem: str | None = None
+    """Why it has become none."""
+    was_here: bool = False
+    """The folder was there before, so that there is nothing to do."""
 
 
 def pull_runs(
@@ -107,7 +110,7 @@ def _pull(run: Any, stored: dict[str, Any], results_dir: Path) -> Pulled:
     folder = RunFolder(results_dir / "runs" / identity.run_name)
     state = folder.state()
     if state != "missing":
-        return Pulled(identity.run_name, problem=f"it is here already, {state}")
+        return Pulled(identity.run_name, problem=f"it is here already, {state}", was_here=True)
     rows = [_row(row) for row in run.scan_history(use_cache=False)]
     summary = _summary(run, rows)
     outcome = run.summary.get("outcome")

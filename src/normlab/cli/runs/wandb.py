@@ -73,7 +73,7 @@ def pull(asked: Pull) -> int:
         if pulled.problem is None:
             console.print(f"[green]pulled[/green] {name}  {pulled.state}", highlight=False)
             num_here += 1
-        elif pulled.problem.startswith("it is here already"):
+        elif pulled.was_here:
             console.print(f"[dim]left[/dim] {name}: {pulled.problem}", highlight=False)
         else:
             console.print(f"[red]refused[/red] {name}: {escape(pulled.problem)}", highlight=False)
