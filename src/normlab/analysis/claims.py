@@ -57,11 +57,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from normlab.analysis.scales import SCALES
 from normlab.metrics import describe
 from normlab.metrics.declared import load_metrics
 from normlab.words import alternatives, or_did_you_mean
 
-SCALES = ("smoke", "small", "paper")
 COMPARISONS = ("greater", "less", "equal")
 EFFECTS = ("difference", "ratio")
 SUMMARIES = ("last", "first", "mean", "min", "max")

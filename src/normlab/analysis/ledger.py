@@ -18,7 +18,8 @@ from typing import Any
 import pandas as pd
 
 from normlab.analysis.calibration import Calibration, calibrate, pool
-from normlab.analysis.claims import SCALES, Claim, claims_hash, load_claims
+from normlab.analysis.claims import Claim, claims_hash, load_claims
+from normlab.analysis.scales import SCALES
 from normlab.analysis.statistics import holm
 from normlab.analysis.verdicts import ALPHA, Hook, judge, number
 from normlab.records.files import write_json_whole, write_whole

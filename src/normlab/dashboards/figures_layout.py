@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.analysis.claims import SCALES, load_claims
+from normlab.analysis.claims import load_claims
+from normlab.analysis.scales import SCALES
 from normlab.analysis.values import runs_of
 from normlab.config.compose import Composer
 from normlab.dashboards.figures import claim_rows, figure_run_name

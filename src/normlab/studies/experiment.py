@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from normlab.analysis.claims import SCALES, claims_hash, load_claims
+from normlab.analysis.claims import claims_hash, load_claims
+from normlab.analysis.scales import SCALES
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint

@@ -10,10 +10,9 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from normlab.analysis.scales import SCALES
 from normlab.cli.command import add_actions, take_further_words
 from normlab.cli.completion import complete_experiments
-
-SCALES = ("smoke", "small", "paper")
 
 
 @dataclass(frozen=True, kw_only=True)
