@@ -226,7 +226,7 @@ WORDS = {
     ),
     "data=mnist data.root=/nonexistent": (
         "data=mnist is not on disk: /nonexistent/MNIST/raw/train-images-idx3-ubyte does not "
-        "exist. Get it with: python scripts/data.py mnist --root /nonexistent"
+        "exist. Get it with: normlab data mnist --root /nonexistent"
     ),
     "data=image_folder": (
         "data=image_folder needs a folder that holds train/CLASS/ and test/CLASS/ with images: "
@@ -235,7 +235,7 @@ WORDS = {
     "device=foo": "device must be auto, cpu, cuda or cuda:N; got 'foo'.",
     "launcher=slurm": (
         "launcher=slurm is not built yet. Use launcher=pool inside one allocation "
-        "(srun --cpus-per-task=N python scripts/train.py -m launcher=pool ...); several such "
+        "(srun --cpus-per-task=N normlab train -m launcher=pool ...); several such "
         "jobs may work on the same sweep at once and share its runs."
     ),
     # Sweeps: nothing is written where one cell of many cannot be run.

@@ -127,7 +127,7 @@ def test_a_sweep_gets_a_view_of_what_it_recorded(results_dir: Path) -> None:
     write_sweep(runs, ["norm=none,batch", "model=mlp"])
     made = sweep_dashboard(sweep_folder(runs))
     assert made.name == f"sweep {sweep_folder(runs).name}"
-    assert made.text == ("python scripts/train.py -m norm=none,batch model=mlp",)
+    assert made.text == ("normlab train -m norm=none,batch model=mlp",)
     assert made.sections[0].name == "accuracy and loss"
     assert charts(made.sections[0])[:2] == ["test/loss", "test/accuracy"]
 

@@ -84,7 +84,7 @@ def test_a_missing_set_names_the_command_that_gets_it(tmp_path: Path) -> None:
         text = config.missing()
         assert text == (
             f"data={name} is not on disk: {root / config.FILES[0]} does not exist. "
-            f"Get it with: python scripts/data.py {name} --root '{root}'"
+            f"Get it with: normlab data {name} --root '{root}'"
         )
         with pytest.raises(ValueError, match=f"data={name} is not on disk"):
             config.load(None, torch.float32, torch.device("cpu"))
@@ -104,9 +104,7 @@ def test_damaged_files_are_refused_with_the_way_out(tmp_path: Path) -> None:
         config.checksum()
     file = tmp_path / MnistConfig.FILES[0]
     file.write_bytes(file.read_bytes()[:-5])
-    with pytest.raises(
-        ValueError, match=r"Delete its folder there and run: python scripts/data.py"
-    ):
+    with pytest.raises(ValueError, match=r"Delete its folder there and run: normlab data"):
         config.checksum()
 
 

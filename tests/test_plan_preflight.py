@@ -54,7 +54,7 @@ def test_no_memory_is_taken_and_no_random_number_drawn() -> None:
         (("norm=group",), "Set norm.groups to a smaller divisor of 16."),  # 16 groups of one value
         (("device=cuda:99",), "Use device=auto or device=cpu."),
         (("device=tpu",), "device must be auto, cpu, cuda or cuda:N; got 'tpu'."),
-        (("data.root=/nonexistent", "data=cifar10"), "python scripts/data.py cifar10"),
+        (("data.root=/nonexistent", "data=cifar10"), "normlab data cifar10"),
     ],
 )
 def test_what_could_not_be_carried_out(words: tuple[str, ...], text: str) -> None:

@@ -138,7 +138,7 @@ def test_a_bad_server_changes_no_result_and_is_told_once(
             ended = train(*WORDS, "tracker=online", cwd=tmp_path)
     assert ended.code == 0
     assert ended.out.count("warning") == 1
-    assert "`python scripts/runs.py push` sends them at any time." in ended.out
+    assert "`normlab runs push` sends them at any time." in ended.out
     (folder,) = run_folders(tmp_path / "results" / "runs")
     (other,) = run_folders(tmp_path / "without" / "runs")
     assert all(one.is_same and not one.num_alone for one in metrics_that_differ(folder, other))

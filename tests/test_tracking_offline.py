@@ -248,7 +248,7 @@ def test_without_wandb_there_is_one_line_and_nothing_lost(
         "W&B does not hold all of these runs (first and 2 more: wandb is not installed; "
         f"log: {tmp_path / 'wandb' / 'mirror.log'}). "
         "Nothing is lost: their run folders are complete, and "
-        "`python scripts/runs.py push --offline` sends them at any time."
+        "`normlab runs push --offline` sends them at any time."
     )
     assert not (tmp_path / "never-started").exists()
     assert mirror_record(folder_of(tmp_path, "second"))["error"] == "wandb is not installed"

@@ -47,7 +47,9 @@ def _write(dashboards: Sequence[Dashboard], asked: LayOut, console: Console) -> 
             if written.report:
                 console.print(f"  report: {written.report}", highlight=False)
     except ModuleNotFoundError as error:
-        raise ConfigError(f"{error.name} is not installed; `make setup` installs it.") from None
+        raise ConfigError(
+            f"{error.name} is not installed: pip install 'normlab[harness]'"
+        ) from None
     except Exception as error:
         console.print(f"[red]not written[/red]: {escape(reason_of(error))}", highlight=False)
         return 1

@@ -156,8 +156,8 @@ def help_text(*folders: Path) -> str:
     lines = [
         "Train one run, or with -m a sweep of them.",
         "",
-        "  python scripts/train.py model=vgg11 norm=batch data=digits steps=200 'probe=[ics]'",
-        "  python scripts/train.py -m norm=none,batch optimizer.lr=0.1,0.5 seed=0,1,2",
+        "  normlab train model=vgg11 norm=batch data=digits steps=200 'probe=[ics]'",
+        "  normlab train -m norm=none,batch optimizer.lr=0.1,0.5 seed=0,1,2",
         "",
         "docs/zoo.md says what each setting means.",
     ]

@@ -28,7 +28,7 @@ class Start:
             return Start(run, int(step))
         raise ValueError(
             f"start_from must be RUN@STEP, STEP a number of updates or {END}; got {text!r}. "
-            "`python scripts/runs.py ls` lists the runs."
+            "`normlab runs ls` lists the runs."
         )
 
     def __str__(self) -> str:

@@ -49,7 +49,7 @@ class DownloadableConfig(ImageDataConfig):
             if not (Path(self.root) / file).is_file():
                 return (
                     f"data={self.NAME} is not on disk: {Path(self.root) / file} does not exist. "
-                    f"Get it with: python scripts/data.py {self.NAME} "
+                    f"Get it with: normlab data {self.NAME} "
                     f"--root {shlex.quote(self.root)}"
                 )
         return None
@@ -99,7 +99,7 @@ class DownloadableConfig(ImageDataConfig):
     def _damaged(self, what: str) -> str:
         return (
             f"data={self.NAME} in {self.root} cannot be read: {what}. Delete its folder there and "
-            f"run: python scripts/data.py {self.NAME} --root {shlex.quote(self.root)}"
+            f"run: normlab data {self.NAME} --root {shlex.quote(self.root)}"
         )
 
 

@@ -70,7 +70,7 @@ class SlurmConfig(LauncherConfig):
     def __post_init__(self) -> None:
         raise ValueError(
             "launcher=slurm is not built yet. Use launcher=pool inside one allocation "
-            "(srun --cpus-per-task=N python scripts/train.py -m launcher=pool ...); several such "
+            "(srun --cpus-per-task=N normlab train -m launcher=pool ...); several such "
             "jobs may work on the same sweep at once and share its runs."
         )
 

@@ -100,7 +100,7 @@ def refuse_unknown_keys(keys: Iterable[str], known: Iterable[str]) -> None:
             nearest = nearest_few(key, known) or sorted(known)[:3]
             raise ValueError(
                 f"no run has the key {key!r}. Nearest: {', '.join(nearest)}. "
-                "`runs.py show RUN` lists every key of a run."
+                "`normlab runs show RUN` lists every key of a run."
             )
 
 

@@ -44,7 +44,7 @@ def selected_table(
     )
     if table.empty:
         raise ValueError(
-            f"no run that passes has recorded {metric}. `runs.py ls` lists the runs, "
-            "`runs.py show RUN` what one has recorded."
+            f"no run that passes has recorded {metric}. `normlab runs ls` lists the runs, "
+            "`normlab runs show RUN` what one has recorded."
         )
     return table

@@ -310,34 +310,37 @@ def _counts(counts: Mapping[str, int]) -> str:
 def _sweep_steps(factors: Sequence[str]) -> list[dict[str, str]]:
     hue = "norm" if "norm" in factors else next(iter(factors), "norm")
     col = next((factor for factor in factors if factor != hue), None)
-    view = f"python scripts/runs.py plot --x step --y train/loss --hue {hue}"
+    view = f"normlab runs plot --x step --y train/loss --hue {hue}"
     return [
         {
             "text": "any other view of these runs",
             "command": view + (f" --col {col}" if col else ""),
         },
-        {"text": "all runs, and one of them", "command": "python scripts/runs.py ls"},
-        {"text": "why a run would be run again", "command": "python scripts/runs.py why RUN"},
-        {"text": "all results on one page", "command": "make report"},
+        {"text": "all runs, and one of them", "command": "normlab runs ls"},
+        {"text": "why a run would be run again", "command": "normlab runs why RUN"},
+        {"text": "all results on one page", "command": "normlab experiment report"},
     ]
 
 
 _REPORT_STEPS = [
     {
         "text": "one run of your own",
-        "command": "python scripts/train.py model=vgg11 norm=batch init=he seed=0",
+        "command": "normlab train model=vgg11 norm=batch init=he seed=0",
     },
     {
         "text": "a sweep, which ends with a comparison page",
-        "command": "python scripts/train.py -m norm=none,batch init=he,xavier seed=0,1,2",
+        "command": "normlab train -m norm=none,batch init=he,xavier seed=0,1,2",
     },
     {
         "text": "any plot of any runs",
-        "command": "python scripts/runs.py plot --x step --y test/accuracy --hue norm",
+        "command": "normlab runs plot --x step --y test/accuracy --hue norm",
     },
-    {"text": "a published figure and its claims", "command": "make NAME SCALE=smoke"},
+    {
+        "text": "a published figure and its claims",
+        "command": "normlab experiment run NAME --scale smoke",
+    },
     {
         "text": "the configuration and summary of a run",
-        "command": "python scripts/runs.py show RUN",
+        "command": "normlab runs show RUN",
     },
 ]

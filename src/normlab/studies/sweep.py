@@ -40,7 +40,7 @@ def write_sweep(runs: Sequence[PlannedRun], words: Sequence[str]) -> Path | None
     if table.empty:
         return None
     folder = sweep_folder(runs)
-    command = shlex.join(["python", "scripts/train.py", "-m", *words])
+    command = shlex.join(["normlab", "train", "-m", *words])
     contents = {"command": command, "words": list(words), "runs": [run.name for run in runs]}
     write_json_whole(folder / "sweep.json", contents)
     with whole_file(folder / "table.parquet") as file:

@@ -47,7 +47,7 @@ def link_copies(results_dir: Path) -> Path:
     if not folder.exists():
         raise ValueError(
             f"{folder.parent} holds no run. Runs are mirrored there unless tracker=none is given; "
-            "`python scripts/runs.py push --offline` makes up for it."
+            "`normlab runs push --offline` makes up for it."
         )
     return folder
 

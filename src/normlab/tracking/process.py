@@ -17,7 +17,7 @@ from typing import Protocol
 from normlab.config import TrackerConfig
 from normlab.tracking.settings import MirrorSettings
 
-PUSH = "python scripts/runs.py push"
+PUSH = "normlab runs push"
 
 
 class Mirror(Protocol):

@@ -72,7 +72,7 @@ def show_rerun(folder: RunFolder, results_dir: Path, console: Console) -> int:
     if repeated.name != folder.name:
         console.print(
             f"This checkout makes another run of it, {escape(repeated.name)}; "
-            f"`runs.py why {escape(folder.name)}` says why.",
+            f"`normlab runs why {escape(folder.name)}` says why.",
             highlight=False,
         )
     if any(not difference.is_same for difference in differences):

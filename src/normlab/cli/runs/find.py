@@ -25,7 +25,7 @@ def find_run(runs_dir: Path, text: str) -> RunFolder:
     near = nearest_few(text, names)
     nearest = f" Nearest: {', '.join(near)}." if near else ""
     raise ValueError(
-        f"no run named {text!r} in {runs_dir}.{nearest} `runs.py ls` lists all {len(names)}."
+        f"no run named {text!r} in {runs_dir}.{nearest} `normlab runs ls` lists all {len(names)}."
     )
 
 

@@ -88,7 +88,7 @@ def _report(outcome: Launch, console: Console) -> None:
         )
         fresh = "A run that failed by itself is tried again only with launcher.rerun_failed=true."
         console.print(
-            "`python scripts/runs.py show RUN` prints a run's traceback. "
+            "`normlab runs show RUN` prints a run's traceback. "
             + (nothing_tried if any(result.skipped for result in failed) else fresh),
             highlight=False,
         )
