@@ -320,8 +320,11 @@ def test_grids_wrap_and_the_unused_places_are_empty() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"hue": "nrom"}, "'nrom' is no factor of these runs; there are: .*Did you mean 'norm'"),
-        ({"x": "lr"}, "'lr' is no factor"),
+        (
+            {"hue": "nrom"},
+            "hue='nrom' is no factor of these runs; there are: .*Did you mean 'norm'",
+        ),
+        ({"x": "lr"}, "x='lr' is no factor"),
         ({"y": "test/acuracy"}, "'test/acuracy' is no metric .*Did you mean 'test/accuracy'"),
         ({"hue": "norm", "col": "norm"}, "must differ"),
     ],
@@ -329,6 +332,25 @@ def test_grids_wrap_and_the_unused_places_are_empty() -> None:
 def test_unknown_names_are_refused_with_the_nearest(arguments: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         plot(table_of(), **arguments)
+
+
+def test_panels_of_a_computed_table_name_their_factor_or_have_one_color() -> None:
+    rows = [
+        {"run": f"clip-{bound}-s{seed}", "cell": f"clip-{bound}", "seed": seed, "bound": bound}
+        | {"layer": None}
+        | {"metric": "test/accuracy", "value": 0.5 + bound / 10 + seed / 100, "step": 0}
+        for bound in (1.0, 2.0)
+        for seed in (0, 1)
+    ]
+    table = pd.DataFrame(rows)
+    panel = Panel(x="bound", y="test/accuracy")
+    with pytest.raises(ValueError, match=r"hue='norm' is no factor of these runs; .*bound"):
+        draw_panels(table, [[panel]])
+    with pytest.raises(ValueError, match=r"x='bond' is no factor .*Did you mean 'bound'"):
+        draw_panels(table, [[Panel(x="bond", y="test/accuracy")]], hue=None)
+    sheet = draw_panels(table, [[panel]], hue=None)
+    assert sheet.axis(panel).get_lines()
+    assert "mean  n=2" in texts(sheet.figure)
 
 
 def test_the_readers_categories_and_missing_factors_draw_the_same() -> None:

@@ -16,7 +16,7 @@ from normlab.figures.palette import Palette
 from normlab.figures.references import Reference
 from normlab.figures.sheet import DrawnPanel, Panel, Sheet
 from normlab.figures.style import axis_text, level_texts, require, styled
-from normlab.figures.tables import factors_of, labelled, levels_of
+from normlab.figures.tables import factors_of, labelled, levels_of, require_factors
 
 WRAP = 4
 """Panels of one factor are laid out at most this many in a row."""
@@ -53,6 +53,7 @@ def plot(
     groups = [factor for factor in (hue, style, col, row) if factor is not None]
     if len(set(groups)) < len(groups) or x in groups:
         raise ValueError(f"x, hue, style, col and row must differ, got {[x, *groups]}")
+    require_factors(table, x=x, hue=hue, style=style, col=col, row=row)
     table = labelled(table, [*groups, x])
     if x == "step":
         averages = average_curves(table, y, groups)

@@ -17,7 +17,7 @@ from normlab.figures.limits import set_limits, share_limits, y_text
 from normlab.figures.palette import Palette
 from normlab.figures.sheet import DrawnPanel, Panel, Sheet
 from normlab.figures.style import axis_text, styled
-from normlab.figures.tables import labelled, levels_of
+from normlab.figures.tables import labelled, levels_of, require_factors
 
 PANEL_INCHES = (3.1, 2.35)
 LEGEND_INCHES = 1.7
@@ -27,7 +27,7 @@ def draw_panels(
     table: pd.DataFrame,
     rows: Sequence[Sequence[Panel | None]],
     *,
-    hue: str = "norm",
+    hue: str | None = "norm",
     title: str | None = None,
     wide: float = 1.0,
     same_limits: bool = False,
@@ -37,12 +37,20 @@ def draw_panels(
     A panel whose runs or metric are not there yet is left empty and says so.
 
     Args:
+        hue: the factor shown by colour; None: one colour for all.
         rows: None leaves a gap, as does the end of a row shorter than others.
         wide: multiplies the panels' width.
         same_limits: all panels show one metric in one range, labelled at the outer ones only.
+
+    Raises:
+        ValueError: if hue or a panel's x is no factor of the table; the nearest is named.
     """
-    table = labelled(table, [hue])
+    require_factors(table, hue=hue)
+    table = labelled(table, [hue] if hue else [])
     selections = {panel: _select(table, panel) for row in rows for panel in row if panel}
+    for panel, own in selections.items():
+        if not own.empty:
+            require_factors(table, x=panel.x)
     # one look a level in all panels, whichever levels a panel has
     palette = Palette(hue=hue, hues=levels_of(pd.concat(selections.values()), hue))
     num_columns = max(map(len, rows))
@@ -118,8 +126,7 @@ def _fill(drawn: DrawnPanel, table: pd.DataFrame, palette: Palette) -> _Content 
 
 def _average(table: pd.DataFrame, panel: Panel, palette: Palette) -> list[Averages]:
     """The averages of a panel's metrics, all logarithmic or none."""
-    assert palette.hue is not None
-    groups = [palette.hue]
+    groups = [palette.hue] if palette.hue else []
 
     def average(logarithmic: bool | None) -> list[Averages]:
         metrics = (panel.y, *panel.also)

@@ -200,16 +200,20 @@ def level_texts(levels: Sequence[Any]) -> dict[Any, str]:
     return texts
 
 
-def require(name: str, known: Sequence[str], what: str) -> None:
+def require(name: str, known: Sequence[str], what: str, argument: str = "") -> None:
     """Refuse a name that is not among `known`.
+
+    Args:
+        argument: that was given the name, to be told with it.
 
     Raises:
         ValueError: with the nearest and all of `known`.
     """
     if name in known:
         return
+    given = f"{argument}={name!r}" if argument else repr(name)
     raise ValueError(
-        f"{name!r} is no {what} of these runs; there are: {', '.join(known) or 'none'}."
+        f"{given} is no {what} of these runs; there are: {', '.join(known) or 'none'}."
         + did_you_mean(name, known)
     )
 

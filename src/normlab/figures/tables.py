@@ -16,6 +16,17 @@ def factors_of(table: pd.DataFrame) -> list[str]:
     return [str(column) for column in table.columns if column not in fixed]
 
 
+def require_factors(table: pd.DataFrame, **arguments: str | None) -> None:
+    """Refuse factors that are not in the table, by the arguments that were given them.
+
+    Raises:
+        ValueError: the argument and the nearest factor are named.
+    """
+    for argument, factor in arguments.items():
+        if factor not in (None, "layer", "step"):
+            require(factor, factors_of(table), "factor", argument)
+
+
 def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
     """The table with "unset" where one of `factors` is missing for a run.
 
