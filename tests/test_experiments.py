@@ -174,6 +174,50 @@ def test_what_cannot_be_drawn_is_not_trained(
     assert not (tmp_path / "results").exists()
 
 
+def test_a_claim_by_a_value_that_no_arm_has_is_refused(tmp_path: Path) -> None:
+    content = with_arms("      - product: {norm: [none, batch], optimizer.lr: [0.1, 0.5]}\n")
+    content += "  small:\n    arms:\n      - set: {norm: layer, optimizer.lr: 1}\n"
+    start = "experiments/mine/claims.yaml: claim batch_helps: "
+    for number, (old, new, refusal) in enumerate(
+        [
+            (
+                "norm: batch",
+                "norm: bach",
+                "`treatment.norm`: no arm has bach. Did you mean 'batch'",
+            ),
+            ("norm: none", "norm: [none, nome]", "`baseline.norm`: no arm has nome. Did you mean"),
+            (
+                "norm: batch",
+                "norm: batch, optimizer.lr: 0.3",
+                "`treatment.optimizer.lr`: no arm has",
+            ),
+            ("norm: batch", "norm: layer, optimizer.lr: 1e-1", None),
+            ("norm: batch", "norm: batch, model: vgg11", None),
+        ]
+    ):
+        folder = tmp_path / str(number) / "experiments" / "mine"
+        experiment = write_files(folder, content, CLAIMS.replace(old, new))
+        if refusal is None:
+            experiment.check_claims()
+            continue
+        (folder / "figure.py").write_text(FIGURE)
+        asked = Plan(
+            names=("mine",),
+            scale="smoke",
+            launcher="serial",
+            tracker="none",
+            here=folder.parents[1],
+        )
+        with pytest.raises(ConfigError) as error:
+            asked.carry_out()
+        assert str(error.value).startswith(start + refusal)
+
+
+def test_no_committed_claim_is_by_a_value_that_no_arm_has() -> None:
+    for name in experiment_names(ROOT / "experiments"):
+        Experiment.load(ROOT / "experiments" / name).check_claims()
+
+
 def test_ones_own_experiments_extend_those_that_came_with_normlab(tmp_path: Path) -> None:
     content = with_arms("      - set: {norm: batch}\n        name: one\n")
     write_files(tmp_path / "experiments" / "mine", content)

@@ -134,6 +134,32 @@ class Experiment:
         experiments = {self.name: claims_hash(self.claims_path)}
         return [replace(run, experiments=experiments) for run in runs]
 
+    def check_claims(self) -> None:
+        """Refuse a claim by a value that no arm of any scale has.
+
+        Of settings that every arm has alone: any other has values that no arm names.
+
+        Raises:
+            ConfigError: with the nearest value that an arm has.
+        """
+        factors: list[Mapping[str, Any]] = []
+        for scale in self.scales.values():
+            factors += [cell.factors for cell in scale.cells]
+            factors += [task.factors for task in scale.computed]
+        common = set.intersection(*map(set, factors)) if factors else set()
+        where = f"{self.folder.parent.name}/{self.name}/{self.claims_path.name}"
+        for claim in load_claims(self.claims_path):
+            sides = [("where", claim.where), ("treatment", claim.treatment)]
+            if not isinstance(claim.baseline, float):
+                sides.append(("baseline", claim.baseline))
+            for side, selection in sides:
+                for key in selection.keys() & common - {"data"}:  # which others may stand in for
+                    _check_values(
+                        f"{where}: claim {claim.id}: `{side}.{key}`",
+                        selection[key],
+                        [own[key] for own in factors],
+                    )
+
     def _starts(
         self, scale_name: str, combinations: Sequence[Combination], seeds: Sequence[int] | None
     ) -> list[tuple[str, int]]:
@@ -207,6 +233,27 @@ class Experiment:
                 f"{self.name} has no scale {name}." + hint(name, self.scales, "Scales")
             )
         return self.scales[name]
+
+
+def _check_values(where: str, wanted: Sequence[Any], values: Sequence[Any]) -> None:
+    if None in values:  # may be recorded as what it stands for
+        return
+    known = {_comparable(value): _word(value) for value in values}
+    for value in wanted:
+        if _comparable(value) not in known:
+            word = _word(value)
+            raise ConfigError(
+                f"{where}: no arm has {word}." + hint(word, known.values(), "Arms have")
+            )
+
+
+def _comparable(value: Any) -> str | float:
+    """A value so that 0.1 and "1e-1" are one."""
+    word = _word(value).strip("[]")
+    try:
+        return float(word)
+    except ValueError:
+        return word
 
 
 def _choose_cells(name: str, scale: Scale, text: str | None) -> list[Combination]:

@@ -106,7 +106,9 @@ def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
         for experiment in experiments
     }
     for experiment in experiments:
-        check_figure(experiment.folder)  # what cannot be drawn is not trained
+        # what cannot be drawn or judged is not trained
+        check_figure(experiment.folder)
+        experiment.check_claims()
     runs_dir = project.results / "runs"
     return experiments, {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
 
