@@ -171,9 +171,22 @@ def test_a_file_of_a_packed_ones_name_is_refused(tmp_path: Path) -> None:
         f"{own}/norm/batch.yaml: there is a norm of that name already "
         f"({CONFIG_DIR}/norm/batch.yaml). Rename the file."
     )
-    own = written(tmp_path / "other", train="steps: 3")
-    with pytest.raises(ConfigError, match=r"train\.yaml: normlab has a train\.yaml of its own"):
-        Composer(CONFIG_DIR, own)
+
+
+def test_the_configs_of_another_project_are_ignored_but_for_our_groups(tmp_path: Path) -> None:
+    """Any project of Hydra's may have a train.yaml, and folders that mean nothing to us."""
+    own = written(
+        tmp_path,
+        train="defaults: [trainer: fast]\nsteps: 3",
+        trainer__fast="name: fast",
+        norm__batch_slow="name: batch\nmomentum: 0.01",
+    )
+    theirs = Composer(CONFIG_DIR, own)
+    assert theirs.compose(["norm=batch"]) == composer().compose(["norm=batch"])
+    assert set(theirs.groups) == set(composer().groups)
+    assert "batch_slow" in theirs.groups["norm"]
+    with pytest.raises(ConfigError, match="trainer: there is no such setting"):
+        theirs.compose(["trainer=fast"])
 
 
 def test_a_checkout_is_no_folder_of_ones_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from normlab.config.errors import ConfigError, no_such_setting, unknown
 from normlab.config.places import Places
-from normlab.config.registry import owners
+from normlab.config.registry import MODULES, owners
 from normlab.config.source import CONFIG_NAME, hydra_over
 from normlab.words import did_you_mean
 
@@ -156,6 +156,8 @@ def _groups(folders: Sequence[Path]) -> dict[str, list[str]]:
     found: dict[str, dict[str, Path]] = {}
     for folder in folders:
         for file in sorted(folder.glob("*/*.yaml")):
+            if file.parent.name not in MODULES:  # of a project that is not ours
+                continue
             choices = found.setdefault(file.parent.name, {})
             other = choices.setdefault(file.stem, file)
             if other.resolve() != file.resolve():
@@ -163,12 +165,6 @@ def _groups(folders: Sequence[Path]) -> dict[str, list[str]]:
                     f"{file}: there is a {file.parent.name} of that name already ({other}). "
                     "Rename the file."
                 )
-    first, *others = (folder / f"{CONFIG_NAME}.yaml" for folder in folders)
-    for file in others:
-        if file.exists() and file.resolve() != first.resolve():
-            raise ConfigError(
-                f"{file}: normlab has a {file.name} of its own ({first}). Rename the file."
-            )
     return {group: sorted(choices) for group, choices in sorted(found.items())}
 
 
