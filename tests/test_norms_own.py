@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from support.command_line import ROOT, Ended, run_script, working_in
 from support.studies import write_experiment
 
 import experiments
-from normlab.config import registry
 from normlab.figures.style import SPARE_LOOKS, norm_color
 
 ADDING = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
@@ -169,16 +167,11 @@ class OwnFolder:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFolder]:
-    path, known = list(sys.path), registry.choices("norm")
     folder = OwnFolder(tmp_path_factory.mktemp("own"))
     packages = list(experiments.__path__)
     experiments.__path__.append(str(folder.path / "experiments"))
     yield folder
     experiments.__path__[:] = packages
-    registry._CHOICES["norm"] = {**known}
-    sys.path[:] = path
-    for name in [name for name in sys.modules if name.partition(".")[0] == registry.OWN]:
-        del sys.modules[name]
 
 
 def test_help_and_the_zoo_list_them(own: OwnFolder) -> None:

@@ -23,6 +23,12 @@ COMMANDS = {
     "zoo": "print every choice and every setting",
 }
 
+HARNESS = (
+    *("argcomplete", "hydra", "jinja2", "matplotlib", "omegaconf", "pandas", "pyarrow", "pydantic"),
+    *("rich", "scipy", "seaborn", "sklearn", "torchvision", "wandb", "wandb_workspaces", "yaml"),
+)
+"""What the extra `harness` brings, by the names under which it is imported."""
+
 
 def main() -> int:
     words = sys.argv[1:]
@@ -35,7 +41,7 @@ def main() -> int:
         _complete(parser)
         return carry_out(options_of(parser, words))
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "normlab":
+        if error.name is None or error.name.partition(".")[0] not in HARNESS:
             raise
         print(
             f"error: {error.name} is not installed; the commands need it: "

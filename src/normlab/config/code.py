@@ -1,60 +1,77 @@
-"""The Python files of an experiment's folder: figure.py, claims.py, compute.py."""
+"""Python files outside normlab's package: an experiment's, and components of one's own."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib
+import re
 import sys
-from collections.abc import Iterator
+import traceback
 from pathlib import Path
 from types import ModuleType
 
 from normlab.config.errors import ConfigError
 
+PREFIX = "normlab_code_"
 
-def load_code(folder: Path, name: str) -> ModuleType:
-    """The module `name` of an experiment's folder, wherever that lies.
 
-    The folder becomes a package of its own under a name made from its path: two experiments of one
-    name do not meet, and nothing is put on `sys.path`. A file takes from its neighbours by
-    `from .claims import ...`.
+def make_package(folder: Path) -> str:
+    """Make a folder a package of its own, under a name made from its path; the name.
+
+    Two folders of one name do not meet, and nothing is put on `sys.path`. A process that is sent
+    an object of a class in there has to make the package before it reads the object.
     """
     path = folder.resolve()
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
-    package = f"normlab_experiment_{digest}_{folder.name}"
+    package = f"{PREFIX}{digest}_" + re.sub(r"\W", "_", path.name)
     if package not in sys.modules:
         module = ModuleType(package)
         module.__path__ = [str(path)]
         sys.modules[package] = module
-    return importlib.import_module(f"{package}.{name}")
+    return package
 
 
-def check_figure(folder: Path) -> None:
-    """Read an experiment's figure.py without running it, which would import all of plotting.
+def load_code(folder: Path, name: str) -> ModuleType:
+    """The module `name` of a folder, wherever that lies.
+
+    A file takes from its neighbours by `from .claims import ...`.
 
     Raises:
-        ConfigError: there is none, it is no Python, or it has no function draw.
+        ConfigError: naming the file, for whatever is raised in it.
     """
-    path = folder / "figure.py"
-    where = f"{folder.parent.name}/{folder.name}/{path.name}"
-    expected = "it defines draw(table) -> Sheet."
-    if not path.exists():
-        raise ConfigError(f"{where}: no such file; {expected}")
+    module = f"{make_package(folder)}.{name}"
+    if module not in sys.modules:
+        importlib.invalidate_caches()  # the file may be a moment old
     try:
-        tree = ast.parse(path.read_bytes())
-    except SyntaxError as error:
-        raise ConfigError(f"{where}:{error.lineno}: {error.msg}") from None
-    if not {"draw", "*"} & set(_names_in(tree)):
-        raise ConfigError(f"{where}: no function draw; {expected}")
+        return importlib.import_module(module)
+    except Exception as error:
+        file = folder.resolve() / f"{name}.py"
+        text = f"{type(error).__name__}: {error}{_line(error, file)}"
+        raise ConfigError(f"{_shown(file)}: {text}") from error
 
 
-def _names_in(tree: ast.Module) -> Iterator[str]:
-    """What is defined, imported or assigned anywhere in a file."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            yield node.name
-        elif isinstance(node, ast.alias):
-            yield node.asname or node.name
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            yield node.id
+def package_of(cls: type) -> str | None:
+    """The package of the folder in which a class outside normlab's package stands; None: it stands
+    elsewhere."""
+    package = cls.__module__.partition(".")[0]
+    return package if package.startswith(PREFIX) else None
+
+
+def place_of(cls: type) -> str | Path:
+    """Where a class stands, in an error's words: its module, or its file outside the package."""
+    if package_of(cls) is None:
+        return cls.__module__
+    file = sys.modules[cls.__module__].__file__
+    return cls.__module__ if file is None else _shown(Path(file))
+
+
+def _shown(file: Path) -> Path:
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
+
+
+def _line(error: Exception, file: Path) -> str:
+    """Of the file, where an error came out of it; a SyntaxError's own text says it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    return f" (line {lines[-1]})" if lines and not isinstance(error, SyntaxError) else ""

@@ -2,19 +2,22 @@
 
 Nothing is imported before the first question about a group, so whoever composes a run needs no
 import for its side effect, and a process pays only for the groups it asks about. Components of
-one's own stand in modules of a folder `components/` in the folder one stands in.
+one's own stand in files of a folder `components/` in the folder one stands in; elsewhere they are
+unknown.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pkgutil
-import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
+
+from normlab.config.code import load_code, make_package, package_of, place_of
+from normlab.config.errors import ConfigError
 
 if TYPE_CHECKING:
     from normlab.config.component import (
@@ -46,6 +49,8 @@ OWN = "components"
 Registered = TypeVar("Registered", bound="type[Component]")
 
 _CHOICES: dict[str, dict[str, type[Component]]] = {}
+_OWN_CHOICES: dict[str, dict[str, dict[str, type[Component]]]] = {}
+"""Those of each folder `components/`, by the name of its package and by group."""
 
 
 def register(name: str) -> Callable[[Registered], Registered]:
@@ -55,13 +60,12 @@ def register(name: str) -> Callable[[Registered], Registered]:
     """
 
     def decorate(cls: Registered) -> Registered:
-        group = _CHOICES.setdefault(cls.GROUP, {})
+        package = package_of(cls)
+        groups = _CHOICES if package is None else _OWN_CHOICES.setdefault(package, {})
+        group = groups.setdefault(cls.GROUP, {})
         other = group.get(name, cls)
         if (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise ValueError(
-                f"{cls.GROUP}={name} is registered twice: as {other.__module__}."
-                f"{other.__qualname__} and as {cls.__module__}.{cls.__qualname__}. Rename one."
-            )
+            raise _twice(name, other, cls)
         cls.NAME = name
         group[name] = cls
         return cls
@@ -87,13 +91,16 @@ def choices(group: str) -> Mapping[str, type[Component]]:
     """Every component of a group, by name, in order of modules and of definition in each; one's
     own last."""
     _import_all(MODULES[group])
-    _import_own(Path.cwd())
+    own = _import_own().get(group, {})
+    known = _CHOICES[group]
+    for name in own.keys() & known.keys():
+        raise _twice(name, known[name], own[name])
 
     def place(item: tuple[str, type[Component]]) -> tuple[bool, str]:
         module = item[1].__module__
         return not module.startswith("normlab."), module
 
-    return dict(sorted(_CHOICES[group].items(), key=place))
+    return dict(sorted([*known.items(), *own.items()], key=place))
 
 
 def owners(group: str, setting: str) -> list[str]:
@@ -117,11 +124,30 @@ def _import_all(place: str) -> None:
         import_module(f"{place}.{inner.name}")
 
 
-@cache
-def _import_own(folder: Path) -> None:
-    """Import every module of the `components/` in a folder, if there is one."""
-    modules = [inner.name for inner in pkgutil.iter_modules([str(folder / OWN)])]
-    if modules and str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))  # a worker process of a pool gets this path too
-    for name in modules:
-        import_module(f"{OWN}.{name}")
+def _import_own() -> dict[str, dict[str, type[Component]]]:
+    """Import every file of the `components/` in the folder one stands in that was not yet; what is
+    registered there, by group."""
+    folder = Path.cwd() / OWN
+    if not folder.is_dir():
+        return {}
+    for module in pkgutil.iter_modules([str(folder)]):
+        load_code(folder, module.name)
+    return _OWN_CHOICES.get(make_package(folder), {})
+
+
+def expect_own() -> None:
+    """In a process that will be sent components: make those of one's own importable by name."""
+    make_package(Path.cwd() / OWN)
+
+
+def _twice(name: str, first: type[Component], second: type[Component]) -> ConfigError:
+    return ConfigError(
+        f"{first.GROUP}={name} is registered twice: as {_told(first)} and as {_told(second)}. "
+        "Rename one."
+    )
+
+
+def _told(cls: type[Component]) -> str:
+    if package_of(cls) is not None:
+        return f"{cls.__qualname__} in {place_of(cls)}"
+    return f"{cls.__module__}.{cls.__qualname__}"

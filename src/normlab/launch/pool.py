@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Literal
 
+from normlab.config.registry import expect_own
 from normlab.launch.config import PoolConfig, cuda_devices
 from normlab.launch.display import Display
 from normlab.launch.execute import Result, execute
@@ -199,6 +200,7 @@ def _work(pipe: Connection, device: str | None) -> None:
 
 def _serve(pipe: Connection, device: str | None) -> None:
     """Carry out the runs that come through the pipe, one at a time, until it is closed."""
+    expect_own()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop, "requested", True))

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from normlab.config import InitConfig, ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
+from normlab.config.code import place_of
 from normlab.config.errors import ConfigError
 from normlab.data.batches import steps_per_epoch
 from normlab.metrics import METRICS
@@ -92,7 +93,7 @@ def refuse_unregistered(probe: ProbeConfig) -> None:
         if name not in METRICS:
             raise ConfigError(
                 f"probe={probe.NAME} records {name!r}, and no metric is called that; register it "
-                f"beside the probe, in {type(probe).__module__}: metrics.register(metrics.Metric("
+                f"beside the probe, in {place_of(type(probe))}: metrics.register(metrics.Metric("
                 f"name={name!r}, label=…, doc=…)), with per_layer=True for one number a layer."
                 + did_you_mean(name, METRICS)
             )

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from normlab.config.code import load_code
 from normlab.config.errors import ConfigError, hint
 from normlab.metrics import describe
 from normlab.plan.runs import PlannedRun
 from normlab.plan.staging import parent_of
 from normlab.plan.table import WORDS, table_value
 from normlab.records.identity import NUM_NAME_DIGITS
-from normlab.studies.code import load_code
 from normlab.training.device import process_restored, set_exact_arithmetic
 from normlab.training.start import kept_checkpoint
 from normlab.training.trained import load_trained

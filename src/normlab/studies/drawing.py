@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from normlab.analysis.ledger import judge_experiment, write_verdicts
+from normlab.config.code import load_code
 from normlab.figures.manifest import redraw, save, table_hash
 from normlab.figures.sheet import Sheet
 from normlab.plan.runs import PlannedRun
 from normlab.plan.table import concatenate, results_table
 from normlab.records import RunFolder
 from normlab.records.provenance import current_commit
-from normlab.studies.code import load_code
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.words import plural
