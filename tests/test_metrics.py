@@ -12,6 +12,7 @@ from normlab.metrics import (
     is_known,
     kind_of,
     register,
+    repeats,
     split_name,
 )
 
@@ -227,3 +228,21 @@ def test_one_may_register_a_metric_of_ones_own() -> None:
     assert describe("mine/sharpness/conv1")[1] == "conv1"
     with pytest.raises(ValueError, match="'mine/sharpness' is already registered"):
         register(Metric(name="mine/sharpness", label="other", doc="Other."))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("train/loss", True),
+        ("optimizer/lr", True),
+        ("ics/l2/conv5", True),
+        ("of/older/days", True),
+        ("samples_per_second", False),
+        ("training_seconds", False),
+        ("probe/seconds/ics", False),
+        ("probe/peak_memory/ics", False),
+        ("probe/thinning/ics", False),
+    ],
+)
+def test_what_a_clock_or_a_memory_tells_does_not_repeat(name: str, expected: bool) -> None:
+    assert repeats(name) == expected

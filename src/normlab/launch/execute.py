@@ -12,6 +12,7 @@ import torch
 
 from normlab.config.convert import plain
 from normlab.data import load
+from normlab.metrics import split_price
 from normlab.plan.runs import PlannedRun
 from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder
 from normlab.records.provenance import Provenance, provenance
@@ -180,11 +181,7 @@ def _carry_out(
 
 def _timings(timing: Timing, batch_size: int) -> dict[str, float]:
     values = {"training_seconds": timing.training_seconds}
-    for quantity, by_name in {
-        "seconds": timing.probe_seconds,
-        "peak_memory": timing.probe_peak_memory,
-    }.items():
-        values |= {f"probe/{quantity}/{name}": value for name, value in by_name.items()}
+    values |= timing.prices()
     rate = timing.samples_per_second(batch_size)
     if rate is not None:
         values["samples_per_second"] = rate
@@ -192,12 +189,10 @@ def _timings(timing: Timing, batch_size: int) -> dict[str, float]:
 
 
 def _headline(outcome: str, summary: Mapping[str, float]) -> str:
-    thinning = "probe/thinning/"
     thinned = [
-        f"; {name.removeprefix(thinning)} took one of {factor:g} measurements, being over "
-        "probe.budget"
+        f"; {price[1]} took one of {factor:g} measurements, being over probe.budget"
         for name, factor in summary.items()
-        if name.startswith(thinning)
+        if (price := split_price(name)) and price[0] == "thinning"
     ]
     for metric in ("test/accuracy", "test/loss", "train/loss"):
         if metric in summary:

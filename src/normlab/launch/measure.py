@@ -123,9 +123,7 @@ def _measure(config: ResolvedRun, checkpoint: Checkpoint, path: Path) -> Measure
                     f"the loss at step {step} is not finite: there is nothing to measure."
                 )
         recorder.finish()
-    prices = {f"probe/seconds/{name}": s for name, s in loop.timing.probe_seconds.items()}
-    peaks = loop.timing.probe_peak_memory
-    prices |= {f"probe/peak_memory/{name}": peak for name, peak in peaks.items()}
+    prices = loop.timing.prices()
     facts = {
         "step": checkpoint.step,
         "probe": plain(config)["probe"],

@@ -17,6 +17,7 @@ a file, in W&B and on a command line, that is ``ics/l2/conv5``; `full_name` join
 `split_name` takes it apart, and nothing else does.
 """
 
+from normlab.metrics.derived import price_name, split_price
 from normlab.metrics.metric import Direction, Kind, Metric
 from normlab.metrics.registry import (
     METRICS,
@@ -26,6 +27,7 @@ from normlab.metrics.registry import (
     is_known,
     kind_of,
     register,
+    repeats,
     split_name,
 )
 
@@ -39,6 +41,9 @@ __all__ = [
     "full_name",
     "is_known",
     "kind_of",
+    "price_name",
     "register",
+    "repeats",
     "split_name",
+    "split_price",
 ]

@@ -24,7 +24,9 @@ from normlab.metrics.metric import Direction, Kind, Metric
 from normlab.metrics.registry import METRICS, register, replace
 
 FILE = "metrics.yaml"
-KEYS = tuple(field.name for field in fields(Metric) if field.name not in ("histogram", "array"))
+KEYS = tuple(
+    field.name for field in fields(Metric) if field.name not in ("histogram", "array", "repeats")
+)
 
 _NAME = re.compile(r"[a-z0-9_]+(/[a-z0-9_]+)*")
 _RESERVED = re.compile(r"step|(best|steps_to|probe)(/.*)?")

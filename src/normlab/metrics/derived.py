@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Literal, cast
 
 from normlab.metrics.metric import Metric
 
 _LEVEL = re.compile(r"steps_to/(?P<metric>.+?)(?P<relation>>=|<=)(?P<level>[^<>=]+)")
 _BEST = re.compile(r"best/(?P<metric>.+)")
-_PRICE = re.compile(r"probe/(?P<quantity>\w+)/(?P<probe>\w+)")
+_PRICE = re.compile(r"probe/(?P<price>\w+)/(?P<probe>\w+)")
 _PRICES = {
     "seconds": ("time in probe {}", "s", "Wall time that the probe {} took."),
     "peak_memory": (
@@ -27,7 +28,30 @@ _PRICES = {
     ),
 }
 
+Price = Literal["seconds", "peak_memory", "thinning"]
+
 Describe = Callable[[str], tuple[Metric, str | None]]
+
+
+def price_name(price: Price, probe: str) -> str:
+    """What a probe's price is recorded as.
+
+    >>> price_name("seconds", "ics")
+    'probe/seconds/ics'
+    """
+    return f"probe/{price}/{probe}"
+
+
+def split_price(name: str) -> tuple[Price, str] | None:
+    """The inverse of `price_name`; None of a name that is no price.
+
+    >>> split_price("probe/seconds/ics"), split_price("train/loss")
+    (('seconds', 'ics'), None)
+    """
+    match = _PRICE.fullmatch(name)
+    if match is None or match["price"] not in _PRICES:
+        return None
+    return cast(Price, match["price"]), match["probe"]
 
 
 def derived(name: str, describe: Describe) -> tuple[Metric, str | None] | None:
@@ -41,8 +65,8 @@ def derived(name: str, describe: Describe) -> tuple[Metric, str | None] | None:
     """
     if match := _LEVEL.fullmatch(name):
         return _steps_to(name, describe, **match.groupdict()), None
-    if (match := _PRICE.fullmatch(name)) and match["quantity"] in _PRICES:
-        return _price(name, **match.groupdict()), None
+    if price := split_price(name):
+        return _price(name, *price), None
     if match := _BEST.fullmatch(name):
         return _best(name, describe, **match.groupdict())
     return None
@@ -67,8 +91,8 @@ def _steps_to(name: str, describe: Describe, metric: str, relation: str, level: 
     )
 
 
-def _price(name: str, quantity: str, probe: str) -> Metric:
-    label, unit, doc = _PRICES[quantity]
+def _price(name: str, price: Price, probe: str) -> Metric:
+    label, unit, doc = _PRICES[price]
     return Metric(
         name=name,
         label=label.format(probe),
@@ -76,6 +100,7 @@ def _price(name: str, quantity: str, probe: str) -> Metric:
         direction="lower",
         kind="cost",
         doc=doc.format(probe),
+        repeats=False,
     )
 
 
@@ -94,5 +119,6 @@ def _best(name: str, describe: Describe, metric: str) -> tuple[Metric, str | Non
         kind=source.kind,
         doc=f"Best {source.name} of a run ({source.direction} is better).",
         per_layer=source.per_layer,
+        repeats=source.repeats,
     )
     return best, layer

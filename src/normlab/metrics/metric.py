@@ -36,3 +36,6 @@ class Metric:
     histogram: bool = False
     array: bool = False
     bounds: tuple[float, float] | None = None
+    repeats: bool = True
+    """Whether the same run made again has the same number; what a clock or a memory told has not.
+    """

@@ -131,6 +131,15 @@ def is_known(name: str) -> bool:
         return False
 
 
+def repeats(name: str) -> bool:
+    """Whether a run made again has the same numbers; assumed of what this version does not know."""
+    try:
+        found = find(name)
+    except ValueError:
+        return True
+    return found is None or found[0].repeats
+
+
 def kind_of(name: str) -> Kind:
     """What becomes of a metric where runs diverge or get stuck.
 

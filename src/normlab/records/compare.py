@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from normlab.metrics import full_name
+from normlab.metrics import full_name, repeats
 from normlab.metrics.layered import Series
 from normlab.records.flatten import Value, flatten
 from normlab.records.folder import RunFolder
@@ -14,9 +14,6 @@ from normlab.records.rows import Rows, read_rows
 
 UNSET = "(unset)"
 """Stands for a setting that a run does not have."""
-
-TIMINGS = ("samples_per_second", "probe/seconds/")
-"""Names that begin so tell how fast a machine was, and never repeat."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,16 +61,12 @@ def differing(
 
 
 def metrics_that_differ(one: RunFolder, other: RunFolder) -> list[MetricDifference]:
-    """Every recorded metric of the two, timings left out, in the order of the first run's."""
-    a, b = (read_rows(folder.path, _repeats) for folder in (one, other))
+    """Every metric of the two that repeats at all, in the order of the first run's."""
+    a, b = (read_rows(folder.path, repeats) for folder in (one, other))
     found = dict.fromkeys([*a.columns, *b.columns])
     return [
         _difference(full_name(*series), _values(a, series), _values(b, series)) for series in found
     ]
-
-
-def _repeats(name: str) -> bool:
-    return not name.startswith(TIMINGS)
 
 
 def _values(rows: Rows, series: Series) -> dict[int, float]:

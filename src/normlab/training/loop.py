@@ -21,7 +21,7 @@ from normlab.config import ResolvedRun
 from normlab.data import Batch, evaluation_batches
 from normlab.data.dataset import Dataset, Split
 from normlab.measures.sparsity import sparsity, zeros
-from normlab.metrics import full_name
+from normlab.metrics import full_name, price_name
 from normlab.metrics.layered import each
 from normlab.models.chain import weight_layers
 from normlab.norms.population import precise_statistics
@@ -84,6 +84,12 @@ class Timing:
     probe_peak_memory: dict[str, float] = field(default_factory=dict)
     """MiB, over all measurements; a probe is absent where the system does not tell."""
     num_steps: int = 0
+
+    def prices(self) -> dict[str, float]:
+        """What the probes took, by the names it is recorded under."""
+        seconds = {price_name("seconds", probe): s for probe, s in self.probe_seconds.items()}
+        peaks = self.probe_peak_memory.items()
+        return seconds | {price_name("peak_memory", probe): peak for probe, peak in peaks}
 
     def samples_per_second(self, batch_size: int) -> float | None:
         if self.num_steps == 0 or self.training_seconds <= 0:
@@ -219,7 +225,7 @@ class Loop:
             if keep_to_budget(
                 probe, step, share, seconds=seconds, training_seconds=training_seconds
             ):
-                self._recorder.record(step, {f"probe/thinning/{probe.name}": probe.thinning})
+                self._recorder.record(step, {price_name("thinning", probe.name): probe.thinning})
 
     def _set_learning_rate(self, step: int) -> float:
         config = self._config

@@ -13,6 +13,7 @@ from normlab.cli.console import make_console
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.launch.dispatch import Launch, launch
+from normlab.metrics import price_name, split_price
 from normlab.plan.grid import expand
 from normlab.plan.runs import PlannedRun, RunStates, plan_run, plan_runs
 from normlab.studies.sweep import factors_of, sweep_folder, write_sweep
@@ -119,15 +120,16 @@ def prices(summary: Mapping[str, float]) -> list[str]:
     """What each probe of a run cost, a line each."""
     lines = []
     for key in sorted(summary):
-        if not key.startswith("probe/seconds/"):
+        price, name = split_price(key) or ("", "")
+        if price != "seconds":
             continue
-        name, seconds = key.removeprefix("probe/seconds/"), summary[key]
+        seconds = summary[key]
         line = f"probe {name}: {seconds:.2f} s"
         if summary.get("training_seconds", 0) > 0:
             line += f", {seconds / summary['training_seconds']:.2f} of the training time"
-        if (peak := summary.get(f"probe/peak_memory/{name}")) is not None:
+        if (peak := summary.get(price_name("peak_memory", name))) is not None:
             line += f"; peak memory {peak:.0f} MiB"
-        if (factor := summary.get(f"probe/thinning/{name}")) is not None:
+        if (factor := summary.get(price_name("thinning", name))) is not None:
             line += f"; one of {factor:g} measurements, being over probe.budget"
         lines.append(line)
     return lines

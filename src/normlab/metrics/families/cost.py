@@ -15,6 +15,7 @@ COST = (
         unit="s",
         direction="lower",
         kind="cost",
+        repeats=False,
         doc="Wall time of forward, backward and the optimizer's step, evaluation and probes left "
         "out; of a run that was carried on, its last part's.",
     ),
@@ -24,6 +25,7 @@ COST = (
         unit="samples/s",
         direction="higher",
         kind="cost",
+        repeats=False,
         doc="Samples trained on per second of wall time, evaluation and probes left out.",
     ),
 )
