@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from normlab.analysis.claims import Claim, Factor, Reduction, Selection
 from normlab.metrics import kind_of, split_name
+from normlab.records.columns import OF_NUMBER
 from normlab.words import or_did_you_mean
 
 LOSSES = ("train/loss", "test/loss", "val/loss")
@@ -41,7 +42,7 @@ class Side:
 
 def runs_of(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run: every column of the tidy table but step, metric, layer and value."""
-    columns = [c for c in table.columns if c not in ("step", "metric", "layer", "value")]
+    columns = [c for c in table.columns if c not in OF_NUMBER]
     return table.drop_duplicates("run")[columns].sort_values("run").reset_index(drop=True)
 
 

@@ -17,7 +17,7 @@ import yaml
 from normlab.analysis.claims import load_claims
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
-from normlab.metrics import describe
+from normlab.metrics import HEADLINES, describe
 from normlab.records.files import write_whole
 from normlab.studies.experiment import Experiment
 
@@ -128,6 +128,6 @@ def _sorted(cell: Settings) -> Settings:
 def _goal(experiment: Experiment) -> dict[str, Any]:
     """What W&B ranks the runs by: the metric of the first claim, the way it is better."""
     claims = load_claims(experiment.claims_path)
-    name = next((claim.metric for claim in claims if claim.metric), "test/accuracy")
+    name = next((claim.metric for claim in claims if claim.metric), HEADLINES[0])
     lower = describe(name)[0].direction == "lower"
     return {"name": name, "goal": "minimize" if lower else "maximize"}

@@ -23,18 +23,16 @@ from normlab.dashboards.layout import (
     sections_of,
 )
 from normlab.figures.style import norm_looks
-from normlab.metrics import full_name
+from normlab.metrics import HEADLINES, full_name
 from normlab.plan.table import facts_table
+from normlab.records.columns import TIDY, settings_of, summarized
 from normlab.records.files import read_json
 from normlab.studies.drawing import drawing_of
 from normlab.studies.experiment import Experiment
 
 OVERVIEW = "overview"
 OTHER_COLOR = "#777777"
-NOT_SETTINGS = ("run", "cell", "seed", "state", "outcome", "chance")
 FIGURE = "figure.png"
-COLUMNS = ("run", "cell", "seed", "step", "metric", "layer", "value")
-"""Of every tidy table."""
 
 
 def experiment_dashboard(
@@ -91,9 +89,7 @@ def overview(results: Path) -> Dashboard:
     from normlab.records import runs_frame
 
     runs = runs_frame(results / "runs")
-    columns = map(str, runs.columns)
-    recorded = [name.removeprefix("summary/") for name in columns if name.startswith("summary/")]
-    sections = sections_by_family(recorded or ("test/accuracy", "train/accuracy", "train/loss"))
+    sections = sections_by_family(summarized(runs.columns) or HEADLINES)
     return Dashboard(
         name=OVERVIEW,
         title="normlab",
@@ -113,7 +109,7 @@ def _before_any_run(experiment: Experiment, composer: Composer, scale: str) -> p
     """The table that the runs of a plan will make, with one missing number each."""
     runs = experiment.plan(composer, scale)
     if not runs:  # all of it is computed
-        return pd.DataFrame(columns=COLUMNS)
+        return pd.DataFrame(columns=TIDY)
     cells = {run.name: (run.identity.cell_name, run.config.seed) for run in runs}
     facts = facts_table(runs)
     return facts.assign(
@@ -166,9 +162,9 @@ def _cells(table: pd.DataFrame) -> tuple[Cell, ...]:
     for name, own in runs_of(table).groupby("cell", sort=False, observed=True):
         first = own.iloc[0].to_dict()
         settings = {
-            str(key): value
-            for key, value in first.items()
-            if key not in NOT_SETTINGS and not (isinstance(value, float) and math.isnan(value))
+            key: first[key]
+            for key in settings_of(first)
+            if not (isinstance(first[key], float) and math.isnan(first[key]))
         }
         cells.append(
             Cell(

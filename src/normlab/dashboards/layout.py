@@ -14,14 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from normlab import metrics
-from normlab.metrics import METRICS, describe, full_name, split_name
-
-FAMILIES = {
-    "accuracy and loss": ("train/", "test/", "val/"),
-    "internal covariate shift": ("ics/",),
-    "the optimizer": ("optimizer/",),
-}
-"""Sections of a view that follows no figure: titles over beginnings of metrics' names."""
+from normlab.metrics import METRICS, describe, family_of, full_name, split_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,15 +136,8 @@ def sections_by_family(names: Iterable[str]) -> tuple[Section, ...]:
     ordered = [name for name in METRICS if name in recorded]
     found: dict[str, list[Chart]] = {}
     for name in ordered:
-        found.setdefault(_family(name), []).append(Chart(y=name))
+        found.setdefault(family_of(name), []).append(Chart(y=name))
     return tuple(Section(name=name, charts=tuple(charts)) for name, charts in found.items())
-
-
-def _family(name: str) -> str:
-    for title, beginnings in FAMILIES.items():
-        if name.startswith(beginnings):
-            return title
-    return name.partition("/")[0].replace("_", " ")
 
 
 def _has(cell: Cell, key: str, value: Any) -> bool:

@@ -19,6 +19,7 @@ from normlab.analysis.statistics import CONFIDENCE, NO_SPREAD
 from normlab.analysis.values import divergence_steps, is_metric, runs_of
 from normlab.figures.style import ordered, require
 from normlab.metrics import kind_of
+from normlab.records.columns import OF_RUN
 
 MOST_STEPS = 150
 """Curves with more steps than this are averaged over windows of equal length."""
@@ -61,7 +62,7 @@ class Averages:
     @property
     def groups(self) -> list[str]:
         """The columns that tell the means apart."""
-        described = ("run", "cell", "seed", "outcome")
+        described = (*OF_RUN, "outcome")
         return [column for column in self.members.columns if column not in described]
 
     @cached_property
@@ -263,7 +264,7 @@ def _members(rows: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     members = rows.drop_duplicates(["run", *groups])
     if "outcome" not in members:
         members = members.assign(outcome="trained")
-    return members[list(dict.fromkeys([*groups, "run", "cell", "seed", "outcome"]))]
+    return members[list(dict.fromkeys([*groups, *OF_RUN, "outcome"]))]
 
 
 def _view(rows: pd.DataFrame, groups: Sequence[str], x: str) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from normlab.figures.references import Reference, draw_reference
 from normlab.figures.sheet import Sheet
 from normlab.figures.style import axis_text, level_texts, ordered, styled, table_colors
 from normlab.figures.tables import labelled, levels_of, rows_where
-from normlab.metrics import describe
+from normlab.metrics import describe, headlines
 
 MOST_DOTS = 40
 MOST_ROWS = 40
@@ -129,8 +129,7 @@ def _tell_apart(table: pd.DataFrame, factors: Sequence[str]) -> _Swept:
     by_run = _settings(runs, others)
     settings = tuple(dict.fromkeys(by_run.values()))
     recorded = {str(metric) for metric in table["metric"].unique()}
-    preferred = ("test/accuracy", "test/loss", "train/loss", *sorted(recorded))
-    goal = next(metric for metric in preferred if metric in recorded)
+    goal = [*headlines(recorded), *sorted(recorded)][0]
     curves = [goal] if len(settings) <= WRAP * WRAP else []
     if len(settings) <= WRAP and "train/loss" in recorded - {goal}:
         curves.append("train/loss")

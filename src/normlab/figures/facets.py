@@ -16,7 +16,8 @@ from normlab.figures.palette import Palette
 from normlab.figures.references import Reference
 from normlab.figures.sheet import DrawnPanel, Panel, Sheet
 from normlab.figures.style import axis_text, level_texts, require, styled
-from normlab.figures.tables import factors_of, labelled, levels_of, require_factors
+from normlab.figures.tables import labelled, levels_of, require_factors
+from normlab.records.columns import factor_columns
 
 WRAP = 4
 """Panels of one factor are laid out at most this many in a row."""
@@ -58,7 +59,7 @@ def plot(
     if x == "step":
         averages = average_curves(table, y, groups)
     else:
-        require(x, factors_of(table), "factor")
+        require(x, factor_columns(table.columns), "factor")
         averages = average_last_values(table, y, x, groups)
     palette = Palette(
         hue=hue,

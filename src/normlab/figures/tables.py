@@ -8,12 +8,7 @@ from typing import Any
 import pandas as pd
 
 from normlab.figures.style import UNSET, level_texts, ordered, require
-
-
-def factors_of(table: pd.DataFrame) -> list[str]:
-    """The columns that describe a run, plus `layer`."""
-    fixed = {"run", "step", "metric", "value"}
-    return [str(column) for column in table.columns if column not in fixed]
+from normlab.records.columns import factor_columns
 
 
 def require_factors(table: pd.DataFrame, **arguments: str | None) -> None:
@@ -24,7 +19,7 @@ def require_factors(table: pd.DataFrame, **arguments: str | None) -> None:
     """
     for argument, factor in arguments.items():
         if factor not in (None, "layer", "step"):
-            require(factor, factors_of(table), "factor", argument)
+            require(factor, factor_columns(table.columns), "factor", argument)
 
 
 def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
@@ -36,7 +31,7 @@ def labelled(table: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
     for factor in factors:
         if factor in ("layer", "step"):
             continue
-        require(factor, factors_of(table), "factor")
+        require(factor, factor_columns(table.columns), "factor")
         if table[factor].isna().any():
             column = table[factor].astype(object)
             table = table.assign(**{factor: column.where(column.notna(), UNSET)})

@@ -12,7 +12,7 @@ import torch
 
 from normlab.config.convert import plain
 from normlab.data import load
-from normlab.metrics import split_price
+from normlab.metrics import headlines, split_price
 from normlab.plan.runs import PlannedRun
 from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder
 from normlab.records.provenance import Provenance, provenance
@@ -194,7 +194,5 @@ def _headline(outcome: str, summary: Mapping[str, float]) -> str:
         for name, factor in summary.items()
         if (price := split_price(name)) and price[0] == "thinning"
     ]
-    for metric in ("test/accuracy", "test/loss", "train/loss"):
-        if metric in summary:
-            return f"{outcome}, {metric} {summary[metric]:.4g}{''.join(thinned)}"
-    return outcome + "".join(thinned)
+    first = [f", {metric} {summary[metric]:.4g}" for metric in headlines(summary)[:1]]
+    return "".join([outcome, *first, *thinned])

@@ -18,12 +18,15 @@ a file, in W&B and on a command line, that is ``ics/l2/conv5``; `full_name` join
 """
 
 from normlab.metrics.derived import price_name, split_price
+from normlab.metrics.families.scores import HEADLINES
 from normlab.metrics.metric import Direction, Kind, Metric
 from normlab.metrics.registry import (
     METRICS,
     axis_text,
     describe,
+    family_of,
     full_name,
+    headlines,
     is_known,
     kind_of,
     register,
@@ -32,13 +35,16 @@ from normlab.metrics.registry import (
 )
 
 __all__ = [
+    "HEADLINES",
     "METRICS",
     "Direction",
     "Kind",
     "Metric",
     "axis_text",
     "describe",
+    "family_of",
     "full_name",
+    "headlines",
     "is_known",
     "kind_of",
     "price_name",

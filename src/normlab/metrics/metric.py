@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,3 +40,14 @@ class Metric:
     repeats: bool = True
     """Whether the same run made again has the same number; what a clock or a memory told has not.
     """
+
+
+@dataclass(frozen=True)
+class Family:
+    """Metrics that are shown together, under a title."""
+
+    title: str
+    metrics: tuple[Metric, ...]
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self.metrics)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import cache
 
 from normlab.config.registry import choices
 from normlab.metrics.derived import derived
 from normlab.metrics.families import FAMILIES
+from normlab.metrics.families.scores import HEADLINES
 from normlab.metrics.metric import Kind, Metric
 from normlab.words import nearest_few
 
@@ -156,6 +158,28 @@ def axis_text(name: str) -> str:
     metric, layer = describe(name)
     text = metric.label if layer is None else f"{metric.label} ({layer})"
     return f"{text} [{metric.unit}]" if metric.unit else text
+
+
+def headlines(recorded: Collection[str]) -> list[str]:
+    """Those of the recorded metrics that sum a run up, what says most first.
+
+    >>> headlines({"train/loss", "ics/l2", "test/loss"})
+    ['test/loss', 'train/loss']
+    """
+    return [name for name in HEADLINES if name in recorded]
+
+
+def family_of(name: str) -> str:
+    """The title under which a metric is shown with those like it; of one that normlab does not
+    itself record, the beginning of its name.
+
+    >>> family_of("ics/l2"), family_of("own_probe/speed")
+    ('internal covariate shift', 'own probe')
+    """
+    for family in FAMILIES:
+        if any(metric.name == name for metric in family):
+            return family.title
+    return name.partition("/")[0].replace("_", " ")
 
 
 for _family in FAMILIES:

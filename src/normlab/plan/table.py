@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from normlab.config.convert import plain
 from normlab.plan.runs import PlannedRun
 from normlab.records import metrics_frame
+from normlab.records.columns import CATEGORIES
 from normlab.records.flatten import flatten, written
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ ALWAYS = ("model", "norm", "init", "data", "optimizer.lr", "dropout", "batch_siz
 """Settings every table has as columns, varied or not: figures colour and claims select by them."""
 
 RATE = "samples_per_second"
-WORDS = ("run", "cell", "metric", "layer")
 
 
 def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = None) -> pd.DataFrame:
@@ -45,7 +45,7 @@ def concatenate(tables: Sequence[pd.DataFrame], columns: Iterable[str] = ()) -> 
     table = tables[0]
     if len(tables) > 1:
         plain = [one.astype(_plain_types(one)) for one in tables if len(one)]
-        table = pd.concat(plain, ignore_index=True).astype(dict.fromkeys(WORDS, "category"))
+        table = pd.concat(plain, ignore_index=True).astype(dict.fromkeys(CATEGORIES, "category"))
     return table.assign(**{key: None for key in sorted(columns) if key not in table})
 
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from normlab.records.columns import OF_END, TIDY
 from normlab.records.flatten import refuse_unknown_keys
 from normlab.records.table import metrics_frame, nearest_recorded, runs_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE_COLUMNS = ("run", "cell", "seed", "step", "layer")
 LOSSES = ("train/loss", "test/loss")
 """Kept in every selection: a run's divergence is dated by them."""
 
@@ -36,9 +36,9 @@ def selected_table(
         if not where:
             raise ValueError(f"there are no runs in {runs_dir}.")
         raise ValueError(f"no run passes {' '.join(where)}.{nearest_recorded(runs_dir, where)}")
-    factors = [key for key in keys if key not in TABLE_COLUMNS]
+    factors = [key for key in keys if key not in TIDY or key in ("metric", "value")]
     refuse_unknown_keys(factors, frame.columns)
-    described = [name for name in ("state", "outcome", "chance") if name in frame]
+    described = [name for name in OF_END if name in frame]
     table = metrics_frame(runs_dir, where, metrics=[metric, *LOSSES]).merge(
         frame[list(dict.fromkeys(["run", *factors, *described]))], on="run"
     )

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from normlab.metrics import describe, full_name
 from normlab.metrics.layered import Series
+from normlab.records.columns import OF_RUN, SUMMARY
 from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys, written
 from normlab.records.folder import RunFolder, run_folders
 from normlab.records.rows import Rows, read_rows
@@ -26,7 +27,6 @@ from normlab.words import nearest_few
 if TYPE_CHECKING:
     import pandas as pd
 
-OWN_KEYS = ("run", "cell", "seed", "state", "outcome")
 NUM_READERS = 4
 TIMES = ("started", "ended", "seconds")
 
@@ -48,7 +48,7 @@ def runs_frame(runs: Path | Iterable[RunFolder], where: str | Iterable[str] = ()
     import pandas as pd
 
     entries = [entry for _, entry in _select(runs, where, with_status=True)]
-    return pd.DataFrame(entries, columns=None if entries else list(OWN_KEYS))
+    return pd.DataFrame(entries, columns=None if entries else [*OF_RUN, "state", "outcome"])
 
 
 def metrics_frame(
@@ -135,7 +135,7 @@ def _entry(folder: RunFolder, with_status: bool) -> dict[str, Any]:
         entry |= flatten(folder.config())
         entry |= {key: status.get(key) for key in TIMES}
         summary = status.get("summary", {})
-        entry |= {f"summary/{name}": value for name, value in summary.items()}
+        entry |= {f"{SUMMARY}{name}": value for name, value in summary.items()}
     return entry
 
 

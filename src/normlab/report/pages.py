@@ -25,7 +25,8 @@ from normlab.analysis.calibration import Calibration
 from normlab.analysis.values import runs_of
 from normlab.figures.averages import average_last_values
 from normlab.figures.style import axis_text, level_texts, norm_looks, ordered
-from normlab.metrics import kind_of
+from normlab.metrics import headlines, kind_of
+from normlab.records.columns import SUMMARY, summarized
 from normlab.records.files import write_whole
 from normlab.report.curves import curves
 from normlab.report.pictures import data_url, fitted
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 500
 NOT_EXPERIMENTS = ("runs", "sweeps", "report", "rerun")
-FINAL_METRICS = ("test/accuracy", "test/loss", "train/accuracy", "train/loss")
 SHOWN_DPI = 150
 """Dots an inch of saved pictures; they are shown at 96, as large as text of the same size."""
 
@@ -113,7 +113,7 @@ def write_sweep_page(
     swept = [factor for factor in factors if factor != "seed"]
     listed, run_metrics = _listed_runs(runs)
     recorded = set(map(str, table["metric"].unique())) if len(table) else set()
-    metrics = [metric for metric in FINAL_METRICS if metric in recorded]
+    metrics = headlines(recorded)
     page = _PAGES.get_template("sweep.html").render(
         name=folder.name,
         command=command,
@@ -222,7 +222,7 @@ def _pictures(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
 
 def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of the runs table, newest first where that is known, and its metric columns."""
-    metrics = [name for name in FINAL_METRICS if f"summary/{name}" in runs]
+    metrics = headlines(summarized(runs.columns))
     if "started" in runs:
         runs = runs.sort_values("started", ascending=False, na_position="last", kind="stable")
     rows = [
@@ -233,7 +233,7 @@ def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
             "state": _text(run.get("state")),
             "outcome": _text(run.get("outcome")),
             "seconds": _number(run.get("seconds"), 3),
-            "finals": [_number(run[f"summary/{name}"], 4) for name in metrics],
+            "finals": [_number(run[f"{SUMMARY}{name}"], 4) for name in metrics],
         }
         for run in runs.head(MOST_RUNS).to_dict("records")
     ]

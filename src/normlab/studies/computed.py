@@ -17,7 +17,8 @@ from normlab.config.errors import ConfigError, hint
 from normlab.metrics import describe
 from normlab.plan.runs import PlannedRun
 from normlab.plan.staging import parent_of
-from normlab.plan.table import WORDS, table_value
+from normlab.plan.table import table_value
+from normlab.records.columns import FIXED
 from normlab.records.identity import NUM_NAME_DIGITS
 from normlab.training.device import process_restored, set_exact_arithmetic
 from normlab.training.start import kept_checkpoint
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 OUTCOME = "computed"
 
-RESERVED = (*WORDS, "seed", "step", "value", "state", "outcome", "chance", "trained")
+RESERVED = (*FIXED, "trained")
 """Columns and arguments that are not the arm's to set."""
 
 

@@ -12,8 +12,9 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from normlab.cli.console import MISSING, shown
-from normlab.metrics import split_name
+from normlab.metrics import headlines, split_name
 from normlab.records import RunFolder, runs_frame
+from normlab.records.columns import SUMMARY, summarized
 from normlab.records.flatten import flatten, written
 from normlab.records.table import nearest_recorded
 from normlab.words import plural
@@ -25,7 +26,6 @@ STATE_STYLES = {
     "failed": "red",
     "missing": "dim",
 }
-SHOWN_METRICS = ("train/accuracy", "test/accuracy", "train/loss")
 
 
 def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
@@ -35,7 +35,7 @@ def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
         nearest = escape(nearest_recorded(runs_dir, where))
         console.print(f"No runs in {os.path.relpath(runs_dir)} pass.{nearest}", highlight=False)
         return
-    metrics = [name for name in SHOWN_METRICS if f"summary/{name}" in frame]
+    metrics = headlines(summarized(frame.columns))
     name = Column("run", no_wrap=True, min_width=int(frame["run"].astype(str).str.len().max()))
     table = Table(name, "state", "outcome", *metrics, "seconds")
     for _, row in frame.sort_values(["cell", "seed"]).iterrows():
@@ -44,7 +44,7 @@ def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
             escape(str(row["run"])),
             f"[{STATE_STYLES[state]}]{state}[/{STATE_STYLES[state]}]",
             shown(row["outcome"]),
-            *(shown(row[f"summary/{name}"]) for name in metrics),
+            *(shown(row[f"{SUMMARY}{name}"]) for name in metrics),
             shown(row.get("seconds")),
         )
     console.print(table)

@@ -13,7 +13,7 @@ from normlab.cli.console import make_console
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.launch.dispatch import Launch, launch
-from normlab.metrics import price_name, split_price
+from normlab.metrics import headlines, price_name, split_price
 from normlab.plan.grid import expand
 from normlab.plan.runs import PlannedRun, RunStates, plan_run, plan_runs
 from normlab.studies.sweep import factors_of, sweep_folder, write_sweep
@@ -108,8 +108,7 @@ def _report(outcome: Launch, console: Console) -> None:
 def _print_summary(planned: PlannedRun, console: Console) -> None:
     status = planned.folder.status()
     summary = status["summary"]
-    shown = [name for name in ("train/loss", "train/accuracy", "test/accuracy") if name in summary]
-    values = ", ".join(f"{name} {summary[name]:.4g}" for name in shown)
+    values = ", ".join(f"{name} {summary[name]:.4g}" for name in headlines(summary))
     console.print(f"{status['outcome']}: {values}", highlight=False)
     for line in prices(summary):
         console.print(line, highlight=False)

@@ -11,17 +11,18 @@ from normlab.metrics.families.residual import RESIDUAL
 from normlab.metrics.families.scores import SCORES
 from normlab.metrics.families.statistics_gap import STATISTICS_GAP
 from normlab.metrics.families.weights import WEIGHTS
+from normlab.metrics.metric import Family
 
 FAMILIES = (
-    SCORES,
-    WEIGHTS,
-    ICS,
-    LANDSCAPE,
-    CURVATURE,
-    ACTIVATIONS,
-    MOMENT_DRIFT,
-    GRADIENTS,
-    STATISTICS_GAP,
-    RESIDUAL,
-    COST,
+    Family("accuracy and loss", SCORES),
+    Family("weights", WEIGHTS),
+    Family("internal covariate shift", ICS),
+    Family("loss landscape", LANDSCAPE),
+    Family("curvature", CURVATURE),
+    Family("activations", ACTIVATIONS),
+    Family("moment drift", MOMENT_DRIFT),
+    Family("gradients", GRADIENTS),
+    Family("statistics gap", STATISTICS_GAP),
+    Family("residual", RESIDUAL),
+    Family("learning rate and time", COST),
 )

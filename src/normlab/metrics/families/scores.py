@@ -2,6 +2,16 @@
 
 from normlab.metrics.metric import Metric
 
+HEADLINES = (
+    "test/accuracy",
+    "val/accuracy",
+    "train/accuracy",
+    "test/loss",
+    "val/loss",
+    "train/loss",
+)
+"""What is said of a run where there is room for little, what says most first."""
+
 SCORES = (
     Metric(
         name="test/loss",
