@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from normlab.analysis.values import runs_of
 from normlab.figures.averages import Averages, average_curves, average_last_values
 from normlab.figures.drawing import Shown, draw_averages, mark_style
-from normlab.figures.facets import WRAP
 from normlab.figures.layout import LEGEND_INCHES, PANEL_INCHES
 from normlab.figures.legend import Legend, count_text
 from normlab.figures.limits import limits_of, set_limits, y_text
@@ -29,6 +28,8 @@ from normlab.metrics import describe, headlines
 
 MOST_DOTS = 40
 MOST_ROWS = 40
+WRAP = 4
+"""Panels of a metric stand at most this many in a row."""
 SETTING = "setting"
 """The column that names a run's combination of the factors without a colour."""
 

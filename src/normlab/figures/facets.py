@@ -9,18 +9,16 @@ from matplotlib.figure import Figure
 
 from normlab.figures.averages import Averages, average_curves, average_last_values
 from normlab.figures.drawing import draw_averages
-from normlab.figures.layout import LEGEND_INCHES, PANEL_INCHES
+from normlab.figures.layout import LEGEND_INCHES
 from normlab.figures.legend import Legend
 from normlab.figures.limits import set_limits, y_text
 from normlab.figures.palette import Palette
 from normlab.figures.references import Reference
 from normlab.figures.sheet import DrawnPanel, Panel, Sheet
-from normlab.figures.style import axis_text, level_texts, require, styled
+from normlab.figures.style import SCREEN, Medium, axis_text, level_texts, require, styled
 from normlab.figures.tables import labelled, levels_of, require_factors
+from normlab.figures.titles import APART, fit_titles
 from normlab.records.columns import factor_columns
-
-WRAP = 4
-"""Panels of one factor are laid out at most this many in a row."""
 
 
 def plot(
@@ -35,6 +33,8 @@ def plot(
     references: Sequence[Reference] = (),
     published: pd.DataFrame | None = None,
     title: str | None = None,
+    colors: str | None = None,
+    medium: Medium = SCREEN,
 ) -> Sheet:
     """Lines with mean and 95 % interval over seeds; one panel for each level of `col` and `row`.
 
@@ -47,6 +47,8 @@ def plot(
         style: the factor shown by dash.
         references: labelled lines, drawn in every panel.
         published: the paper's points: columns x, y and those of hue, col, row, style that apply.
+        colors: of `hue`, which of `style.PALETTES`; None: norms have their own, numbers a ramp.
+        medium: what the figure is made for, such as `style.COLUMN`.
 
     Raises:
         ValueError: if a factor or the metric is not in the table; the nearest is named.
@@ -66,9 +68,11 @@ def plot(
         hues=levels_of(averages.members, hue),
         style=style,
         styles=levels_of(averages.members, style),
+        colors=colors,
     )
-    with styled():
-        sheet = _lay_out(_panels(averages, row, col, references, published), wrapped=row is None)
+    with styled(medium):
+        panels = _panels(averages, row, col, references, published)
+        sheet = _lay_out(_wrapped(panels, medium.most_columns) if row is None else panels, medium)
         shown = [
             draw_averages(
                 drawn.axis,
@@ -84,7 +88,7 @@ def plot(
         for drawn_row in sheet.rows:
             drawn_row[0].axis.set_ylabel(y_text(averages))
         set_limits(averages, shown)
-        Legend(
+        legend = Legend(
             palette=palette,
             members=averages.members,
             groups=averages.groups,
@@ -92,9 +96,14 @@ def plot(
             intervals="bands" if x == "step" else "bars",
             has_intervals=averages.has_intervals,
             has_published=published is not None,
-        ).draw(sheet.figure)
+        )
+        legend.draw(sheet.figure, medium)
+        if medium.is_legend_below and medium.height_inches is None:
+            width, height = sheet.figure.get_size_inches()
+            sheet.figure.set_figheight(height + legend.height_inches(width))
         if title:
             sheet.figure.suptitle(title, fontsize=10, x=0.02, ha="left")
+        fit_titles(sheet.figure, [drawn.axis for drawn_row in sheet.rows for drawn in drawn_row])
         sheet.place_labels()
     return sheet
 
@@ -117,7 +126,7 @@ def _panels(
             x=averages.x,
             y=averages.metric,
             where=where,
-            title="   ".join(named),
+            title=APART.join(named),
             references=references,
             published=published,
         )
@@ -125,14 +134,21 @@ def _panels(
     return [[panel(r, c) for c in cols] for r in rows]
 
 
-def _lay_out(rows: list[list[Panel]], *, wrapped: bool) -> Sheet:
-    """Empty panels on common axes, a single row of many in several; outer ones are labelled."""
-    if wrapped:
-        (only,) = rows
-        rows = [only[start : start + WRAP] for start in range(0, len(only), WRAP)]
+def _wrapped(rows: list[list[Panel]], most_columns: int) -> list[list[Panel]]:
+    """A single row of many in several."""
+    (only,) = rows
+    return [only[start : start + most_columns] for start in range(0, len(only), most_columns)]
+
+
+def _lay_out(rows: list[list[Panel]], medium: Medium) -> Sheet:
+    """Empty panels on common axes; outer ones are labelled."""
     num_columns = len(rows[0])
-    width = max(PANEL_INCHES[0] * num_columns * (0.85 if num_columns > 2 else 1.0), 3.6)
-    figure = Figure(figsize=(width + LEGEND_INCHES, PANEL_INCHES[1] * len(rows) + 0.35))
+    panel_width, panel_height = medium.panel_inches
+    as_needed = max(panel_width * num_columns * (0.85 if num_columns > 2 else 1.0), 3.6)
+    beside = 0.0 if medium.is_legend_below else LEGEND_INCHES
+    width = medium.width_inches or as_needed + beside
+    height = medium.height_inches or panel_height * len(rows) + 0.35
+    figure = Figure(figsize=(width, height))
     axes = figure.subplots(len(rows), num_columns, squeeze=False, sharex=True, sharey=True)
     sheet = Sheet(
         figure,

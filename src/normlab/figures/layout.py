@@ -16,10 +16,10 @@ from normlab.figures.legend import Legend
 from normlab.figures.limits import set_limits, share_limits, y_text
 from normlab.figures.palette import Palette
 from normlab.figures.sheet import DrawnPanel, Panel, Sheet
-from normlab.figures.style import axis_text, styled
+from normlab.figures.style import SCREEN, axis_text, styled
 from normlab.figures.tables import labelled, levels_of, require_factors
 
-PANEL_INCHES = (3.1, 2.35)
+PANEL_INCHES = SCREEN.panel_inches
 LEGEND_INCHES = 1.7
 
 

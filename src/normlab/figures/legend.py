@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,21 @@ from matplotlib.lines import Line2D
 
 from normlab.figures.drawing import Shown, mark_style, published_style
 from normlab.figures.palette import ALONE, Palette
-from normlab.figures.style import PUBLISHED_COLOR, Look, axis_text, level_texts
+from normlab.figures.style import (
+    PUBLISHED_COLOR,
+    SCREEN,
+    Look,
+    Medium,
+    axis_text,
+    level_texts,
+)
 from normlab.figures.tables import level_words, rows_where
 
 MOST_WORDS = 20
 """Letters of a count of runs that stand in one line."""
 NO_INTERVAL = "one seed: no interval"
+LINE_INCHES, LETTER_INCHES, HANDLE_INCHES = 0.15, 0.06, 0.4
+"""Sizes of a legend below a figure, in letters of 7 points."""
 GREY = "#444444"
 """Of marks and dashes, which mean the same in every colour."""
 
@@ -36,17 +46,40 @@ class Legend:
     has_intervals: bool
     has_published: bool = False
 
-    def draw(self, figure: Figure) -> None:
-        """Put it at the figure's right."""
+    def draw(self, figure: Figure, medium: Medium = SCREEN) -> None:
+        """Put it at the figure's right, or below it where the medium is narrow."""
+        title = self.palette.hue and axis_text(self.palette.hue)
+        if not medium.is_legend_below:
+            figure.legend(
+                handles=[
+                    *self._hues(),
+                    *self._styles(),
+                    _heading(""),
+                    _heading(self._interval()),
+                    *self._notes(),
+                ],
+                title=title,
+                loc="outside right upper",
+                alignment="left",
+            )
+            return
+        # side by side, in one order of reading: nothing that heads others, no empty lines
+        handles = [*self._hues(), *self._styles(headed=False), *self._notes()]
         figure.legend(
-            handles=self._entries(),
-            title=self.palette.hue and axis_text(self.palette.hue),
-            loc="outside right upper",
-            alignment="left",
+            handles=handles,
+            title="; ".join(filter(None, [title, _in_one_line(self._interval())])),
+            loc="outside lower center",
+            ncols=_num_columns(handles, figure.get_figwidth()),
+            columnspacing=1.2,
+            handlelength=1.8,
         )
 
-    def _entries(self) -> list[Line2D]:
-        return [*self._hues(), *self._styles(), *self._notes()]
+    def height_inches(self, width_inches: float) -> float:
+        """How much a legend below a figure takes of its height."""
+        handles = [*self._hues(), *self._styles(headed=False), *self._notes()]
+        num_rows = math.ceil(len(handles) / _num_columns(handles, width_inches))
+        num_lines = 1 + max(str(one.get_label()).count("\n") for one in handles)
+        return LINE_INCHES * (1.5 + num_rows * num_lines)
 
     def _hues(self) -> list[Line2D]:
         palette = self.palette
@@ -71,11 +104,13 @@ class Legend:
             )
         return entries
 
-    def _styles(self) -> list[Line2D]:
+    def _styles(self, *, headed: bool = True) -> list[Line2D]:
         palette = self.palette
         if palette.style is None:
             return []
         texts = level_texts(palette.styles)
+        if not headed:
+            texts = {key: f"{axis_text(palette.style)}: {text}" for key, text in texts.items()}
         lines = [
             Line2D(
                 [],
@@ -86,11 +121,15 @@ class Legend:
             )
             for level in palette.styles
         ]
-        return [_heading(palette.style), *lines]
+        return [_heading(palette.style), *lines] if headed else lines
+
+    def _interval(self) -> str:
+        if not self.has_intervals:
+            return NO_INTERVAL
+        return f"{self.intervals}: 95 % interval\nover n seeds"
 
     def _notes(self) -> list[Line2D]:
-        interval = f"{self.intervals}: 95 % interval\nover n seeds"
-        entries = [_heading(""), _heading(interval if self.has_intervals else NO_INTERVAL)]
+        entries = []
         outcomes = frozenset[str]().union(*(one.outcomes for one in self.shown))
         for outcome in ("diverged", "stuck"):
             if outcome in outcomes:
@@ -127,3 +166,14 @@ def count_text(members: pd.DataFrame, groups: Sequence[str]) -> str:
 
 def _heading(text: str) -> Line2D:
     return Line2D([], [], color="none", label=text)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+def _num_columns(handles: Sequence[Line2D], width_inches: float) -> int:
+    """How many entries stand side by side."""
+    lines = [line for one in handles for line in str(one.get_label()).splitlines()]
+    widest = HANDLE_INCHES + LETTER_INCHES * max(map(len, lines), default=0)
+    return max(1, min(len(handles), int(width_inches // widest)))

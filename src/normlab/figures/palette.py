@@ -33,10 +33,12 @@ class Palette:
     hues: tuple[Any, ...]
     style: str | None = None
     styles: tuple[Any, ...] = (None,)
+    colors: str | None = None
+    """Which of `style.PALETTES`; None: norms have their own colours, numbers a ramp."""
 
     @cached_property
     def looks(self) -> dict[Any, Look]:
-        return looks(self.hue, self.hues) if self.hue else {None: ALONE}
+        return looks(self.hue, self.hues, self.colors) if self.hue else {None: ALONE}
 
     @cached_property
     def dashes(self) -> dict[Any, tuple[float, ...]]:

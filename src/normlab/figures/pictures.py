@@ -39,7 +39,7 @@ def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
     line.remove()
     if kind == "png":
         return _quantized(buffer)
-    return _rounded(buffer.getvalue()) if kind == "svg" else buffer.getvalue()
+    return _rounded(_with_numbered_clips(buffer.getvalue())) if kind == "svg" else buffer.getvalue()
 
 
 @contextmanager
@@ -65,6 +65,17 @@ def _quantized(png: io.BytesIO) -> bytes:
     colours = Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     colours.save(buffer, "PNG", optimize=True, dpi=(DPI, DPI))
     return buffer.getvalue()
+
+
+_CLIP_IDS = re.compile(rb'<clipPath id="([^"]+)"')
+
+
+def _with_numbered_clips(svg: bytes) -> bytes:
+    """Clip paths by number: matplotlib names one that is no rectangle by its place in memory."""
+    for number, name in enumerate(dict.fromkeys(_CLIP_IDS.findall(svg)), start=1):
+        svg = svg.replace(b'id="%s"' % name, b'id="clip%d"' % number)
+        svg = svg.replace(b"url(#%s)" % name, b"url(#clip%d)" % number)
+    return svg
 
 
 _COORDINATES = re.compile(rb'(?<=\s)(?:d|x|y)="[^"]*"')

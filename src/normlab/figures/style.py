@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
@@ -52,6 +52,15 @@ _OTHERS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "p", "h")
 _DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1.2), (6, 1.5, 1, 1.5), (2.5, 1))
 
+PALETTES: Mapping[str, Sequence[str] | str] = {
+    "okabe-ito": _OTHERS,
+    "tol-bright": ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"),
+    "viridis": "viridis",
+    "cividis": "cividis",
+    "grey": "Greys",
+}
+"""Colours by the name one asks for them: a list, or matplotlib's map from light to dark."""
+
 REFERENCE_COLOR = "#777777"
 PUBLISHED_COLOR = "#000000"
 STRIP_COLOR = "#eeeeee"
@@ -84,26 +93,77 @@ _SETTINGS: dict[str, Any] = {
     "savefig.facecolor": "white",
     # the same figure gives the same bytes
     "svg.hashsalt": "normlab",
+    # TrueType: venues refuse a PDF with Type 3 fonts, matplotlib's own choice
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Medium:
+    """What a figure is made for: how large it is, and how large what is in it."""
+
+    width_inches: float | None = None
+    """Of the whole figure; None: as its panels need."""
+    height_inches: float | None = None
+    """Of the whole figure; None: as its panels need."""
+    panel_inches: tuple[float, float] = (3.1, 2.35)
+    """Width, where the figure has none of its own, and height of a panel."""
+    most_columns: int = 4
+    """Panels of one factor are laid out at most this many in a row."""
+    is_legend_below: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """In matplotlib's words, where they are not those of every figure."""
+
+
+SCREEN = Medium()
+COLUMN = Medium(
+    width_inches=5.5,
+    panel_inches=(2.6, 2.0),
+    most_columns=3,
+    is_legend_below=True,
+    settings={
+        "font.size": 8,
+        "axes.titlesize": 8,
+        "axes.labelsize": 8,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "legend.fontsize": 7,
+        "legend.title_fontsize": 7,
+        "lines.linewidth": 1.3,
+        "figure.constrained_layout.w_pad": 0.04,
+        "figure.constrained_layout.h_pad": 0.04,
+    },
+)
+MEDIA: Mapping[str, Medium] = {"screen": SCREEN, "column": COLUMN}
+"""By name: a page in a browser; the text of a paper, 5.5 inches wide, to be set in at that size."""
+
+
 @contextmanager
-def styled() -> Iterator[None]:
+def styled(medium: Medium = SCREEN) -> Iterator[None]:
     """Everything drawn or saved inside looks like normlab; settings outside stay as they are."""
-    settings: Any = {**sns.axes_style("whitegrid"), **_SETTINGS}
+    settings: Any = {**sns.axes_style("whitegrid"), **_SETTINGS, **medium.settings}
     with mpl.rc_context(settings):
         yield
 
 
-def looks(factor: str | None, levels: Sequence[Any]) -> dict[Any, Look]:
+def looks(factor: str | None, levels: Sequence[Any], palette: str | None = None) -> dict[Any, Look]:
     """A look for each level: norms have their own, numbers a ramp from light to dark, and what is
     unset one that leaves the others' as they are.
 
     A variant of a norm is written after a comma ("group, standardized weights") and has the norm's
     color, lighter and dotted. "lp p=1" is a setting that the norm gives a look of its own.
+
+    Args:
+        palette: colours of `PALETTES` instead, whatever the factor.
+
+    Raises:
+        ValueError: for a palette that there is not; the nearest is named.
     """
     known = [level for level in levels if not _is_unset(level)]
-    if factor == "norm":
+    if palette is not None:
+        found = _asked_for(palette, known)
+    elif factor == "norm":
         found = _looks_of_norms(known)
     elif len(known) > 1 and all(_is_number(level) for level in known):
         found = _ramp(known)
@@ -221,19 +281,40 @@ def require(name: str, known: Sequence[str], what: str, argument: str = "") -> N
 def _ramp(levels: Sequence[Any]) -> dict[Any, Look]:
     """Light to dark, in the order of the levels."""
     shades = [0.85 - 0.8 * i / (len(levels) - 1) for i in range(len(levels))]
-    viridis = mpl.colormaps["viridis"]
+    return _shaded(mpl.colormaps["viridis"], shades, levels)
+
+
+def _shaded(
+    colours: matplotlib.colors.Colormap, shades: Sequence[float], levels: Sequence[Any]
+) -> dict[Any, Look]:
     return {
-        level: Look(color=mpl.colors.to_hex(viridis(shade)), marker=_MARKERS[i % len(_MARKERS)])
+        level: Look(color=mpl.colors.to_hex(colours(shade)), marker=_MARKERS[i % len(_MARKERS)])
         for i, (level, shade) in enumerate(zip(levels, shades, strict=True))
     }
 
 
-def _palette(levels: Sequence[Any]) -> dict[Any, Look]:
+def _asked_for(name: str, levels: Sequence[Any]) -> dict[Any, Look]:
+    if name not in PALETTES:
+        raise ValueError(
+            f"there is no palette {name!r}; there are: {', '.join(PALETTES)}."
+            + did_you_mean(name, list(PALETTES))
+        )
+    colours = PALETTES[name]
+    if not isinstance(colours, str):
+        return _palette(levels, colours)
+    # neither end: white paper would swallow the one, and the other is the colour of text
+    colormap, last = mpl.colormaps[colours], max(len(levels) - 1, 1)
+    lightest, darkest = (0.35, 0.95) if name == "grey" else (0.85, 0.05)
+    shades = [lightest + (darkest - lightest) * i / last for i in range(len(levels))]
+    return _shaded(colormap, shades, levels)
+
+
+def _palette(levels: Sequence[Any], colours: Sequence[str] = _OTHERS) -> dict[Any, Look]:
     return {
         level: Look(
-            color=_OTHERS[i % len(_OTHERS)],
+            color=colours[i % len(colours)],
             marker=_MARKERS[i % len(_MARKERS)],
-            dash=_DASHES[i // len(_OTHERS) % len(_DASHES)],
+            dash=_DASHES[i // len(colours) % len(_DASHES)],
         )
         for i, level in enumerate(levels)
     }

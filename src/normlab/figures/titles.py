@@ -1,0 +1,45 @@
+"""Titles in as many lines as the width of their panels asks for."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+APART = "   "
+"""What stands between the parts of a title."""
+
+
+def fit_titles(figure: Figure, axes: Iterable[Axes]) -> None:
+    """Break titles that reach beyond their panel: between their parts, then between words.
+
+    Where one is broken between its parts, all are, so that panels side by side look alike.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)  # the panels' sizes
+    titles = [(axis.title, axis.bbox.width) for axis in axes]
+    if any(_width(title) > room for title, room in titles):
+        for title, _ in titles:
+            title.set_text(title.get_text().replace(APART, "\n"))
+    for title, room in titles:
+        _break_lines(title, room)
+    if figure._suptitle is not None:  # type: ignore[attr-defined]
+        _break_lines(figure._suptitle, 0.96 * figure.bbox.width)  # type: ignore[attr-defined]
+
+
+def _break_lines(title: Text, room: float) -> None:
+    width = _width(title)
+    if width <= room:
+        return
+    lines = title.get_text().splitlines()
+    most_letters = max(1, int(max(map(len, lines)) * room / width))
+    broken = [textwrap.wrap(line, most_letters, break_long_words=False) for line in lines]
+    title.set_text("\n".join("\n".join(own) for own in broken))
+
+
+def _width(text: Text) -> float:
+    return text.get_window_extent().width
