@@ -12,7 +12,7 @@ from normlab.analysis.ledger import judge_experiment, write_verdicts
 from normlab.figures.comparison import compare
 from normlab.figures.facets import plot
 from normlab.figures.manifest import save
-from normlab.report import write_report, write_sweep_page
+from normlab.report import Finding, Study, write_report, write_sweep_page
 
 EVIL = "<script>alert(1)</script>"
 
@@ -61,8 +61,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
+def results_at(tmp_path: Path, scale: str) -> Path:
     table = table_of()
     claims = tmp_path / "claims.yaml"
     claim = {
@@ -76,10 +75,15 @@ def results(tmp_path: Path) -> Path:
         "smallest_effect": 0.02,
     }
     claims.write_text(json.dumps({"claims": [claim]}))
-    folder = tmp_path / "results" / "demo" / "smoke"
+    folder = tmp_path / "results" / "demo" / scale
     save(lambda own: plot(own, hue="norm"), folder, table, missing=["5 of 6 runs"])
-    write_verdicts(folder, judge_experiment(claims, table, experiment="demo", scale="smoke"))
+    write_verdicts(folder, judge_experiment(claims, table, experiment="demo", scale=scale))
     return tmp_path / "results"
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return results_at(tmp_path, "small")
 
 
 def test_report_shows_claims_figures_sweeps_and_runs(results: Path) -> None:
@@ -104,6 +108,56 @@ def test_report_shows_claims_figures_sweeps_and_runs(results: Path) -> None:
     for target in page.targets:
         assert re.match(r"#|\.\./sweeps/|data:", target or ""), target
     assert len(text) < 1_000_000
+
+
+def test_an_experiment_says_what_was_asked_and_found(results: Path) -> None:
+    manifest = json.loads((results / "demo" / "small" / "manifest.json").read_text())
+    written = Finding(text=f"It does {EVIL}", table_sha256=manifest["table_sha256"][:12])
+    study = Study(
+        title=f"A title {EVIL}",
+        paper="Someone 2015",
+        figure="figure 1",
+        question="Does it?",
+        findings={"small": written, "paper": Finding(text="Never seen", table_sha256="0" * 12)},
+    )
+    text = write_report(results, runs_of(table_of()), studies={"demo": study}).read_text()
+    Page(text)
+    for said in ("A title &lt;script&gt;", "Someone 2015, figure 1", "Does it?", "It does &lt;"):
+        assert said in text
+    assert "Never seen" not in text
+    assert "Written about other runs" not in text
+    older = Study(title="A", findings={"small": Finding(text="It does", table_sha256="0" * 12)})
+    text = write_report(results, runs_of(table_of()), studies={"demo": older}).read_text()
+    assert "It does" in text
+    assert "Written about other runs than those shown here." in text
+
+
+def test_claims_of_a_first_look_are_counted_and_shown_apart(tmp_path: Path) -> None:
+    results_at(tmp_path, "small")
+    results = results_at(tmp_path, "smoke")
+    text = write_report(results, runs_of(table_of())).read_text()
+    Page(text)
+    assert "1 claim: 0 supported, 0 contradicted, 1 undecided. 1 more at scale smoke" in text
+    ledger = text[text.index('id="ledger"') : text.index('id="sweeps"')]
+    assert ledger.count("<tr data-verdict") == 1
+    assert text.index('id="demo-small"') < text.index('id="first-looks"')
+    assert text.index('id="first-looks"') < text.index('id="demo-smoke"')
+
+
+def test_the_contents_link_every_scale_and_count_its_verdicts(tmp_path: Path) -> None:
+    results_at(tmp_path, "small")
+    text = write_report(results_at(tmp_path, "smoke"), runs_of(table_of())).read_text()
+    contents = text[text.index('class="contents"') : text.index("</ol>")]
+    assert contents.count("<li>") == 1
+    assert 'href="#demo-small">small' in contents
+    assert 'href="#demo-smoke">smoke' in contents
+    assert contents.count('title="1 undecided"') == 2
+
+
+def test_runs_are_listed_with_their_model(results: Path) -> None:
+    runs = runs_of(table_of()).assign(model="vgg11")
+    text = write_report(results, runs).read_text()
+    assert "<td>vgg11</td><td>batch</td>" in text
 
 
 def test_report_of_an_empty_results_folder(tmp_path: Path) -> None:

@@ -133,3 +133,21 @@ def test_tables_sort_and_filter_and_curves_are_drawn(page: Path, tmp_path: Path)
     assert told["curves"] == 4
     assert sorted(told["legend"]) == sorted([EVIL, "run-0", "run-1", "run-2"])
     assert (told["open"], told["theme"], told["title"]) == (True, "dark", "normlab report")
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_the_page_is_no_wider_than_its_window(page: Path, tmp_path: Path, width: int) -> None:
+    probe = page.with_name(f"probe-{width}.html")
+    measured = "document.title = `${document.documentElement.scrollWidth} of ${innerWidth}`"
+    text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
+    probe.write_text(text.replace("</body>", f"<script>{measured}</script></body>"))
+    frame = page.with_name(f"frame-{width}.html")  # a window is never as narrow as a phone
+    frame.write_text(
+        f'<iframe src="{probe.name}" width="{width}" height="800" onload="document.title ='
+        ' this.contentDocument.title"></iframe>'
+    )
+    dom, _ = browse(frame.as_uri(), tmp_path, "--allow-file-access-from-files")
+    found = re.search(r"<title>(\d+) of (\d+)</title>", dom)
+    assert found, dom[-1000:]
+    assert int(found[2]) == width
+    assert int(found[1]) <= width

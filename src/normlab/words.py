@@ -5,7 +5,7 @@ It stands on the lowest floor, so that every room says these things alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
 SIMILAR = 0.5
@@ -66,3 +66,11 @@ def plural(count: int, noun: str) -> str:
     ('1 run', '2 runs')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """
+    >>> counted({"trained": 5, "diverged": 1})
+    '1 diverged, 5 trained'
+    """
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))

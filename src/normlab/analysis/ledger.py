@@ -194,9 +194,32 @@ def ours(claim: Mapping[str, Any]) -> str:
     return f"{text}, n = {claim['n']}"
 
 
+FIRST_LOOK = "smoke"
+"""The scale at which claims only show how they are judged: seconds of training on toy data."""
+
+
+def evidence(claims: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The claims that say something about a paper: those of a first look do not."""
+    return [claim for claim in claims if claim["scale"] != FIRST_LOOK]
+
+
 def summary(claims: Iterable[Mapping[str, Any]]) -> str:
-    """ "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused, 1 without runs)."""
-    entries = list(claims)
+    """How many claims came out how, those of a first look counted apart.
+
+    "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused, 1 without runs)."
+    """
+    judged = list(claims)
+    entries = evidence(judged)
+    num_apart = len(judged) - len(entries)
+    if not num_apart:
+        return _summary(entries)
+    apart = f"at scale {FIRST_LOOK}, where claims only show how they are judged."
+    if not entries:
+        return f"{_summary(judged)} All of them {apart}"
+    return f"{_summary(entries)} {num_apart} more {apart}"
+
+
+def _summary(entries: Sequence[Mapping[str, Any]]) -> str:
     counts = {word: sum(claim["verdict"] == word for claim in entries) for word in VERDICTS}
     refused = sum(bool(claim["refused"]) for claim in entries)
     text = ", ".join(f"{count} {word}" for word, count in counts.items())

@@ -11,7 +11,6 @@ import base64
 import hashlib
 import json
 import math
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,17 +28,13 @@ from normlab.metrics import headlines, kind_of
 from normlab.records.columns import SUMMARY, summarized
 from normlab.records.files import write_whole
 from normlab.report.curves import curves
-from normlab.report.pictures import data_url, fitted
-from normlab.words import plural
+from normlab.report.experiments import Study, experiments, shown_pictures
+from normlab.words import counted, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_RUNS = 500
-NOT_EXPERIMENTS = ("runs", "sweeps", "report", "rerun")
-SHOWN_DPI = 150
-"""Dots an inch of saved pictures; they are shown at 96, as large as text of the same size."""
-
 _PAGES = jinja2.Environment(
     loader=jinja2.PackageLoader("normlab.report"),
     autoescape=True,
@@ -52,11 +47,17 @@ _PAGES = jinja2.Environment(
 _SCRIPT = "\n" + (Path(__file__).parent / "templates" / "report.js").read_text(encoding="utf-8")
 
 
-def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
+def write_report(
+    results: Path,
+    runs: pd.DataFrame | None = None,
+    *,
+    studies: Mapping[str, Study] | None = None,
+) -> Path:
     """Write results/report/index.html from what lies in `results`; returns its path.
 
     Args:
         results: the results folder: NAME/SCALE/ with figures and verdicts, runs/, sweeps/.
+        studies: what is known of experiments by name, beside their results.
         runs: one row a run (`records.runs_frame`); default: read from results/runs.
 
     Raises:
@@ -66,6 +67,8 @@ def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
         runs = _read_runs(results / "runs")
     collected = ledger.collect(results)
     claims = [_claim(claim) for claim in collected["claims"]]
+    evidence = ledger.evidence(claims)
+    shown = experiments(results, claims, studies or {})
     listed, metrics = _listed_runs(runs)
     drawn = curves(_folders(results / "runs", [run["name"] for run in listed]))
     for run in listed:
@@ -73,8 +76,10 @@ def write_report(results: Path, runs: pd.DataFrame | None = None) -> Path:
     page = _PAGES.get_template("report.html").render(
         summary=ledger.summary(claims),
         a_a=str(Calibration(**collected["a_a"])),
-        claims=claims,
-        experiments=_experiments(results, claims),
+        claims=evidence,
+        num_first_looks=len(claims) - len(evidence),
+        experiments=[one for one in shown if one["scale"] != ledger.FIRST_LOOK],
+        first_looks=[one for one in shown if one["scale"] == ledger.FIRST_LOOK],
         curves=_as_data(drawn),
         colors=_as_data(_norm_colors()),
         script=_SCRIPT,
@@ -117,7 +122,7 @@ def write_sweep_page(
     page = _PAGES.get_template("sweep.html").render(
         name=folder.name,
         command=command,
-        pictures=[*_pictures([*folder.glob("comparison.png")]).values()],
+        pictures=[*shown_pictures([*folder.glob("comparison.png")]).values()],
         factors=swept,
         metrics=[axis_text(metric) for metric in metrics],
         cells=_final_values(table, swept, metrics) if len(table) else [],
@@ -167,59 +172,6 @@ def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _experiments(results: Path, claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every results/NAME/SCALE with a figure or verdicts."""
-    folders = {path.parent for path in results.glob("*/*/manifest.json")}
-    folders |= {path.parent for path in results.glob(f"*/*/{ledger.VERDICTS_FILE}")}
-    shown = [folder for folder in sorted(folders) if folder.parent.name not in NOT_EXPERIMENTS]
-    files = {folder: sorted(folder.glob("*.png")) for folder in shown}
-    pictures = _pictures([path for folder in shown for path in files[folder]])
-    experiments = []
-    for folder in shown:
-        name, scale = folder.parts[-2:]
-        experiments.append(
-            {
-                "name": name,
-                "scale": scale,
-                "anchor": f"{name}-{scale}",
-                "notes": _notes(folder / "manifest.json"),
-                "pictures": [pictures[path] for path in files[folder]],
-                "claims": [
-                    claim
-                    for claim in claims
-                    if (claim["experiment"], claim["scale"]) == (name, scale)
-                ],
-            }
-        )
-    return experiments
-
-
-def _notes(manifest: Path) -> list[str]:
-    if not manifest.exists():
-        return []
-    content = json.loads(manifest.read_text(encoding="utf-8"))
-    outcomes: Counter[str] = Counter()
-    for cell in content["cells"]:
-        outcomes.update(cell["outcomes"])
-    ended = f" ({_counts(outcomes)})" if outcomes else ""
-    notes = [f"Drawn from {plural(len(content['runs']), 'run')}{ended}."]
-    return notes + [f"{note[:1].upper()}{note[1:]}." for note in content["missing"]]
-
-
-def _pictures(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:
-    """Each picture for its place in a page, all of them small enough for one."""
-    read = [path.read_bytes() for path in paths]
-    return {
-        path: {
-            "data": data_url(small),
-            # a PNG's width in pixels stands at byte 16
-            "width": round(struct.unpack(">I", original[16:20])[0] * 96 / SHOWN_DPI),
-            "alt": f"{path.stem} of {path.parent.parent.name}",
-        }
-        for path, original, small in zip(paths, read, fitted(read), strict=True)
-    }
-
-
 def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of the runs table, newest first where that is known, and its metric columns."""
     metrics = headlines(summarized(runs.columns))
@@ -228,6 +180,7 @@ def _listed_runs(runs: pd.DataFrame) -> tuple[list[dict[str, Any]], list[str]]:
     rows = [
         {
             "name": run["run"],
+            "model": _text(run.get("model")),
             "norm": _text(run.get("norm")),
             "rate": _number(run.get("optimizer.lr"), 3),
             "state": _text(run.get("state")),
@@ -246,7 +199,7 @@ def _runs_summary(runs: pd.DataFrame) -> str:
     text = plural(len(runs), "run")
     for column in ("state", "outcome"):
         if column in runs and runs[column].notna().any():
-            text += f"; {_counts(Counter(map(str, runs[column].dropna())))}"
+            text += f"; {counted(Counter(map(str, runs[column].dropna())))}"
     if len(runs) > MOST_RUNS:
         text += f". The newest {MOST_RUNS} are listed"
     return text + "."
@@ -274,7 +227,7 @@ def _final_values(
                 "levels": [names[factor][first[factor]] for factor in factors],
                 "n": int(own["seed"].nunique()),
                 "finals": finals,
-                "outcomes": _counts(outcomes),
+                "outcomes": counted(outcomes),
             }
         )
     return sorted(rows, key=lambda row: (row["rank"], row["outcomes"]))
@@ -301,10 +254,6 @@ def _number(value: Any, digits: int) -> str:
 
 def _text(value: Any) -> str:
     return "" if value is None or pd.isna(value) else str(value)
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
 
 
 def _sweep_steps(factors: Sequence[str]) -> list[dict[str, str]]:

@@ -23,7 +23,17 @@ from normlab.plan.runs import PlannedRun
 from normlab.plan.staging import parent_of, plan_staged_runs
 from normlab.studies.computed import Calculation
 
-_EXPERIMENT_KEYS = ("title", "paper", "figure", "expect", "metrics", "stand_in", "set", "scales")
+_EXPERIMENT_KEYS = (
+    "title",
+    "paper",
+    "figure",
+    "question",
+    "expect",
+    "metrics",
+    "stand_in",
+    "set",
+    "scales",
+)
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
 _ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude")
 
@@ -47,6 +57,7 @@ class Experiment:
     title: str
     paper: str
     figure: str
+    question: str
     expect: str
     stand_in: Mapping[str, str]
     """Data that may take another's place where that is not on disk: {cifar10: cifar10_jpeg}."""
@@ -87,6 +98,7 @@ class Experiment:
             title=content["title"],
             paper=content.get("paper", ""),
             figure=content.get("figure", ""),
+            question=content.get("question", ""),
             expect=content.get("expect", ""),
             stand_in=content.get("stand_in", {}),
             metrics=tuple(content["metrics"]) if "metrics" in content else None,

@@ -28,11 +28,12 @@ def rebuild_ledger(here: Path, *, quiet: bool) -> int:
 
 def rebuild_report(here: Path) -> int:
     from normlab.report import write_report
+    from normlab.studies.findings import studies
 
-    results = Project(here).results
-    _require(results, "verdicts and runs", "*/*/verdicts.json", "runs/*")
-    path = write_report(results)
-    make_console().print(f"Report: {os.path.relpath(path)}", highlight=False)
+    project, console = Project(here), make_console()
+    _require(project.results, "verdicts and runs", "*/*/verdicts.json", "runs/*")
+    path = write_report(project.results, studies=studies(project.load(["all"])))
+    console.print(f"Report: {os.path.relpath(path)}", highlight=False)
     return 0
 
 

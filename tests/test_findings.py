@@ -1,0 +1,49 @@
+"""findings.yaml: read with clear errors, and each committed one is of the committed table."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from normlab.config.errors import ConfigError
+from normlab.studies.findings import load_findings
+
+ROOT = Path(__file__).resolve().parent.parent
+JUDGED = sorted(path.parent for path in (ROOT / "results").glob("*/*/verdicts.json"))
+
+
+@pytest.mark.parametrize("folder", JUDGED, ids=lambda folder: "/".join(folder.parts[-2:]))
+def test_committed_results_have_a_finding_of_their_own(folder: Path) -> None:
+    name, scale = folder.parts[-2:]
+    finding = load_findings(ROOT / "experiments" / name)[scale]
+    assert finding.is_of(json.loads((folder / "manifest.json").read_text()))
+    assert "n = " in finding.text or scale == "small"
+
+
+def test_there_is_something_to_hold() -> None:
+    assert len(JUDGED) >= 28
+
+
+def test_no_file_no_findings(tmp_path: Path) -> None:
+    assert load_findings(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n", "expected a finding under each scale; got ['a']."),
+        ("large: {}\n", "large is no scale; the scales are smoke, small, paper."),
+        ("small: text\n", "scale small: expected the texts table_sha256"),
+        ("small: {finding: text}\n", "scale small: expected the texts table_sha256"),
+        ("small: {finding: text, table_sha256: 123456789012}\n", "scale small: expected the texts"),
+        ("small: {finding: text, table_sha256: abc}\n", "table_sha256 is 'abc'; give the first 12"),
+        ("small: [\n", "is not YAML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:
+    folder = tmp_path / "experiments" / "own"
+    folder.mkdir(parents=True)
+    (folder / "findings.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"experiments/own/findings\.yaml") as caught:
+        load_findings(folder)
+    assert said in str(caught.value)
