@@ -11,6 +11,7 @@ import torch
 from support.runs import carried_out, planned
 
 from normlab.models.chain import weight_layers
+from normlab.models.fitting import misfit
 from normlab.models.pretrained import pretrained_vgg
 from normlab.models.surgery import insert_batch_norm
 from normlab.records.folder import RunFolder
@@ -91,3 +92,77 @@ def test_downloaded_weights_are_those_of_the_network(monkeypatch: pytest.MonkeyP
 def test_other_networks() -> None:
     with pytest.raises(ValueError, match=r"are vgg11, vgg13, vgg16, vgg19; got 'vgg16_bn'\."):
         pretrained_vgg("vgg16_bn")
+
+
+class Malicious:
+    """Unpickled, it would leave a file behind."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.witness,)
+
+
+def cached_vgg11(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """Where torch's cache has torchvision's file, in a cache of the test's own."""
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(folder))
+    path = folder / "checkpoints" / "vgg11-8a719046.pth"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_in_torchs_cache_runs_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    path, witness = cached_vgg11(monkeypatch, tmp_path), tmp_path / "witness"
+    torch.save(
+        {"a": Malicious(witness)}, path, _use_new_zipfile_serialization=zipped, pickle_protocol=2
+    )
+    with pytest.raises(ValueError, match=re.escape(f"{path} is not torchvision's file")) as refusal:
+        pretrained_vgg("vgg11")
+    assert "Delete it: the next call downloads it anew." in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert not witness.exists()
+    torch.load(path, weights_only=False)  # the file is what it is feared to be
+    assert witness.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        pytest.param({"a": torch.zeros(1)}, "it lacks features.0.weight (and 21 more)", id="other"),
+        pytest.param([torch.zeros(1)], "it holds a list, not tensors by name", id="list"),
+        pytest.param(b"", "EOFError", id="empty"),
+        pytest.param(b"\0" * 1000, "Error", id="zeros"),
+        pytest.param(b"<html>", "Error", id="page"),
+    ],
+)
+def test_a_file_in_torchs_cache_that_is_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: object, text: str
+) -> None:
+    path = cached_vgg11(monkeypatch, tmp_path)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save(content, path)
+    with pytest.raises(ValueError, match=re.escape(str(path))) as refusal:
+        pretrained_vgg("vgg11")
+    assert text in str(refusal.value)
+
+
+def test_a_state_that_does_not_fit_is_put_in_words() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    state = model.state_dict()
+    assert misfit(model, state) is None
+    cases: dict[str, dict[str, object]] = {
+        "its 0.weight has (1,), the network's (3, 2)": {"0.weight": torch.zeros(1)},
+        "its 0.weight is a list, not a tensor": {"0.weight": [0.0]},
+        "its 0.bias is of torch.int64, the network's of torch.float32": {
+            "0.bias": torch.zeros(3, dtype=torch.int64)
+        },
+        "it has 2.bias (and 1 more), which the network lacks": {"2.bias": 0, "2.weight": 0},
+    }
+    for text, other in cases.items():
+        assert misfit(model, {**state, **other}) == text

@@ -297,7 +297,21 @@ def test_a_start_that_cannot_be_read_says_which_run_is_to_blame(results_dir: Pat
     path.write_bytes(path.read_bytes()[:1000])
     result, _ = carried_out(child)
     assert result.end == "failed"
-    assert f"{path} is not a checkpoint that can be read (RuntimeError). Delete the " in result.text
+    assert (
+        f"{path} is not a checkpoint that can be read (BadZipFile: File is not a zip file). Delete "
+        "the folder of its run and train that again;" in result.text
+    )
+
+
+def test_a_start_of_another_network_says_which_file_it_is(results_dir: Path) -> None:
+    parent = finished("norm=none", "checkpoint.keep=[4]", results_dir=results_dir)
+    child = planned("norm=none", f"start_from={parent.name}@4", results_dir=results_dir)
+    path = parent.folder.kept_checkpoint_path(4)
+    Checkpoint(4, {"0.weight": torch.zeros(1)}, optimizer={}).save(path)
+    result, _ = carried_out(child)
+    assert result.end == "failed"
+    assert f"{path} is not of its run's network: it lacks " in result.text
+    assert "Delete the folder of its run and train that again;" in result.text
     with pytest.raises(ValueError, match="Delete the folder of its run and train that again"):
         load_trained(parent.folder, 4)
 

@@ -223,6 +223,60 @@ def test_the_heartbeat_touches_the_status_while_running(
         assert folder.status_path.stat().st_mtime > 0
 
 
+@pytest.mark.parametrize("jump", [4e9, -4e9])
+def test_a_jump_of_the_clock_does_not_count_as_time(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    wall = time.time
+    with claim(folder):
+        monkeypatch.setattr(time, "time", lambda: wall() + jump)
+    assert 0 <= folder.status()["seconds"] < 10
+    with claim(folder):
+        monkeypatch.undo()
+        folder.finish("trained", {})
+    assert 0 <= folder.status()["seconds"] < 10
+    assert folder.status()["started"] == pytest.approx(wall() + jump, abs=100)
+
+
+def test_the_seconds_of_a_killed_holder_are_those_its_own_clock_counted(folder: RunFolder) -> None:
+    process = kill_midway(folder.path)
+    process.kill()
+    process.communicate()
+    status = folder.status()
+    (folder.path / "lock").write_text(f"{status['started']!r} 12.500".ljust(lock.WORD_BYTES))
+    os.utime(folder.status_path, (4e9, 4e9))  # what the wall clock said of it
+    with claim(folder):
+        pass
+    assert folder.status()["seconds"] == pytest.approx(12.5, abs=1)
+    with claim(folder):  # and they are counted once
+        pass
+    assert folder.status()["seconds"] == pytest.approx(12.5, abs=1)
+
+
+def test_the_heartbeat_leaves_how_long_the_holder_has_lived(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.005)
+    with claim(folder):
+        deadline = time.monotonic() + 10
+        while not (folder.path / "lock").read_text() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        started, lived = (folder.path / "lock").read_text().split()
+        assert float(started) == folder.status()["started"]
+        assert 0 < float(lived) < 10
+
+
+def test_a_heartbeat_from_the_future_is_of_no_living_holder(folder: RunFolder) -> None:
+    with claim(folder):
+        pass
+    running = {"state": "running", "host": "elsewhere", "pid": 1, "started": 4e9, "seconds": 7.0}
+    write_json_whole(folder.status_path, running)
+    os.utime(folder.status_path, (4e9, 4e9))
+    assert folder.state() == "interrupted"
+    with claim(folder) as found:
+        assert found == "interrupted"
+
+
 @pytest.mark.parametrize("content", ["", '{"state": "running", "ho', "[]", '{"state": "odd"}'])
 def test_a_damaged_status_names_the_file_and_the_way_out(folder: RunFolder, content: str) -> None:
     with claim(folder):

@@ -1,10 +1,12 @@
-"""Words as texts for people need them: the nearest of some, alternatives, a count with its noun.
+"""Words as texts for people need them: the nearest of some, alternatives, a count with its noun,
+and no character that a terminal would obey.
 
 It stands on the lowest floor, so that every room says these things alike.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
@@ -74,3 +76,27 @@ def counted(counts: Mapping[str, int]) -> str:
     '1 diverged, 5 trained'
     """
     return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
+
+
+def printable(text: str) -> str:
+    r"""A text as a terminal can be sent it: what would move, recolour or reorder it is spelled out.
+
+    Control and format characters (ESC, BEL, carriage return, C1 codes, changes of direction) and
+    the halves of surrogate pairs that stand for undecodable bytes are written as Python writes
+    them; line breaks and tabs stay, and so does every letter.
+
+    >>> printable("a\x1b[31mb"), printable("\u202eÄ"), printable("one\ntwo")
+    ('a\\x1b[31mb', '\\u202eÄ', 'one\ntwo')
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        repr(character)[1:-1] if _is_obeyed(character) else character for character in text
+    )
+
+
+def _is_obeyed(character: str) -> bool:
+    return character not in "\n\t" and unicodedata.category(character) in _OBEYED
+
+
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}

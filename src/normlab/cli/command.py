@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from normlab.words import printable
+
 
 class Help(argparse.RawDescriptionHelpFormatter):
     """Help with the line breaks of its texts, and room for the longest of our options."""
@@ -90,14 +92,21 @@ def take_further_words(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(**{_FURTHER: True})
 
 
+def tell_error(text: str) -> None:
+    """The one line in which a command says what went wrong."""
+    print(f"error: {printable(text)}", file=sys.stderr)
+
+
 def carry_out(action: Action) -> int:
     """Carry out an action; what goes wrong is told in a line, and the exit code says so."""
     try:
         return action.carry_out()
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        tell_error(str(error))
+        code: int = getattr(error, "exit_code", 2)
+        return code
     except OSError as error:
-        print(f"error: {error.strerror or error}", file=sys.stderr)
+        tell_error(error.strerror or str(error))
     except KeyboardInterrupt:
         return 130
     return 2

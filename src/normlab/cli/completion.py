@@ -18,7 +18,8 @@ def complete_experiments(prefix: str, **_: object) -> list[str]:
 
 def complete_runs(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     runs = Path(parsed_args.results_dir) / "runs"
-    return [path.parent.name for path in runs.glob("*/identity.json")]
+    names = (path.parent.name for path in runs.glob("*/identity.json"))
+    return [name for name in names if name.isprintable()]  # the shell sends them to the terminal
 
 
 def complete_choices(group: str) -> Callable[..., list[str]]:

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 from normlab.records.flatten import written
+from normlab.words import printable
 
 PIPED_WIDTH = 160
 MISSING = "·"
 
 
+class SafeConsole(Console):
+    """A console that shows control characters instead of sending them.
+
+    Run names, settings and errors come from files that anyone may have written. Only what rich
+    itself makes of styles and moves of the cursor is sent as it is.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Here the widths are still to be measured."""
+        return super().render_str(printable(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Here everything comes by, also what never was a plain text."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(printable(segment.text), segment.style)
+
+
 def make_console() -> Console:
     """A console that does not fold what is piped or logged to a narrow terminal's width."""
-    console = Console()
+    console = SafeConsole()
     if not console.is_terminal:
         console.width = PIPED_WIDTH
     return console

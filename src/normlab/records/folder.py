@@ -58,10 +58,11 @@ class AlreadyDone(NotClaimed):
 
 @dataclass(kw_only=True)
 class _Holding:
-    lock: Lock
-    heartbeat: Heartbeat
     started: float
+    """Seconds since 1970, to date the run; how long it took is told by a clock that never jumps."""
+    began: float
     earlier_seconds: float
+    heartbeat: Heartbeat
 
 
 class RunFolder:
@@ -157,10 +158,15 @@ class RunFolder:
             return True
         return self._is_beating_elsewhere(status)
 
-    def _is_beating_elsewhere(self, status: Mapping[str, Any]) -> bool:
+    def _is_beating_elsewhere(self, status: Mapping[str, Any], now: float | None = None) -> bool:
+        """Whether a holder on another host has touched the status lately.
+
+        A heartbeat from the future is none: some clock had jumped ahead when it was written.
+        """
+        now = time.time() if now is None else now
         return (
             status.get("host") != socket.gethostname()
-            and time.time() - self._last_heartbeat() < STALE_SECONDS
+            and abs(now - self._last_heartbeat()) < STALE_SECONDS
         )
 
     def _last_heartbeat(self) -> float:
@@ -232,7 +238,7 @@ class RunFolder:
         status = self.status()
         found = _state_in(status)
         if found == "running":
-            if self._is_beating_elsewhere(status):
+            if self._is_beating_elsewhere(status, lock.now()):
                 raise HeldByAnother(self._held_text(status))
             found = "interrupted"
         if found in ("finished", "failed") and not again:
@@ -240,11 +246,11 @@ class RunFolder:
         self._refuse_other(identity)
         if found != "interrupted":
             self._clear()
-        earlier_seconds = self._earlier_seconds(status) if found == "interrupted" else 0.0
+        earlier_seconds = _earlier_seconds(status, lock) if found == "interrupted" else 0.0
         write_json_whole(self.path / "config.json", config)
         self._write_provenance(provenance)
         write_json_whole(self.path / "identity.json", identity.plain())
-        started = time.time()
+        started, began = time.time(), time.monotonic()
         write_json_whole(
             self.status_path,
             {
@@ -256,10 +262,13 @@ class RunFolder:
             },
         )
         self._holding = _Holding(
-            lock=lock,
-            heartbeat=Heartbeat(self.status_path),
             started=started,
+            began=began,
             earlier_seconds=earlier_seconds,
+            heartbeat=Heartbeat(
+                self.status_path,
+                lambda: lock.write(f"{started!r} {time.monotonic() - began:.3f}"),
+            ),
         )
         return found
 
@@ -297,12 +306,6 @@ class RunFolder:
             write_whole(self.path / diff_name, provenance.diff)
         write_json_whole(self.path / "provenance.json", first)
 
-    def _earlier_seconds(self, status: Mapping[str, Any]) -> float:
-        seconds = float(status.get("seconds", 0.0))
-        if status.get("state") == "running":
-            seconds += max(0.0, self._last_heartbeat() - float(status["started"]))
-        return seconds
-
     def _close_with(self, error: Exception) -> None:
         is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if self._holding is None or is_full:  # with room again, the run can be carried on
@@ -317,7 +320,7 @@ class RunFolder:
     def _close(self, result: Mapping[str, Any]) -> None:
         assert self._holding is not None, "the run is not claimed"
         holding = self._let_go()
-        seconds = holding.earlier_seconds + time.time() - holding.started
+        seconds = holding.earlier_seconds + time.monotonic() - holding.began
         write_json_whole(
             self.status_path,
             {
@@ -340,6 +343,19 @@ class RunFolder:
         if "pid" not in status:
             return f"{self.path} is held by another process."
         return f"{self.path} is held by process {status['pid']} on {status['host']}."
+
+
+def _earlier_seconds(status: Mapping[str, Any], lock: Lock) -> float:
+    """How long earlier attempts took, the last one, if its process died, up to its last heartbeat.
+
+    A holder leaves in the lock when it started and how long it has lived since.
+    """
+    seconds = float(status.get("seconds", 0.0))
+    started, _, lived = lock.read().partition(" ")
+    if status.get("state") == "running" and started == repr(status.get("started")):
+        with suppress(ValueError):  # cut by the death of the whole machine
+            seconds += float(lived)
+    return seconds
 
 
 def _state_in(status: Mapping[str, Any]) -> State:

@@ -6,6 +6,7 @@ import fcntl
 import os
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,11 +18,14 @@ STALE_SECONDS = 60.0
 """A holder on another host, whose locks may not reach us, counts as dead after this silence."""
 
 
+WORD_BYTES = 64
+
+
 class Lock:
     """An exclusive `flock` on a file, held against other processes and other threads alike.
 
     The file stays in place when released: removing it would part those who wait from those who
-    come. A forked child does not keep its parent's lock.
+    come. A forked child does not keep its parent's lock. The holder may leave a word in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,9 +48,26 @@ class Lock:
 
     def release(self) -> None:
         assert self._descriptor is not None, f"{self._path} is not held"
-        _HELD.discard(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = None
+        descriptor, self._descriptor = self._descriptor, None
+        _HELD.discard(descriptor)
+        with suppress(OSError):  # of a lost mount; the descriptor is gone all the same
+            os.close(descriptor)
+
+    def write(self, text: str) -> None:
+        """Put a word into the file, of no more than `WORD_BYTES`."""
+        assert self._descriptor is not None, f"{self._path} is not held"
+        os.pwrite(self._descriptor, text.encode().ljust(WORD_BYTES), 0)
+
+    def read(self) -> str:
+        """The last word that a holder left, who may be dead; empty where there is none."""
+        assert self._descriptor is not None, f"{self._path} is not held"
+        return os.pread(self._descriptor, WORD_BYTES, 0).decode(errors="replace").strip()
+
+    def now(self) -> float:
+        """The clock of the file system, by which other hosts' heartbeats are dated."""
+        assert self._descriptor is not None, f"{self._path} is not held"
+        os.utime(self._descriptor)
+        return os.fstat(self._descriptor).st_mtime
 
 
 def is_held(path: Path) -> bool:
@@ -83,10 +104,16 @@ os.register_at_fork(after_in_child=_forget_parents_locks)
 
 
 class Heartbeat:
-    """Touches a file every few seconds, for people and for other hosts, while the run is alive."""
+    """Tells every few seconds that the run is alive: it touches a file, for people and for other
+    hosts, and does what else is to be done then.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        beat: called after each touch.
+    """
+
+    def __init__(self, path: Path, beat: Callable[[], None]) -> None:
         self._path = path
+        self._also = beat
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
@@ -95,6 +122,7 @@ class Heartbeat:
         while not self._stopped.wait(HEARTBEAT_SECONDS):
             with suppress(OSError):
                 os.utime(self._path)
+                self._also()
 
     def stop(self) -> None:
         self._stopped.set()

@@ -6,7 +6,8 @@ Randomness needs no state of its own: every draw is a function of (seed, name, s
 from __future__ import annotations
 
 import io
-import pickle
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from normlab.models.fitting import UNREADABLE, misfit
 from normlab.probes.base import Probe, RememberingProbe
 from normlab.records.files import write_whole
 
@@ -59,35 +61,64 @@ class Checkpoint:
     def load(path: Path, way_out: str = START_OVER) -> Checkpoint:
         """Read a checkpoint; only tensors and plain values are unpickled.
 
+        The CRC-32 of every part, which torch writes, is checked first: a garbled file would
+        otherwise be carried on from, to other numbers.
+
         Raises:
-            ValueError: where the file is not a checkpoint; `way_out` says what to do then.
+            FileNotFoundError: there is none.
+            ValueError: where the file is not a whole checkpoint; `way_out` says what to do then.
         """
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            return Checkpoint(
-                content["step"],
-                content["model"],
-                content["optimizer"],
-                content.get("probes", {}),
-                content.get("thinnings", {}),
-            )
-        except (
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:
+            with zipfile.ZipFile(path) as archive:
+                garbled = archive.testzip()
+            if garbled is not None:
+                raise ValueError(f"{garbled} has another checksum than it was written with")
+            return _from_plain(torch.load(path, map_location="cpu", weights_only=True))
+        except FileNotFoundError:
+            raise
+        except (*UNREADABLE, zipfile.BadZipFile, zlib.error) as error:
+            how = str(error).partition("\n")[0]
             raise ValueError(
-                f"{path} is not a checkpoint that can be read ({type(error).__name__}). {way_out}"
+                f"{path} is not a checkpoint that can be read ({type(error).__name__}: {how}). "
+                f"{way_out}"
             ) from error
 
     def restore(self, model: nn.Module, optimizer: Optimizer, probes: Sequence[Probe] = ()) -> None:
+        """
+        Raises:
+            ValueError: it is of another network, or of another optimizer.
+        """
+        problem = misfit(model, self.model)
+        if problem is not None:
+            raise ValueError(
+                f"the checkpoint is not of this run's network: {problem}. {START_OVER}"
+            )
         model.load_state_dict(self.model)
-        optimizer.load_state_dict(self.optimizer)
+        try:
+            optimizer.load_state_dict(self.optimizer)
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"the checkpoint is not of this run's optimizer ({error}). {START_OVER}"
+            ) from error
         for probe in probes:
             if isinstance(probe, RememberingProbe) and probe.name in self.probes:
                 probe.remember(self.probes[probe.name])
             while probe.thinning < self.thinnings.get(probe.name, 1) and probe.thin():
                 pass
+
+
+_PARTS = {"step": int, "model": dict, "optimizer": dict, "probes": dict, "thinnings": dict}
+
+
+def _from_plain(content: Any) -> Checkpoint:
+    """
+    Raises:
+        ValueError: it is no checkpoint's content, but of some other file of torch's.
+    """
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}")
+    content = {"probes": {}, "thinnings": {}} | content
+    for name, kind in _PARTS.items():
+        if not isinstance(content.get(name), kind):
+            raise ValueError(f"its {name} is a {type(content.get(name)).__name__}")
+    return Checkpoint(**{name: content[name] for name in _PARTS})

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from normlab.config import ResolvedRun
+from normlab.config.convert import resolved_run
 from normlab.config.start import Start
+from normlab.models.fitting import misfit
+from normlab.randomness import Clock
 from normlab.records.folder import RunFolder, run_folders
 from normlab.training.checkpoint import Checkpoint
+from normlab.training.setup import build_model
 
 TRAIN_AGAIN = (
     "Delete the folder of its run and train that again; then start what begins there over with "
@@ -21,10 +28,26 @@ def starting_state(config: ResolvedRun, runs_dir: Path) -> dict[str, Any] | None
     network.
 
     Raises:
-        ValueError: as of `starting_checkpoint`, or the file cannot be read.
+        ValueError: as of `starting_checkpoint`, or the file cannot be read or is of a network that
+            is not its run's.
     """
     path = starting_checkpoint(config, runs_dir)
-    return None if path is None else Checkpoint.load(path, TRAIN_AGAIN).model
+    if path is None:
+        return None
+    state = Checkpoint.load(path, TRAIN_AGAIN).model
+    refuse_other_network(path, state, resolved_run(RunFolder(path.parent).config()))
+    return state
+
+
+def refuse_other_network(path: Path, state: Mapping[str, Any], config: ResolvedRun) -> None:
+    """
+    Raises:
+        ValueError: the parameters in a run's kept file are not of the network of its configuration.
+    """
+    with torch.device("meta"):
+        problem = misfit(build_model(config, Clock()), state)
+    if problem is not None:
+        raise ValueError(f"{path} is not of its run's network: {problem}. {TRAIN_AGAIN}")
 
 
 def starting_checkpoint(config: ResolvedRun, runs_dir: Path) -> Path | None:

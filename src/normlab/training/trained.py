@@ -12,7 +12,7 @@ from normlab.records.folder import RunFolder
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype
 from normlab.training.setup import build_model
-from normlab.training.start import TRAIN_AGAIN, kept_checkpoint
+from normlab.training.start import TRAIN_AGAIN, kept_checkpoint, refuse_other_network
 
 
 class Trained(NamedTuple):
@@ -44,5 +44,6 @@ def load_trained(folder: RunFolder, step: int | None = None) -> Trained:
     config = resolved_run(folder.config())
     checkpoint = Checkpoint.load(path, TRAIN_AGAIN)
     model = build_model(config, Clock(checkpoint.step)).to(parameter_dtype(config.precision))
+    refuse_other_network(path, checkpoint.model, config)
     model.load_state_dict(checkpoint.model)
     return Trained(config, model.eval())

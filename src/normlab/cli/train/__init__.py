@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from normlab import __version__
+from normlab.cli.command import tell_error
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> NoReturn:
@@ -69,5 +70,5 @@ def _help_text() -> str:
 
 
 def _refuse(text: str) -> NoReturn:
-    print(f"error: {text}", file=sys.stderr)
+    tell_error(text)
     sys.exit(2)
