@@ -12,6 +12,7 @@ from support.runs import carried_out, composer, planned, trained
 
 from normlab.cli.runs.measure import show_measured
 from normlab.launch.measure import measure
+from normlab.launch.rerun import rerun
 from normlab.plan.runs import PlannedRun
 from normlab.records.files import read_json
 from normlab.records.recorder import read_arrays
@@ -33,6 +34,51 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() and "measured" not in path.parts
     }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..",
+        ".",
+        "./.",
+        "../../x",
+        "a/b",
+        "/tmp/x",
+        "",
+        " ",
+        ".hidden",
+        "a\nb",
+        "a\x1b[2J",
+        "é" * 101,
+    ],
+)
+def test_a_name_that_is_no_folder_s_touches_nothing(name: str, tmp_path: Path) -> None:
+    run = finished(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(ValueError, match=r"--name must be the name of a file"):
+        measure(run.folder, ["probe=[weights]"], composer(), name=name)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("num_threads", 10**9, "num_threads must be at most 1024; got 1,000,000,000"),
+        ("steps", 10**15, "a run has at most 1,000,000,000 steps"),
+        ("model", {"name": "mlp", "widths": [10**12]}, "this run needs at least"),
+    ],
+)
+def test_a_foreign_run_that_no_machine_could_hold(
+    key: str, value: object, text: str, tmp_path: Path
+) -> None:
+    run = finished(tmp_path)
+    path = run.folder.path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ValueError, match=text):
+        measure(run.folder, ["probe=[weights]"], composer())
+    with pytest.raises(ValueError, match=text):
+        rerun(run.folder, tmp_path, Console(quiet=True))
 
 
 def test_a_checkpoint_gives_what_a_longer_run_records_there(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from support.runs import CONFIG_DIR, composer, tiny
 
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
+from normlab.plan import capacity
 from normlab.plan.preflight import check_run
+from normlab.plan.runs import plan_run
 
 MODELS = sorted(path.stem for path in (CONFIG_DIR / "model").glob("*.yaml"))
 NORMS = sorted(path.stem for path in (CONFIG_DIR / "norm").glob("*.yaml"))
@@ -38,8 +42,9 @@ def test_every_norm_passes_on_every_kind_of_model(model: str, norm: str) -> None
         check(*words)
 
 
-def test_no_memory_is_taken_and_no_random_number_drawn() -> None:
+def test_no_memory_is_taken_and_no_random_number_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network of 40 GB is checked in a moment; a mistake in it is found all the same."""
+    monkeypatch.setattr(capacity, "_machine_memory", lambda: (10**12, "this machine has"))
     before = torch.get_rng_state()
     check("model=mlp", "model.widths=[100000,100000]")
     with pytest.raises(ConfigError, match=r"norm.groups must divide the channels of every layer"):
@@ -69,3 +74,89 @@ def test_label_smoothing_needs_classes() -> None:
     with pytest.raises(ConfigError, match=r"regularizer.label_smoothing needs classes"):
         check(*words, "regularizer.label_smoothing=0.1")
     check("regularizer.label_smoothing=0.1")
+
+
+WEIGHTS = 64 * 8 + 8 + 8 * 10 + 10
+KEPT = 4 * (64 + 8 + 8)
+"""Of a batch of 4: what goes into linear1, norm1 and linear2."""
+
+
+@pytest.mark.parametrize(
+    ("words", "needed"),
+    [
+        ((), 4 * (2 * (WEIGHTS + 8) + KEPT + 40 * 64)),  # beta for linear1's bias, and gamma
+        (("norm=none",), 4 * (2 * WEIGHTS + KEPT - 4 * 8 + 40 * 64)),
+        (("optimizer.momentum=0.9",), 4 * (3 * (WEIGHTS + 8) + KEPT + 40 * 64)),
+        (("optimizer=adam",), 4 * (4 * (WEIGHTS + 8) + KEPT + 40 * 64)),
+        (("precision=float64",), 8 * (2 * (WEIGHTS + 8) + KEPT + 40 * 64)),
+        (("precision=bfloat16",), 4 * (2 * (WEIGHTS + 8) + 40 * 64) + 2 * KEPT),
+    ],
+)
+def test_a_run_is_refused_by_the_least_memory_it_takes(
+    words: tuple[str, ...], needed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = ("model.widths=[8]", "data.limit=40", "data.resize=null", "batch_size=4", "device=cpu")
+    monkeypatch.setattr(capacity, "_machine_memory", lambda: (needed, "this machine has"))
+    check(*size, *words)
+    monkeypatch.setattr(capacity, "_machine_memory", lambda: (needed - 1, "this machine has"))
+    with pytest.raises(ConfigError, match=r"this run needs at least .* of memory"):
+        check(*size, *words)
+
+
+def test_the_memory_is_what_the_control_group_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capacity._machine_memory.cache_clear()
+    installed, words = capacity._machine_memory()
+    assert 2**28 < installed < 2**50
+    assert words in ("this machine has", "this process may use")
+    monkeypatch.setattr(capacity, "_cgroup_limits", lambda: [2**62, 2**20])
+    capacity._machine_memory.cache_clear()
+    assert capacity._machine_memory() == (2**20, "this process may use")
+    capacity._machine_memory.cache_clear()
+
+
+def test_limits_of_control_groups_of_both_versions(tmp_path: Path) -> None:
+    files = {
+        "job/step/memory.max": "max",
+        "job/memory.max": "1000",
+        "memory/job/memory.limit_in_bytes": "2000",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert capacity._cgroup_limits("0::/job/step", tmp_path) == [1000]
+    assert capacity._cgroup_limits("4:cpu:/job\n5:memory:/job/step", tmp_path) == [2000]
+
+
+@pytest.mark.parametrize(
+    ("words", "remark"),
+    [
+        (("norm=group", "model.widths=[64]"), "32 groups of 2 values, which become -1 and +1"),
+        (("norm=group", "model.widths=[64]"), "Give norm.groups=8, or norm=layer."),
+        (("norm=batch_channel", "model.widths=[64]"), "norm=batch_channel splits 64 features"),
+        (("schedule.warmup_steps=30", "steps=20"), "never climbs beyond 0.667 of optimizer.lr."),
+        (
+            ("schedule=multistep", "schedule.milestones=[0.75,0.5]"),
+            "schedule.milestones=[0.75, 0.5] is taken in order of time, [0.5, 0.75].",
+        ),
+    ],
+)
+def test_what_can_be_carried_out_and_would_not_be_expected(
+    words: tuple[str, ...], remark: str
+) -> None:
+    assert remark in " ".join(plan_run(run_config(composer().compose(words)), {}).remarks)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("norm=group",),  # 25 groups of 4
+        ("norm=group", "model.widths=[64]", "norm.groups=8"),
+        ("norm=group", "model=vgg11"),  # its groups have positions too
+        ("schedule.warmup_steps=20", "steps=20"),
+        ("schedule=multistep",),
+    ],
+)
+def test_what_is_as_expected_has_no_remark(words: tuple[str, ...]) -> None:
+    assert plan_run(run_config(composer().compose(words)), {}).remarks == ()

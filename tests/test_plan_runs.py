@@ -50,12 +50,29 @@ def test_words_without_a_list_are_one_point_without_factors() -> None:
         ("data.limit=null,100", ["data.limit=null", "data.limit=100"], [None, 100]),
         ("probe=[ics],[]", ["probe=[ics]", "probe=[]"], [["ics"], []]),
         ("init=choice(he,zeros)", ["init=he", "init=zeros"], ["he", "zeros"]),
+        ("norm=glob(batch*)", ["norm=batch", "norm=batch_ghost"], ["batch", "batch_ghost"]),
+        ("norm=glob(*,exclude=batch*)", ["norm=none"], ["none"]),
+        ("norm=glob([n*,batch])", ["norm=none", "norm=batch"], ["none", "batch"]),
+        ("norm='none','batch'", ["norm='none'", "norm='batch'"], ["none", "batch"]),
+        ('norm="none",batch', ['norm="none"', "norm=batch"], ["none", "batch"]),
+        ("norm.p=1,2.5,inf", ["norm.p=1", "norm.p=2.5", "norm.p=inf"], [1, 2.5, float("inf")]),
+        ("seed=range(3,0,-1)", ["seed=3", "seed=2", "seed=1"], [3, 2, 1]),
+        ("seed=sort(2,0,1)", ["seed=0", "seed=1", "seed=2"], [0, 1, 2]),
+        ("seed=tag(first,choice(0,1))", ["seed=0", "seed=1"], [0, 1]),
+        ("seed=int(choice('3',4.0))", ["seed=3", "seed=4"], [3, 4]),
+        ("optimizer.lr=float(range(1,3))", ["optimizer.lr=1.0", "optimizer.lr=2.0"], [1.0, 2.0]),
     ],
 )
 def test_the_forms_of_a_list(word: str, words: list[str], values: list[object]) -> None:
-    combinations = expand([word])
+    combinations = expand([word], {"norm": ["none", "batch", "batch_ghost"]})
     assert [combination.words for combination in combinations] == [(w,) for w in words]
     assert [next(iter(combination.factors.values())) for combination in combinations] == values
+
+
+def test_a_shuffled_list_has_the_same_values() -> None:
+    values = [one.factors["seed"] for one in expand(["seed=shuffle(range(0,5))"])]
+    assert sorted(values) == [0, 1, 2, 3, 4]
+    assert all(type(value) is int for value in values)
 
 
 @pytest.mark.parametrize("key", ["launcher", "launcher.rerun_failed", "tracker", "results_dir"])

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from normlab.words import did_you_mean, nearest, nearest_few, or_did_you_mean
+from normlab.words import (
+    did_you_mean,
+    nearest,
+    nearest_few,
+    or_did_you_mean,
+    refuse_no_file_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -29,3 +35,16 @@ def test_the_nearest_few_leave_out_what_is_hardly_alike() -> None:
     valid = ["norm", "norm.eps", "norm.momentum", "seed"]
     assert nearest_few("norm.epsilon", valid, at_most=2) == ["norm.eps", "norm.momentum"]
     assert nearest_few("zzz", valid) == []
+
+
+@pytest.mark.parametrize("name", ["a", "ics+weights", "my net 2", "größe", "v1.2", "a" * 200])
+def test_names_of_files(name: str) -> None:
+    refuse_no_file_name("--name", name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "/a", ".a", " a", "a ", "a\0b", "a\x1b[1m", "a" * 201]
+)
+def test_names_that_are_no_file_s(name: str) -> None:
+    with pytest.raises(ValueError, match=r"--name must be the name of a file: .*; got"):
+        refuse_no_file_name("--name", name)

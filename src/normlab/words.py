@@ -1,5 +1,5 @@
 """Words as texts for people need them: the nearest of some, alternatives, a count with its noun,
-and no character that a terminal would obey.
+no character that a terminal would obey; and which words may name a file.
 
 It stands on the lowest floor, so that every room says these things alike.
 """
@@ -10,8 +10,31 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
 
+LONGEST_NAME = 200
+"""In bytes, of the 255 that a file system takes: files are written beside under longer names."""
+
 SIMILAR = 0.5
 """Least ratio of `SequenceMatcher` at which a word is taken for a misspelling of another."""
+
+
+def refuse_no_file_name(what: str, name: str) -> None:
+    """Refuse a name that, put behind a folder's, would not be one file or folder right in there.
+
+    Every name that a user gives and that becomes a part of a path is checked here.
+
+    Args:
+        what: it names, as the beginning of a sentence: "--name".
+
+    Raises:
+        ValueError: it is empty or too long, begins with a dot as hidden files do and `..` does, or
+            holds a slash or what no terminal shows.
+    """
+    is_plain = name.isprintable() and not set(name) & set("/\\") and name == name.strip()
+    if not is_plain or not name or name.startswith(".") or len(name.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"{what} must be the name of a file: at most {LONGEST_NAME} letters, digits and signs, "
+            f"no slash among them and no dot in front; got {name!r}. Give one such as my-name_2."
+        )
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:

@@ -46,7 +46,7 @@ def load_code(folder: Path, name: str) -> ModuleType:
         return importlib.import_module(module)
     except Exception as error:
         file = folder.resolve() / f"{name}.py"
-        text = f"{type(error).__name__}: {error}{_line(error, file)}"
+        text = f"{type(error).__name__}: {error}{_line(error, file)}{_way_out(error)}"
         raise ConfigError(f"{_shown(file)}: {text}") from error
 
 
@@ -63,6 +63,28 @@ def place_of(cls: type) -> str | Path:
         return cls.__module__
     file = sys.modules[cls.__module__].__file__
     return cls.__module__ if file is None else _shown(Path(file))
+
+
+def told(error: Exception) -> str:
+    """An error that a component raised, in one line: its kind, its text, the innermost line of a
+    file outside normlab's package that it came through."""
+    text = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
+    own = {
+        str(Path(module.__file__))
+        for name, module in sys.modules.items()
+        if name.startswith(PREFIX) and module.__file__ is not None
+    }
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
+    return text + (
+        f" ({_shown(Path(frames[-1].filename))}, line {frames[-1].lineno})" if frames else ""
+    )
+
+
+def _way_out(error: Exception) -> str:
+    """What to write where Python's own text leaves that open."""
+    if isinstance(error, TypeError) and "frozen dataclass" in str(error):
+        return ". Write @dataclass(frozen=True, kw_only=True) above the class"
+    return ""
 
 
 def _shown(file: Path) -> Path:

@@ -283,11 +283,21 @@ class DataConfig(Component):
         """Tensors on the device, images resized to `size` pixels (None: as stored)."""
 
 
+LARGEST_RATE = 3e38
+
+
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig(Component):
     GROUP: ClassVar[str] = "optimizer"
 
     lr: float = setting(doc="Learning rate, which the schedule multiplies.", above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lr > LARGEST_RATE:
+            raise ValueError(
+                f"optimizer.lr must be at most {LARGEST_RATE:g}, for float32; got {self.lr:g}."
+            )
 
     @abstractmethod
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
@@ -300,6 +310,10 @@ class ScheduleConfig(Component):
     @abstractmethod
     def factor(self, step: int, num_steps: int) -> float:
         """What multiplies `optimizer.lr` at a step of a run of `num_steps`."""
+
+    def remarks(self, num_steps: int) -> list[str]:
+        """Sentences on what a reader of the settings would not expect in a run of `num_steps`."""
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)

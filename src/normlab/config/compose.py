@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -87,6 +88,12 @@ class Composer:
         if group not in self.groups or override.is_delete():
             return
         value = override.value()
+        if isinstance(value, list) and group != "probe":
+            listed = ",".join(map(str, value))
+            raise ConfigError(
+                f"{override.input_line}: a run has one {group}. Give one, or all of them to a "
+                f"sweep: -m {group}={listed}."
+            )
         for choice in value if isinstance(value, list) else [value]:
             if choice is None or str(choice) not in self.groups[group]:
                 word = "null" if choice is None else str(choice)
@@ -180,7 +187,8 @@ def parse(words: Sequence[str]) -> list[Override]:
         try:
             override = parser.parse_override(word)
         except HydraException:
-            raise ConfigError(_NOT_GRAMMAR.format(word=word)) from None
+            functions = _FUNCTIONS if _CALL.search(word) else ""
+            raise ConfigError(_NOT_GRAMMAR.format(word=word) + functions) from None
         if not override.key_or_group:
             raise ConfigError(_NOT_GRAMMAR.format(word=word))
         overrides.append(override)
@@ -222,6 +230,12 @@ def is_hydras(override: Override) -> bool:
 _NOT_GRAMMAR = (
     "{word!r} is not of the form key=value. Close brackets and quotation marks, and keep the shell "
     "from reading them: 'probe=[ics]'."
+)
+
+_CALL = re.compile(r"=\s*\w+\(")
+_FUNCTIONS = (
+    " Of functions there are choice(a,b), range(0,10,2) and glob(a*), and around them shuffle, "
+    "sort, tag, int, float, str and bool; text with brackets is quoted twice: KEY='\"a(b)\"'."
 )
 
 

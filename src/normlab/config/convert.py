@@ -170,6 +170,8 @@ def _translated(
     value = values[name]
     full = described(cls)[name].key or full
     text = f"{full} must be {_describe(annotation)}; got {_show(value)}."
+    if isinstance(value, str) and value in _NUMBERS_OF_YAML:
+        return f"{text} Here it is written {_NUMBERS_OF_YAML[value]}."
     return text + (did_you_mean(value, _literals(annotation)) if isinstance(value, str) else "")
 
 
@@ -186,6 +188,9 @@ def _annotations(cls: Any) -> dict[str, Any]:
 def _adapter(annotation: Any) -> TypeAdapter[Any]:
     return TypeAdapter(annotation)
 
+
+_NUMBERS_OF_YAML = {".inf": "inf", "-.inf": "-inf", ".nan": "nan"}
+"""Of which Hydra's command line knows the second form alone."""
 
 _WORDS = {
     int: "a whole number",

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normlab.config.errors import ConfigError
+from normlab.words import refuse_no_file_name
+
+BESIDE_EXPERIMENTS = ("runs", "sweeps", "report", "rerun", "wandb")
+"""What else lies in a results folder, under names that no experiment has."""
 
 _PACKED = Path(__file__).resolve().parent.parent / "packed"
 _CHECKOUT = Path(__file__).resolve().parents[3]
@@ -52,12 +56,13 @@ class Places:
         """Every experiment's folder by name, in alphabetical order.
 
         Raises:
-            ConfigError: one's own has the name of another.
+            ConfigError: one's own has the name of another, or of none that it could have.
         """
         folders: dict[str, Path] = {}
         for root in self.roots:
             for file in root.glob("experiments/*/experiment.yaml"):
                 folder = file.parent
+                _refuse_name(folder)
                 other = folders.setdefault(folder.name, folder)
                 if other.resolve() != folder.resolve():
                     raise ConfigError(
@@ -65,3 +70,16 @@ class Places:
                         "Rename the folder."
                     )
         return dict(sorted(folders.items()))
+
+
+def _refuse_name(folder: Path) -> None:
+    """An experiment's name becomes that of a folder in the results."""
+    if folder.name in ("all", *BESIDE_EXPERIMENTS):
+        raise ConfigError(
+            f"{folder}: {folder.name} is the name of something else: `all` stands for every "
+            f"experiment, and results/ holds {', '.join(BESIDE_EXPERIMENTS)}. Rename the folder."
+        )
+    try:
+        refuse_no_file_name(f"{folder.parent}: an experiment's folder", folder.name)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
 from normlab.config.code import load_code, make_package, package_of, place_of
 from normlab.config.errors import ConfigError
+from normlab.words import refuse_no_file_name
 
 if TYPE_CHECKING:
     from normlab.config.component import (
@@ -57,7 +58,11 @@ def register(name: str) -> Callable[[Registered], Registered]:
     """Class decorator: makes a component selectable as `GROUP=name`.
 
     A class that is defined once more, as when a notebook's cell is run again, takes its own place.
+
+    Raises:
+        ValueError: `name` cannot be a part of a run folder's name.
     """
+    refuse_no_file_name("a component's name", name)
 
     def decorate(cls: Registered) -> Registered:
         package = package_of(cls)

@@ -22,6 +22,8 @@ from normlab.config.component import (
 from normlab.config.settings import Settings, neutral, setting
 from normlab.config.start import Start
 
+LARGEST_SEED = 2**63 - 1
+
 Precision = Literal["float32", "bfloat16", "float64"]
 
 
@@ -174,6 +176,11 @@ class RunConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.seed > LARGEST_SEED:
+            raise ValueError(
+                f"seed must be at most {LARGEST_SEED}, which 64 bits of a table hold; got "
+                f"{self.seed}."
+            )
         if self.start_from is not None:
             Start.parse(self.start_from)
         elif self.norm.needs_trained_statistics:

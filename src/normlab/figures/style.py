@@ -245,7 +245,8 @@ def axis_text(name: str) -> str:
 def level_text(level: Any, digits: int = 3) -> str:
     """A level as a reader wants it: 0.000185, not 0.00018478; `unset` for what is missing."""
     if _is_number(level):
-        return f"{level:.{max(digits, len(str(level))) if level == int(level) else digits}g}"
+        is_whole = float(level).is_integer()  # which infinity is not
+        return f"{level:.{max(digits, len(str(level))) if is_whole else digits}g}"
     if _is_unset(level):
         return UNSET
     return str(level)

@@ -24,6 +24,7 @@ from normlab.config.compose import Composer
 from normlab.config.convert import plain, resolved_run
 from normlab.config.errors import ConfigError
 from normlab.data import load
+from normlab.plan.preflight import check_run
 from normlab.probes.base import Probe, RememberingProbe
 from normlab.records.files import write_json_whole
 from normlab.records.folder import RunFolder
@@ -34,6 +35,7 @@ from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import parameter_dtype, resolve_device, set_exact_arithmetic
 from normlab.training.loop import Loop, NullObserver
 from normlab.training.setup import Setup, build
+from normlab.words import refuse_no_file_name
 
 FOLDER = "measured"
 
@@ -63,8 +65,10 @@ def measure(
         name: of the folder under `measured/`, replaced if it exists; None: the probes' names.
 
     Raises:
-        ConfigError: words that do not choose probes, or probes that do not fit the network.
-        ValueError: the run has no checkpoint, or no steps, or its loss there is not finite.
+        ConfigError: words that do not choose probes, probes that do not fit the network, or a run
+            that this machine could not hold.
+        ValueError: `name` is none of a folder; the run has no checkpoint, or no steps, or its loss
+            there is not finite.
     """
     if not folder.checkpoint_path.exists():
         raise ValueError(
@@ -78,7 +82,10 @@ def measure(
             "run it starts from, or train one with steps=1 that starts there."
         )
     config = _with_probes(folder, words, composer)
-    name = name or "+".join(probe.NAME for probe in config.probe)
+    if name is None:
+        name = "+".join(probe.NAME for probe in config.probe)
+    refuse_no_file_name("--name", name)
+    check_run(dataclasses.replace(config, probe=(), results_dir=str(folder.path)))
     target = folder.path / FOLDER / name
     scratch = target.with_name(f".{name}")
     shutil.rmtree(scratch, ignore_errors=True)

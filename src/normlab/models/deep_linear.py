@@ -23,7 +23,7 @@ class DeepLinearConfig(ModelConfig):
 
     SAMPLE: ClassVar[Literal["image", "vector", "any"]] = "vector"
 
-    depth: int = setting(25, "Number of maps.", at_least=1)
+    depth: int = setting(25, "Number of maps.", at_least=1, at_most=10_000)
     normalize_output: bool = neutral(False, "Normalize the last map's outputs as well.")
 
     def effective_norm(self, norm: NormConfig) -> NormConfig:

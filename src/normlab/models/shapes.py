@@ -7,6 +7,7 @@ and of what holds other stages stand here.
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from functools import singledispatch
 from typing import Protocol, runtime_checkable
 
@@ -28,7 +29,23 @@ class Shaped(Protocol):
         """
 
 
-@singledispatch
+_entered: ContextVar[list[tuple[nn.Module, torch.Size]]] = ContextVar("entered")
+
+
+def input_shapes(network: nn.Module, shape: torch.Size) -> list[tuple[nn.Module, torch.Size]]:
+    """Every part of a network, from the whole to its layers, with the shape that goes into it.
+
+    Raises:
+        ValueError: as `output_shape`.
+    """
+    token = _entered.set([])
+    try:
+        output_shape(network, shape)
+        return _entered.get()
+    finally:
+        _entered.reset(token)
+
+
 def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
     """Shape of a network's output in training, from the shape (N, ...) of its input.
 
@@ -36,6 +53,14 @@ def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
     values for its statistics, a batch that does not split. A module without a rule is an
     `AssertionError`.
     """
+    entered = _entered.get(None)
+    if entered is not None:
+        entered.append((module, shape))
+    return _rule(module, shape)
+
+
+@singledispatch
+def _rule(module: nn.Module, shape: torch.Size) -> torch.Size:
     if isinstance(module, Shaped):
         return module.output_shape(shape)
     raise AssertionError(
@@ -43,23 +68,23 @@ def output_shape(module: nn.Module, shape: torch.Size) -> torch.Size:
     )
 
 
-@output_shape.register(nn.ReLU)
-@output_shape.register(nn.Sigmoid)
-@output_shape.register(nn.Tanh)
-@output_shape.register(nn.GELU)
-@output_shape.register(nn.Identity)
+@_rule.register(nn.ReLU)
+@_rule.register(nn.Sigmoid)
+@_rule.register(nn.Tanh)
+@_rule.register(nn.GELU)
+@_rule.register(nn.Identity)
 def _same(module: nn.Module, shape: torch.Size) -> torch.Size:
     return shape
 
 
-@output_shape.register
+@_rule.register
 def _sequential(module: nn.Sequential, shape: torch.Size) -> torch.Size:
     for stage in module:
         shape = output_shape(stage, shape)
     return shape
 
 
-@output_shape.register
+@_rule.register
 def _residual(module: ResidualBlock, shape: torch.Size) -> torch.Size:
     def through(names: tuple[str, ...], shape: torch.Size) -> torch.Size:
         for name in names:
@@ -73,13 +98,13 @@ def _residual(module: ResidualBlock, shape: torch.Size) -> torch.Size:
     return through(module.tail_names, branch)
 
 
-@output_shape.register
+@_rule.register
 def _linear(module: nn.Linear, shape: torch.Size) -> torch.Size:
     assert shape[-1] == module.in_features, f"{module} was given {shape}"
     return torch.Size((*shape[:-1], module.out_features))
 
 
-@output_shape.register
+@_rule.register
 def _conv(module: nn.Conv2d, shape: torch.Size) -> torch.Size:
     assert shape[1] == module.in_channels, f"{module} was given {shape}"
     assert isinstance(module.padding, tuple)
@@ -92,11 +117,11 @@ def _conv(module: nn.Conv2d, shape: torch.Size) -> torch.Size:
     return torch.Size((shape[0], module.out_channels, *sides))
 
 
-@output_shape.register
+@_rule.register
 def _pool(module: nn.AvgPool2d, shape: torch.Size) -> torch.Size:
     return torch.Size((*shape[:2], *(side // 2 for side in shape[2:])))
 
 
-@output_shape.register
+@_rule.register
 def _flatten(module: nn.Flatten, shape: torch.Size) -> torch.Size:
     return torch.Size((shape[0], shape[1:].numel()))

@@ -39,6 +39,15 @@ class VGGConfig(ModelConfig):
         "linear", "linear: one layer; three_layer: the paper's, with 4096 hidden features twice."
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if round(max(BLOCK_CHANNELS) * self.width) < 1:
+            raise ValueError(
+                f"model.width must leave the widest layers, of {max(BLOCK_CHANNELS)} channels at "
+                f"model.width=1, at least one; got {self.width}. Give model.width=0.0625 for a "
+                "network of a sixteenth the width."
+            )
+
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, height, width = require_image(self.NAME, sample_shape)
         refuse_small_image(self.NAME, sample_shape, MINIMUM_SIDE, "halves images five times")

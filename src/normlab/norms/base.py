@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -20,6 +21,10 @@ class NormLayer(nn.Module, ABC):
     @abstractmethod
     def check(self, shape: torch.Size) -> None:
         """Refuse, with a `ValueError`, a shape of input that has no statistics in training."""
+
+    def remark(self, shape: torch.Size) -> str | None:
+        """What a reader would not expect of its statistics of such an input; None: nothing."""
+        return None
 
     def output_shape(self, shape: torch.Size) -> torch.Size:
         """Shape of the output in training, without running it."""
@@ -82,6 +87,23 @@ def refuse_single_value(
             f"norm={norm} takes a variance over {over}, which needs at least 2 values; an input of "
             f"shape {tuple(shape)} has {num_values}. {remedy}"
         )
+
+
+def remark_on_groups(norm: str, groups: int, shape: torch.Size) -> str | None:
+    """A sentence where each group of a sample has two values; None elsewhere."""
+    if math.prod(shape[1:]) != 2 * groups:
+        return None
+    return (
+        f"norm={norm} splits {shape[1]} features into {groups} groups of 2 values, which become -1 "
+        "and +1 whatever they were: such networks often stay stuck. Give norm.groups="
+        f"{_fewer(shape[1], groups)}, or norm=layer."
+    )
+
+
+def _fewer(num_features: int, groups: int) -> int:
+    """The most groups that divide the features into eight or more each; one where none do."""
+    divisors = (n for n in range(1, groups + 1) if num_features % n == 0)
+    return max((n for n in divisors if 8 * n <= num_features), default=1)
 
 
 def per_feature(values: Tensor, inputs: Tensor) -> Tensor:

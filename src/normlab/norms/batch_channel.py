@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config import Look, neutral, register, setting
-from normlab.norms.base import Normalization, over_batch, refuse_single_value, statistics_dtype
+from normlab.norms.base import (
+    Normalization,
+    over_batch,
+    refuse_single_value,
+    remark_on_groups,
+    statistics_dtype,
+)
 from normlab.norms.batch import BatchNorm
 from normlab.norms.group import num_groups
 from normlab.norms.population import PopulationConfig, PopulationNorm
@@ -72,6 +78,9 @@ class ChannelNorm(Normalization):
             f"the values of one of {self.groups} groups",
             f"Set norm.groups to a smaller divisor of {self.num_channels}.",
         )
+
+    def remark(self, shape: torch.Size) -> str | None:
+        return remark_on_groups("batch_channel", self.groups, shape)
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.check(inputs.shape)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config import Look, NormConfig, register, setting
-from normlab.norms.base import Normalization, refuse_single_value
+from normlab.norms.base import Normalization, refuse_single_value, remark_on_groups
 
 DEFAULT_GROUPS = 32
 
@@ -57,6 +57,9 @@ class GroupNorm(Normalization):
             f"Set norm.groups to a smaller divisor of {self.num_features}.",
         )
 
+    def remark(self, shape: torch.Size) -> str | None:
+        return remark_on_groups("group", self.groups, shape)
+
     def forward(self, inputs: Tensor) -> Tensor:
         self.check(inputs.shape)
         return torch.group_norm(inputs, self.groups, self.weight, self.bias, self.eps)
@@ -67,10 +70,11 @@ class GroupNorm(Normalization):
 
 def num_groups(num_features: int, wanted: int | None) -> int:
     """The number of groups for a layer; a `ValueError` where `wanted` does not divide it."""
-    divisors = [count for count in range(1, num_features + 1) if num_features % count == 0]
     if wanted is None:
-        return max(count for count in divisors if count <= DEFAULT_GROUPS)
-    if wanted not in divisors:
+        return max(count for count in range(1, DEFAULT_GROUPS + 1) if num_features % count == 0)
+    if num_features % wanted:
+        small = [n for n in range(1, math.isqrt(num_features) + 1) if num_features % n == 0]
+        divisors = sorted({*small, *(num_features // count for count in small)})
         raise ValueError(
             f"norm.groups must divide the channels of every layer; got {wanted} groups for a layer "
             f"of {num_features}, whose divisors are {', '.join(map(str, divisors))}. Choose one of "

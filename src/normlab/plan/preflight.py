@@ -10,20 +10,27 @@ from pathlib import Path
 import torch
 
 from normlab.config import InitConfig, ModelConfig, NormConfig, ProbeConfig, RunConfig, choices
-from normlab.config.code import place_of
+from normlab.config.code import place_of, told
 from normlab.config.errors import ConfigError
 from normlab.data.batches import steps_per_epoch
 from normlab.metrics import METRICS
 from normlab.models.kit import Kit
 from normlab.models.network import build_network
-from normlab.models.shapes import output_shape
+from normlab.models.shapes import input_shapes
+from normlab.norms.base import NormLayer
 from normlab.objectives import data_loss
+from normlab.plan.capacity import (
+    Size,
+    refuse_beyond_memory,
+    refuse_data_beyond_memory,
+    refuse_endless,
+)
 from normlab.training.device import resolve_device
 from normlab.words import did_you_mean
 
 
-def check_run(config: RunConfig) -> None:
-    """Refuse a run that could not be carried out.
+def check_run(config: RunConfig) -> list[str]:
+    """Refuse a run that could not be carried out; of others, what a reader would not expect.
 
     The network is built on the meta device, where tensors have shapes and no content, and the
     shape of one training batch is followed through it: layers refuse what they cannot normalize,
@@ -39,12 +46,16 @@ def check_run(config: RunConfig) -> None:
         _refuse_unwritable(config.results_dir)
         resolve_device(config.device)
         data_loss(config.data.TASK, config.regularizer.label_smoothing)
-        steps_per_epoch(config.data.num_train_samples, config.batch_size)
+        num_samples = config.data.num_train_samples
+        steps_per_epoch(num_samples, config.batch_size)
+        num_steps = config.num_steps(num_samples)
+        refuse_endless(config, num_steps)
         shape = config.sample_shape()
         _refuse_wrong_samples(config.model, shape, config)
+        refuse_data_beyond_memory(config)
         for probe in config.probe:
             refuse_unregistered(probe)
-        _check_network(
+        size, remarks = _check_network(
             config.model,
             config.norm,
             config.init,
@@ -54,15 +65,22 @@ def check_run(config: RunConfig) -> None:
             config.data.num_outputs,
             config.batch_size,
             config.probe,
-            config.num_steps(config.data.num_train_samples),
+            num_steps,
         )
+        refuse_beyond_memory(config, size)
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    return [*config.model.remarks(config.init), *config.schedule.remarks(num_steps), *remarks]
 
 
 def _refuse_unwritable(results_dir: str) -> None:
+    if not results_dir.strip():
+        raise ConfigError(
+            f"results_dir must name a folder; got {results_dir!r}. Give results_dir=results, or "
+            "results_dir=. for the folder you stand in."
+        )
     folder = Path(results_dir).absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
@@ -119,12 +137,22 @@ def _check_network(
     batch_size: int,
     probes: tuple[ProbeConfig, ...],
     num_steps: int,
-) -> None:
-    with torch.device("meta"):
-        kit = Kit(norm=norm, dropout=dropout, noise=noise)
-        model = build_network(model_config, kit, shape, num_outputs)
-    output_shape(model.train(), torch.Size((batch_size, *shape)))
+) -> tuple[Size, list[str]]:
+    try:
+        with torch.device("meta"):
+            kit = Kit(norm=norm, dropout=dropout, noise=noise)
+            model = build_network(model_config, kit, shape, num_outputs)
+        entered = input_shapes(model.train(), torch.Size((batch_size, *shape)))
+    except ValueError:
+        raise
+    except Exception as error:  # in a component of one's own, or of numbers beyond 64 bits
+        raise ConfigError(
+            f"model={model_config.NAME} with norm={norm.NAME} cannot be built for samples of shape "
+            f"{shape}: {told(error)}."
+        ) from error
     init.check(model)
     for probe in probes:
         probe.check(model)
         probe.build(model, num_steps)
+    remarks = [part.remark(shape) for part, shape in entered if isinstance(part, NormLayer)]
+    return Size.of(model, entered), list(dict.fromkeys(filter(None, remarks)))

@@ -37,6 +37,8 @@ class PlannedRun:
     """Hash of the claims of each experiment the run is for."""
     starts_dir: Path | None = None
     """The folder of runs that holds what it starts from; None: the one it is recorded in."""
+    remarks: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+    """Sentences on what a reader of the command would not expect."""
 
     @property
     def name(self) -> str:
@@ -76,7 +78,9 @@ def plan_combination(composer: Composer, combination: Combination) -> PlannedRun
     except ConfigError as error:
         if not combination.factors:
             raise
-        at = " ".join(f"{key}={written(value)}" for key, value in combination.factors.items())
+        factors = combination.factors
+        settings = " ".join(f"{key}={written(value)}" for key, value in factors.items())
+        at = factors.get("arm", settings)  # an arm is named by its settings
         raise ConfigError(f"{error} (at {at})") from None
 
 
@@ -86,13 +90,14 @@ def plan_run(config: RunConfig, factors: Mapping[str, Any]) -> PlannedRun:
     Raises:
         ConfigError: for what cannot be run.
     """
-    check_run(config)
+    remarks = check_run(config)
     try:
         config = locate_start(config)
         resolved = resolve(config, config.data.num_train_samples)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return PlannedRun(resolved, identify(resolved, _checksum(resolved.data)), factors)
+    identity = identify(resolved, _checksum(resolved.data))
+    return PlannedRun(resolved, identity, factors, remarks=tuple(remarks))
 
 
 def plan_recorded(folder: RunFolder, results_dir: Path) -> PlannedRun:

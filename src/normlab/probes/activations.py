@@ -48,6 +48,7 @@ class ActivationsConfig(ScheduledConfig):
         60,
         "Equal bins of the histogram, over what a bounded activation can give, else up to `limit`.",
         at_least=2,
+        at_most=100_000,
     )
     limit: float = setting(
         6.0,

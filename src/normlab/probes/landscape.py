@@ -41,7 +41,7 @@ class LandscapeConfig(ScheduledConfig):
         "vgg", "Least and greatest step a in learning rates; vgg: [0.5, 4], dln: [0.01, 30]."
     )
     num_points: int = setting(
-        5, "Step sizes, log-spaced over the range, both ends included.", at_least=2
+        5, "Step sizes, log-spaced over the range, both ends included.", at_least=2, at_most=10_000
     )
     direction: Literal["gradient", "random"] = setting(
         "gradient",

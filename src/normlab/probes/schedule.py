@@ -80,6 +80,7 @@ class ScheduledConfig(ProbeConfig):
         None,
         "Measure at step 0 and at this many log-spaced steps in each factor of ten.",
         at_least=1,
+        at_most=1000,
     )
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 from normlab.config import Component
 from normlab.config.resolve import MEASUREMENT, NOT_SCIENCE
 from normlab.config.run import ResolvedRun
+from normlab.words import refuse_no_file_name
 
 SCHEMA = 1
 """Raised when the rules below change; older results then keep their own identity."""
@@ -52,7 +53,11 @@ class Identity:
 
 
 def identify(config: ResolvedRun, data_checksum: str) -> Identity:
-    """The identity of a run on its data."""
+    """The identity of a run on its data.
+
+    Raises:
+        ValueError: its name cannot be a folder's, for what its data are called.
+    """
     counted = _fields(config, prefix="")
     seed = counted.pop("seed")
     measurement = {key: counted.pop(key) for key in MEASUREMENT if key in counted}
@@ -61,11 +66,13 @@ def identify(config: ResolvedRun, data_checksum: str) -> Identity:
     run = _digest({"cell": cell, "seed": seed, "measurement": measurement})
     parts = (config.model.NAME, config.norm.NAME, config.init.NAME, config.data.label)
     readable = "-".join(parts)
+    run_name = f"{readable}-s{config.seed}-{run[:NUM_NAME_DIGITS]}"
+    refuse_no_file_name(f"a run's name, of which data={config.data.label} is a part,", run_name)
     return Identity(
         cell=cell,
         run=run,
         cell_name=f"{readable}-{cell[:NUM_NAME_DIGITS]}",
-        run_name=f"{readable}-s{config.seed}-{run[:NUM_NAME_DIGITS]}",
+        run_name=run_name,
         seed=config.seed,
         science=science,
         measurement=measurement,

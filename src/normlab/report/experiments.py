@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.ledger import VERDICTS, VERDICTS_FILE
+from normlab.config.places import BESIDE_EXPERIMENTS
 from normlab.report.pictures import data_url, fitted
 from normlab.words import counted, plural
 
-NOT_EXPERIMENTS = ("runs", "sweeps", "report", "rerun")
 SHOWN_DPI = 150
 """Dots an inch of saved pictures; they are shown at 96, as large as text of the same size."""
 
@@ -50,7 +50,7 @@ def experiments(
     """Every results/NAME/SCALE with a figure or verdicts, as the page's template shows it."""
     folders = {path.parent for path in results.glob("*/*/manifest.json")}
     folders |= {path.parent for path in results.glob(f"*/*/{VERDICTS_FILE}")}
-    shown = [folder for folder in sorted(folders) if folder.parent.name not in NOT_EXPERIMENTS]
+    shown = [folder for folder in sorted(folders) if folder.parent.name not in BESIDE_EXPERIMENTS]
     files = {folder: sorted(folder.glob("*.png")) for folder in shown}
     pictures = shown_pictures([path for folder in shown for path in files[folder]])
     return [

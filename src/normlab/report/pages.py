@@ -24,6 +24,7 @@ from normlab.analysis.calibration import Calibration
 from normlab.analysis.values import runs_of
 from normlab.figures.averages import average_last_values
 from normlab.figures.style import axis_text, level_texts, norm_looks, ordered
+from normlab.figures.tables import labelled
 from normlab.metrics import headlines, kind_of
 from normlab.records.columns import SUMMARY, summarized
 from normlab.records.files import write_whole
@@ -208,7 +209,7 @@ def _runs_summary(runs: pd.DataFrame) -> str:
 def _final_values(
     table: pd.DataFrame, factors: Sequence[str], metrics: Sequence[str]
 ) -> list[dict[str, Any]]:
-    runs = runs_of(table)
+    runs = labelled(runs_of(table), factors)
     levels = {factor: ordered(factor, list(runs[factor].unique())) for factor in factors}
     names = {factor: level_texts(levels[factor]) for factor in factors}
     means = {metric: average_last_values(table, metric, "cell", []).means for metric in metrics}

@@ -144,8 +144,6 @@ def _checked_identity(config: ResolvedRun, run: Any) -> Identity:
             f"its identity is not that of its configuration, which is {identity.run_name}: it was "
             "edited, or recorded by code whose numbers were others"
         )
-    if Path(identity.run_name).name != identity.run_name:
-        raise ValueError("its name is no name of a folder")
     return identity
 
 

@@ -22,6 +22,14 @@ class _WarmedConfig(ScheduleConfig):
             return (step + 1) / self.warmup_steps
         return self._after_warmup(step, num_steps)
 
+    def remarks(self, num_steps: int) -> list[str]:
+        if self.warmup_steps <= num_steps:
+            return []
+        return [
+            f"schedule.warmup_steps={self.warmup_steps} is more than the run has, {num_steps}: its "
+            f"rate never climbs beyond {num_steps / self.warmup_steps:.3g} of optimizer.lr."
+        ]
+
     @abstractmethod
     def _after_warmup(self, step: int, num_steps: int) -> float: ...
 
@@ -61,12 +69,26 @@ class MultistepConfig(_WarmedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.milestones:
+            raise ValueError(
+                "schedule.milestones must name at least one share of the run's length; got []. "
+                "Give schedule.milestones=[0.5,0.75], or schedule=constant for none."
+            )
         for milestone in self.milestones:
             if not 0 <= milestone < 1:
                 raise ValueError(
                     "schedule.milestones are shares of the run's length, each at least 0 and less "
                     f"than 1; got {milestone}. Half way through is 0.5."
                 )
+
+    def remarks(self, num_steps: int) -> list[str]:
+        ordered = sorted(self.milestones)
+        if list(self.milestones) == ordered:
+            return super().remarks(num_steps)
+        return [
+            *super().remarks(num_steps),
+            f"schedule.milestones={list(self.milestones)} is taken in order of time, {ordered}.",
+        ]
 
     def canonical(self) -> Self:
         return dataclasses.replace(self, milestones=tuple(sorted(self.milestones)))

@@ -50,7 +50,7 @@ def sweep(words: Sequence[str], composer: Composer) -> int:
         ConfigError: for the first combination that cannot be run, before anything is written.
     """
     console = make_console()
-    runs = plan_runs(composer, expand(words))
+    runs = plan_runs(composer, expand(words, composer.groups))
     standing = RunStates.of(runs)
     num_cells = len({run.identity.cell for run in runs})
     counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
@@ -71,7 +71,7 @@ def sweep(words: Sequence[str], composer: Composer) -> int:
 
 def _print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:
     """What a reader of the command would not expect, each once."""
-    remarks = (text for run in runs for text in run.config.model.remarks(run.config.init))
+    remarks = (text for run in runs for text in run.remarks)
     for text in dict.fromkeys(remarks):
         console.print(f"[yellow]note[/yellow] {text}", highlight=False)
 
