@@ -12,7 +12,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import models, runner, serial_sweep, startup, timing, training_step
+from bench import evaluation, models, runner, serial_sweep, startup, timing, training_step
 from bench.runner import benchmarks, is_met, run
 from normlab.models.kit import Kit
 from normlab.models.vgg import VGG11Config
@@ -181,6 +181,13 @@ def test_a_training_step_is_timed_mirrored_alone_and_bare() -> None:
         "W&B's share, mlp, none",
     ]
     assert all(0 < entry["ratio"] < math.inf for entry in entries)
+
+
+def test_an_evaluation_is_timed_against_the_bare_forward() -> None:
+    case = dataclasses.replace(evaluation.CASES[1], num_samples=600, aim=math.inf)
+    (entry,) = evaluation.measure((case,), num_rounds=2)
+    assert entry["name"] == "evaluation, mlp, batch"
+    assert 0 < entry["ratio"] < math.inf
 
 
 @pytest.mark.parametrize("pair", models.TWINS, ids=lambda pair: pair.name)

@@ -184,3 +184,42 @@ def test_where_and_how_a_run_is_carried_out_is_kept_as_given() -> None:
     config = resolved("device=cpu", "num_threads=1", "launcher=pool", "launcher.num_workers=2")
     assert (config.device, config.num_threads) == ("cpu", 1)
     assert dataclasses.asdict(config.launcher)["num_workers"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "splits"),
+    [
+        ((), ("train", "val", "test")),
+        (("eval.splits=[test,train]",), ("train", "val", "test")),  # all there are
+        (("eval.splits=[test,train]", "data.validation_fraction=0.1"), ("train", "test")),
+        (("eval.splits=[test]",), ("test",)),
+        (("eval.splits=[val,test]",), ("test",)),
+    ],
+)
+def test_splits_have_one_order_and_one_way_to_say_all(
+    words: tuple[str, ...], splits: tuple[str, ...]
+) -> None:
+    assert resolved(*words).eval.splits == splits
+
+
+def test_the_batch_of_training_said_again_is_the_default() -> None:
+    assert resolved("batch_size=64", "eval.batch_size=64").eval.batch_size is None
+    assert resolved("batch_size=64", "eval.batch_size=100").eval.batch_size == 100
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("eval.splits=[]",), "names each of train, val, test at most once, and one at least"),
+        (("eval.splits=[test,test]",), r"at most once, and one at least; got \[test,test\]"),
+        (("eval.splits=[val]",), "Set data.validation_fraction, or name another split"),
+        (("eval.batch_size=0",), "eval.batch_size must be 1 or greater; got 0"),
+        (
+            ("norm.population=batch", "eval.batch_size=9"),
+            "as large as those of training; got eval.batch_size=9. Give eval.batch_size=null",
+        ),
+    ],
+)
+def test_evaluations_that_say_nothing_are_refused(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        resolved(*words)

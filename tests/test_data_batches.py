@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from normlab.config.run import Split
 from normlab.data import Batches, Dataset, evaluation_batches, steps_per_epoch
 from normlab.data.augment import PADDING, crop_and_flip
 from normlab.data.gaussian import GaussianDataConfig
@@ -193,6 +194,20 @@ def test_a_batch_by_class_holds_the_same_samples_sorted_stably(sampling: Samplin
         batch = ordered.at(step)
         assert batch.inputs.squeeze(1).tolist() == expected
         assert torch.equal(batch.targets, data.train_targets[expected])
+
+
+def test_evaluation_in_stored_order_sees_the_same_samples_where_they_lie() -> None:
+    data = numbered()
+    whole = list(evaluation_batches(data, "test", 4, seed=0, in_stored_order=True))
+    assert [batch.targets.tolist() for batch in whole] == [[0, 1, 2, 3], [4, 5, 6]]
+    assert whole[0].inputs.data_ptr() == data.test_inputs.data_ptr()  # nothing is copied
+    cases: tuple[tuple[Split, int | None], ...] = (("train", None), ("test", 5))
+    for split, limit in cases:
+        shuffled = evaluation_batches(data, split, 3, seed=0, limit=limit)
+        stored = list(evaluation_batches(data, split, 3, seed=0, limit=limit, in_stored_order=True))
+        order = torch.cat([batch.targets for batch in stored])
+        assert order.tolist() == sorted(torch.cat([b.targets for b in shuffled]).tolist())
+        assert torch.equal(torch.cat([b.inputs for b in stored]).squeeze(1), order.float())
 
 
 def test_evaluation_in_batches_of_one_class_sees_the_same_samples() -> None:

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from normlab.config.run import Split
 from normlab.data import load
 from normlab.data.corruptions import CHUNK_SIZE, corrupt_
-from normlab.data.dataset import Dataset, Split
+from normlab.data.dataset import Dataset
 from normlab.data.digits import DigitsConfig
 from normlab.data.gaussian import GaussianDataConfig
 from normlab.data.prepare import channel_moments

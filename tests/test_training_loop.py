@@ -110,6 +110,29 @@ def test_arms_of_a_seed_share_dropout_masks() -> None:
     assert masks["none"].unique().tolist() == [0.0, 2.0]
 
 
+def test_splits_that_are_not_asked_for_are_evaluated_at_the_end_alone() -> None:
+    words = ("steps=12", "eval.every=5", "data.validation_fraction=0.2")
+    every, some = trained(*words), trained(*words, "eval.splits=[val]")
+    assert_same_bits(state_of(some.setup), state_of(every.setup))
+    assert sorted(some.rows.of("val/accuracy")) == [0, 5, 10, 12]
+    for name in ("test/accuracy", "test/loss", "train/accuracy"):
+        assert sorted(some.rows.of(name)) == [12]
+        assert some.rows.of(name)[12] == every.rows.of(name)[12]
+    for name in ("val/accuracy", "val/loss", "weights/sparsity", "train/loss"):
+        assert some.rows.of(name) == every.rows.of(name)
+
+
+@pytest.mark.parametrize("norm", choices("norm"))
+def test_samples_evaluated_at_once_move_nothing_but_rounding(norm: str) -> None:
+    model = "resnet20" if norm == "instance" else "mlp"  # which is refused on vectors
+    words = (f"model={model}", f"norm={norm}", "precision=float64", "steps=2")
+    own, large = trained(*words), trained(*words, "eval.batch_size=25")
+    assert_same_bits(state_of(large.setup), state_of(own.setup))
+    for name in ("test/accuracy", "train/accuracy"):
+        assert large.rows.of(name) == own.rows.of(name)
+    assert large.rows.of("test/loss") == pytest.approx(own.rows.of("test/loss"), rel=1e-12)
+
+
 def test_rows_are_where_they_belong() -> None:
     run = trained("steps=12", "eval.every=5", "eval.record_every=4")
     assert sorted(run.rows.of("test/accuracy")) == [0, 5, 10, 12]

@@ -141,6 +141,11 @@ class NormConfig(Component):
         return False
 
     @property
+    def evaluates_by_batch(self) -> bool:
+        """Whether what it gives for a sample in evaluation depends on the samples beside it."""
+        return False
+
+    @property
     @abstractmethod
     def makes_bias_redundant(self) -> bool:
         """Whether a bias added right before this layer would be undone or repeated by it."""

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from normlab.config.run import ResolvedEvalConfig, ResolvedRun, RunConfig
+from normlab.config.run import SPLITS, ResolvedEvalConfig, ResolvedRun, RunConfig
 
 NUM_EVALUATIONS = 20
 NUM_RECORDED_LOSSES = 500
@@ -34,7 +34,7 @@ def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
     """
     num_steps = config.num_steps(num_train_samples)
     data = config.data.canonical()
-    limit = None if data.limit == data.num_stored_samples else data.limit
+    limit = _unless(data.limit, data.num_stored_samples)
     norm = config.norm.canonical().within(num_steps)
     every = config.eval.every or max(1, math.ceil(num_steps / NUM_EVALUATIONS))
     record_every = config.eval.record_every or max(1, math.ceil(num_steps / NUM_RECORDED_LOSSES))
@@ -45,7 +45,13 @@ def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
             f"{keep[-1]}."
         )
     probes = sorted(config.probe, key=lambda probe: probe.NAME)
-    own = vars(config.eval) | {"every": every, "record_every": record_every}
+    splits = tuple(split for split in config.splits if split in config.eval.splits)
+    own = vars(config.eval) | {
+        "every": every,
+        "record_every": record_every,
+        "splits": splits if splits != config.splits else SPLITS,
+        "batch_size": _unless(config.eval.batch_size, config.batch_size),
+    }
     settings = vars(config) | {
         "model": config.model.canonical(),
         "norm": config.model.effective_norm(norm),
@@ -62,3 +68,8 @@ def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
         "epochs": None,
     }
     return ResolvedRun(**settings)
+
+
+def _unless(value: int | None, default: int) -> int | None:
+    """None, which stands for the default, where that is what was asked for."""
+    return None if value == default else value

@@ -26,6 +26,9 @@ LARGEST_SEED = 2**63 - 1
 
 Precision = Literal["float32", "bfloat16", "float64"]
 
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RegularizerConfig(Settings):
@@ -88,6 +91,24 @@ class EvalConfig(Settings):
         "shuffled",
         "one_class: each evaluation batch holds one class, which statistics of the batch tell of.",
     )
+    splits: tuple[Split, ...] = neutral(
+        SPLITS,
+        "What is evaluated as training goes on, of what the data has; the end has all of it.",
+    )
+    batch_size: int | None = neutral(
+        None,
+        "Samples evaluated at once, which moves nothing but the rounding of losses; null: the "
+        "batch of training.",
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.splits or len(set(self.splits)) < len(self.splits):
+            raise ValueError(
+                f"eval.splits names each of {', '.join(SPLITS)} at most once, and one at least; "
+                f"got [{','.join(self.splits)}]."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,6 +224,17 @@ class RunConfig(Settings):
                 f"eval.batches=one_class needs classes; data={self.data.NAME} is a regression. "
                 "Give eval.batches=shuffled."
             )
+        if not set(self.eval.splits) & set(self.splits):
+            raise ValueError(
+                "eval.splits=[val] evaluates what data.validation_fraction sets aside, and that is "
+                "0. Set data.validation_fraction, or name another split."
+            )
+        if self.eval.batch_size is not None and self.norm.evaluates_by_batch:
+            raise ValueError(
+                "norm.population=batch evaluates by the statistics of each evaluation batch, which "
+                "is as large as those of training; got "
+                f"eval.batch_size={self.eval.batch_size}. Give eval.batch_size=null."
+            )
 
     def _refuse_steps_without_updates(self) -> None:
         if self.steps == 0 and self.probe:
@@ -210,6 +242,11 @@ class RunConfig(Settings):
                 "probes watch updates, and a run of steps=0 is one evaluation; got probe="
                 f"[{','.join(probe.NAME for probe in self.probe)}]. Give steps=1, or probe=[]."
             )
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that the data has."""
+        return SPLITS if self.data.validation_fraction else ("train", "test")
 
     def num_steps(self, num_train_samples: int) -> int:
         """Length in steps; an epoch is `num_train_samples // batch_size` steps."""

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Split = Literal["train", "val", "test"]
+from normlab.config.run import Split
+
 Task = Literal["classification", "regression"]
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from normlab.config.run import Split
 from normlab.data.batches import Batch
-from normlab.data.dataset import Dataset, Split
+from normlab.data.dataset import Dataset
 from normlab.randomness import generator
 
 
@@ -21,6 +22,7 @@ def evaluation_batches(
     seed: int,
     limit: int | None = None,
     composition: Literal["shuffled", "one_class"] = "shuffled",
+    in_stored_order: bool = False,
 ) -> Iterator[Batch]:
     """Every sample of a split once, in an order shuffled once by the seed.
 
@@ -35,12 +37,20 @@ def evaluation_batches(
     With `composition="one_class"` the same samples come class by class, and each batch is cut
     from one class: what an evaluation by batch statistics must not be given (Wu & Johnson 2021,
     section 6). A class of a single sample is a batch of one.
+
+    With `in_stored_order` the same samples come as they are stored, which is cheaper: a whole split
+    is read where it lies, and what is gathered is gathered from front to back. No statistic may be
+    taken of such a batch.
     """
     inputs, targets = dataset.samples(split)
     if limit is None and split == "train":
         limit = len(dataset.test_inputs)
     order = torch.randperm(len(inputs), generator=generator(seed, "evaluation", split))
-    order = order[:limit].to(inputs.device)
+    order = order[:limit]
+    if in_stored_order and composition == "shuffled":
+        yield from _as_stored(inputs, targets, order, batch_size)
+        return
+    order = order.to(inputs.device)
     groups = [order]
     if composition == "one_class":
         if dataset.num_classes is None:
@@ -53,6 +63,18 @@ def evaluation_batches(
     for group in filter(len, groups):
         for indices in _parts(group, batch_size):
             yield Batch(inputs.index_select(0, indices), targets.index_select(0, indices))
+
+
+def _as_stored(inputs: Tensor, targets: Tensor, order: Tensor, batch_size: int) -> Iterator[Batch]:
+    if len(order) < len(inputs):
+        chosen = order.sort().values.to(inputs.device)
+        for indices in torch.split(chosen, batch_size):
+            yield Batch(inputs.index_select(0, indices), targets.index_select(0, indices))
+        return
+    for own, wanted in zip(
+        torch.split(inputs, batch_size), torch.split(targets, batch_size), strict=True
+    ):
+        yield Batch(own, wanted)
 
 
 def _parts(order: Tensor, batch_size: int) -> list[Tensor]:

@@ -66,6 +66,10 @@ class PopulationConfig(NormConfig):
         return self.freeze_after == 0
 
     @property
+    def evaluates_by_batch(self) -> bool:
+        return self.population == "batch"
+
+    @property
     def makes_bias_redundant(self) -> bool:
         return True
 

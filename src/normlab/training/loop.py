@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -18,8 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config import ResolvedRun
+from normlab.config.run import SPLITS, Split
 from normlab.data import Batch, evaluation_batches
-from normlab.data.dataset import Dataset, Split
+from normlab.data.dataset import Dataset
 from normlab.measures.sparsity import sparsity, zeros
 from normlab.metrics import full_name, price_name
 from normlab.metrics.layered import each
@@ -163,14 +164,14 @@ class Loop:
             self._keep_network(step)
             self._setup.clock.step = step
             if evaluating:
-                self._evaluate(step)
+                self._evaluate(step, self._config.eval.splits)
             diverged_at = self.step(step)
             if diverged_at is not None:
                 return diverged_at
         diverged_at = self._divergence()
         if diverged_at is not None:
             return diverged_at
-        loss = self._evaluate(self._num_steps)
+        loss = self._evaluate(self._num_steps, SPLITS)
         if not math.isfinite(loss):  # the last update went astray, and no batch came after it
             self._recorder.record(self._num_steps, {"train/loss": loss})
             return self._num_steps
@@ -263,41 +264,43 @@ class Loop:
         self._recorder.record(step, {"train/loss": loss})
         return step
 
-    def _evaluate(self, step: int) -> float:
-        """Record every split's scores; the loss over the training set, which is not recorded."""
+    def _evaluate(self, step: int, splits: Sequence[Split]) -> float:
+        """Record the scores of splits that the data has; the loss over the first of them."""
         started = self._now()
         population = population_inputs(self._setup.population, self._config.eval.limit)
         with self._arithmetic, precise_statistics(self._setup.model, population):
-            values = self._scores()
-        loss = values.pop("train/loss")  # the name belongs to the step's own batch
+            scores = {
+                split: self._scores(split) for split in self._config.splits if split in splits
+            }
+        loss = next(iter(scores.values()))["loss"]
+        if "train" in scores:
+            del scores["train"]["loss"]  # the name belongs to the step's own batch
+        values = {
+            f"{split}/{name}": value for split, own in scores.items() for name, value in own.items()
+        }
         weights = [layer.weight for _, layer in weight_layers(self._setup.model)]
         values |= {"weights/sparsity": sparsity(weights), "weights/zeros": zeros(weights)}
         self._recorder.record(step, values)
         self.timing.evaluation_seconds += self._now() - started
         return loss
 
-    def _scores(self) -> dict[str, float]:
-        values: dict[str, float] = {}
-        splits: tuple[Split, ...] = ("train", "test")
-        if self._dataset.val_inputs is not None:
-            splits = ("train", "val", "test")
-        for split in splits:
-            batches = evaluation_batches(
-                self._dataset,
-                split,
-                self._config.batch_size,
-                seed=self._config.seed,
-                limit=self._config.eval.limit,
-                composition=self._config.eval.batches,
-            )
-            scores = evaluate(
-                self._setup.model,
-                batches,
-                self._setup.loss,
-                classification=self._dataset.task == "classification",
-            )
-            values |= {f"{split}/{name}": value for name, value in scores.items()}
-        return values
+    def _scores(self, split: Split) -> dict[str, float]:
+        evaluation = self._config.eval
+        batches = evaluation_batches(
+            self._dataset,
+            split,
+            evaluation.batch_size or self._config.batch_size,
+            seed=self._config.seed,
+            limit=evaluation.limit,
+            composition=evaluation.batches,
+            in_stored_order=evaluation.batch_size is not None,
+        )
+        return evaluate(
+            self._setup.model,
+            batches,
+            self._setup.loss,
+            classification=self._dataset.task == "classification",
+        )
 
     def _checkpoint_due(self, step: int, first_step: int) -> bool:
         every = self._config.checkpoint.every
