@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
-from support.tidy import table_of
+from support.tidy import table_of, texts
 
 from normlab.analysis import statistics
 from normlab.config import choices
@@ -59,12 +59,6 @@ NORMS = [
     "lp",
     "batch_channel",
 ]
-
-
-def texts(figure: Figure) -> str:
-    """Every text of a figure: titles, labels, legend, annotations."""
-    found: list[Any] = figure.findobj(lambda one: hasattr(one, "get_text"))
-    return "\n".join(text.get_text() for text in found)
 
 
 def test_average_curves_are_means_with_student_intervals() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def table(
     Args:
         where: filters, as for `runs`.
         y: a metric, or a pattern such as `"ics/*"`; losses come with it.
-        keys: settings that become columns.
+        keys: settings that become columns, beside those in which the runs' trainings differ.
 
     Raises:
         ValueError: for a key that no run has, or a metric that none that passes has recorded.
@@ -107,20 +107,34 @@ def plot(
     style: str | None = None,
     col: str | None = None,
     row: str | None = None,
+    kind: Literal["curves", "heatmap", "comparison"] = "curves",
+    pool: Sequence[str] = (),
 ) -> Sheet:
     """Lines with mean and 95 % interval over seeds; `.figure` of what comes back is matplotlib's.
+
+    Settings of the table in which runs differ and that have no place are given one, as far as it
+    goes.
 
     Args:
         table: as `table` gives it.
         x: step, or a setting: then the last value is drawn over its levels.
         hue: the setting shown by colour; none where it is x.
+        kind: curves; a heatmap of layers over steps; the comparison that a sweep ends with.
+        pool: settings to average over; "*": all that have no place.
+
+    Warns:
+        UserWarning: naming the settings that were given a place, or averaged over.
 
     Raises:
         ValueError: for what the table does not have, with the nearest that it has.
     """
     from normlab.figures.view import View
 
-    return View(x=x, y=y, hue=hue, style=style, col=col, row=row).draw(table)
+    view = View(x=x, y=y, hue=hue, style=style, col=col, row=row, kind=kind, pool=tuple(pool))
+    drawn = view.draw(table)
+    if drawn.remark:
+        warnings.warn(drawn.remark, stacklevel=2)
+    return drawn.sheet
 
 
 def _planned(words: Sequence[str]) -> PlannedRun:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher, get_close_matches
+from itertools import groupby
 
 LONGEST_NAME = 200
 """In bytes, of the 255 that a file system takes: files are written beside under longer names."""
@@ -47,13 +48,15 @@ def nearest(word: str, valid: Iterable[str]) -> str | None:
     return valid[ratios.index(best)] if best >= SIMILAR else None
 
 
-def nearest_few(word: str, valid: Iterable[str], *, at_most: int = 3) -> list[str]:
+def nearest_few(
+    word: str, valid: Iterable[str], *, at_most: int = 3, cutoff: float = 0.3
+) -> list[str]:
     """The valid words most like `word`, the most similar first; none that is hardly like it.
 
     >>> nearest_few("norm.epsilon", ["norm.eps", "norm", "seed"])
     ['norm.eps', 'norm']
     """
-    return get_close_matches(word, list(valid), n=at_most, cutoff=0.3)
+    return get_close_matches(word, list(valid), n=at_most, cutoff=cutoff)
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
@@ -74,6 +77,24 @@ def or_did_you_mean(word: str, valid: Iterable[str]) -> str:
     """
     match = nearest(word, valid)
     return f"; did you mean {match!r}?" if match else ""
+
+
+def abridged(text: str, *, most: int = 24) -> str:
+    """A setting's list for a reader: repetitions counted, the middle of what is long left out.
+
+    >>> abridged("64,64,128"), abridged("16,16,16,16,16,16,16,16,16,16,10")
+    ('64,64,128', '16x10,10')
+    >>> abridged("1,2,3,4,5,6,7,8,9,10,11,12,13"), abridged("he")
+    ('1,2,3…12,13 (13)', 'he')
+    """
+    items = text.split(",")
+    if len(text) <= most or len(items) < 4:
+        return text
+    runs = [(item, len(list(own))) for item, own in groupby(items)]
+    counted = ",".join(item if count == 1 else f"{item}x{count}" for item, count in runs)
+    if len(counted) <= most:
+        return counted
+    return f"{','.join(items[:3])}…{','.join(items[-2:])} ({len(items)})"
 
 
 def alternatives(words: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 
 def table_of(
@@ -38,3 +39,9 @@ def table_of(
                 row = {"step": 100, "metric": "train/loss", "value": float("nan")}
                 rows.append({**base, **row})
     return pd.DataFrame(rows)
+
+
+def texts(figure: Figure) -> str:
+    """Every text of a figure: titles, labels, legend, annotations."""
+    found: list[Any] = figure.findobj(lambda one: hasattr(one, "get_text"))
+    return "\n".join(text.get_text() for text in found)

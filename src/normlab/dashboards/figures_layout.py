@@ -27,6 +27,7 @@ from normlab.metrics import HEADLINES, full_name
 from normlab.plan.table import facts_table
 from normlab.records.columns import TIDY, settings_of, summarized
 from normlab.records.files import read_json
+from normlab.records.sweeps import FILE, TABLE
 from normlab.studies.drawing import drawing_of
 from normlab.studies.experiment import Experiment
 
@@ -73,8 +74,8 @@ def sweep_dashboard(folder: Path) -> Dashboard:
     Raises:
         ValueError: its files are damaged.
     """
-    told = read_json(folder / "sweep.json", "Run the sweep again: that only writes it anew.")
-    table = pd.read_parquet(folder / "table.parquet")
+    told = read_json(folder / FILE, "Run the sweep again: that only writes it anew.")
+    table = pd.read_parquet(folder / TABLE)
     return Dashboard(
         name=f"sweep {folder.name}",
         title=f"sweep {folder.name}",

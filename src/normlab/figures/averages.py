@@ -70,6 +70,10 @@ class Averages:
         """The levels of x in the order they are shown; None where x is a number."""
         if self.over_steps:
             return None
+        dtype = self.means["x"].dtype
+        if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+            there = set(self.means["x"])
+            return tuple(level for level in dtype.categories if level in there)
         levels = ordered(self.x, self.means["x"].unique().tolist())
         are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
         return None if are_numbers else tuple(levels)
@@ -276,3 +280,8 @@ def _view(rows: pd.DataFrame, groups: Sequence[str], x: str) -> tuple[float, flo
         return 0.0, 1.0
     means = average_over_seeds(calm, x, groups)["mean"]
     return float(means.min()), float(means.max())
+
+
+def without_intervals(averages: Averages) -> Averages:
+    """The same means, for a figure with no room for more."""
+    return replace(averages, means=averages.means.assign(low=np.nan, high=np.nan))

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normlab.analysis.values import runs_of
+from normlab.figures.apart import SETTING, setting_texts
 from normlab.figures.averages import Averages, average_curves, average_last_values
 from normlab.figures.drawing import Shown, draw_averages, mark_style
 from normlab.figures.layout import LEGEND_INCHES, PANEL_INCHES
@@ -22,7 +23,7 @@ from normlab.figures.limits import limits_of, set_limits, y_text
 from normlab.figures.palette import Palette
 from normlab.figures.references import Reference, draw_reference
 from normlab.figures.sheet import Sheet
-from normlab.figures.style import axis_text, level_texts, ordered, styled, table_colors
+from normlab.figures.style import axis_text, level_texts, styled, table_colors
 from normlab.figures.tables import labelled, levels_of, rows_where
 from normlab.metrics import describe, headlines
 
@@ -30,11 +31,9 @@ MOST_DOTS = 40
 MOST_ROWS = 40
 WRAP = 4
 """Panels of a metric stand at most this many in a row."""
-SETTING = "setting"
-"""The column that names a run's combination of the factors without a colour."""
 
 
-def compare(table: pd.DataFrame, factors: Sequence[str]) -> Sheet:
+def compare(table: pd.DataFrame, factors: Sequence[str], goal: str | None = None) -> Sheet:
     """Draw the runs of a sweep side by side.
 
     Colours show `norm` where it was swept, else the first factor with several levels. Up to 4
@@ -45,13 +44,14 @@ def compare(table: pd.DataFrame, factors: Sequence[str]) -> Sheet:
 
     Args:
         factors: the swept factors, named as on the command line; `seed` is left out.
+        goal: the metric that is compared; None: what sums a run up best.
 
     Raises:
         ValueError: if a factor is not in the table, or the table is empty.
     """
     if table.empty:
         raise ValueError("there is nothing to compare: no run of the sweep has recorded a metric")
-    swept = _tell_apart(table, [factor for factor in factors if factor != "seed"])
+    swept = _tell_apart(table, [factor for factor in factors if factor != "seed"], goal)
     num_columns = min(len(swept.settings), WRAP)
     num_rows = math.ceil(len(swept.settings) / WRAP)  # of a metric
     num_curves = num_rows * len(swept.curves)
@@ -121,16 +121,16 @@ class _Part:
     shown: Sequence[Shown]
 
 
-def _tell_apart(table: pd.DataFrame, factors: Sequence[str]) -> _Swept:
+def _tell_apart(table: pd.DataFrame, factors: Sequence[str], goal: str | None) -> _Swept:
     table = labelled(table, factors)
     runs = runs_of(table)
     swept = [factor for factor in factors if len(runs[factor].unique()) > 1]
     hue = "norm" if "norm" in swept else next(iter(swept), None)
     others = [factor for factor in swept if factor != hue]
-    by_run = _settings(runs, others)
+    by_run = setting_texts(runs, others)
     settings = tuple(dict.fromkeys(by_run.values()))
     recorded = {str(metric) for metric in table["metric"].unique()}
-    goal = [*headlines(recorded), *sorted(recorded)][0]
+    goal = goal or [*headlines(recorded), *sorted(recorded)][0]
     curves = [goal] if len(settings) <= WRAP * WRAP else []
     if len(settings) <= WRAP and "train/loss" in recorded - {goal}:
         curves.append("train/loss")
@@ -293,20 +293,6 @@ def _best(swept: _Swept) -> tuple[str, ...]:
     best = means.groupby("x", observed=True)["mean"].agg("max" if higher else "min")
     kept = set(best.sort_values(ascending=not higher).index[:MOST_ROWS])
     return tuple(setting for setting in swept.settings if setting in kept)
-
-
-def _settings(runs: pd.DataFrame, factors: Sequence[str]) -> dict[str, str]:
-    """The combination of `factors` of each run as a text, in the order they are shown."""
-    levels = {factor: ordered(factor, list(runs[factor].unique())) for factor in factors}
-    texts = {factor: level_texts(levels[factor]) for factor in factors}
-    # `lr` for `optimizer.lr`: titles are narrow
-    names = {factor: factor.rsplit(".", 1)[-1] for factor in factors}
-    keyed = []
-    for run in runs.to_dict("records"):
-        rank = tuple(levels[factor].index(run[factor]) for factor in factors)
-        text = ", ".join(f"{names[f]}={texts[f][run[f]]}" for f in factors)
-        keyed.append((rank, str(run["run"]), text))
-    return {run: text for _, run, text in sorted(keyed)}
 
 
 def _numeric_axis(runs: pd.DataFrame, factors: Sequence[str]) -> str | None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from normlab.figures.averages import Averages, average_curves, average_last_values
+from normlab.figures.averages import average_curves, average_last_values, without_intervals
 from normlab.figures.drawing import draw_averages
-from normlab.figures.layout import LEGEND_INCHES
 from normlab.figures.legend import Legend
 from normlab.figures.limits import set_limits, y_text
 from normlab.figures.palette import Palette
+from normlab.figures.panels import lay_out, panels_of, wrapped
 from normlab.figures.references import Reference
-from normlab.figures.sheet import DrawnPanel, Panel, Sheet
-from normlab.figures.style import SCREEN, Medium, axis_text, level_texts, require, styled
+from normlab.figures.scales import AS_NEEDED, Scales
+from normlab.figures.sheet import Sheet
+from normlab.figures.style import SCREEN, Medium, require, styled
 from normlab.figures.tables import labelled, levels_of, require_factors
-from normlab.figures.titles import APART, fit_titles
+from normlab.figures.titles import add_words, fit_titles
 from normlab.records.columns import factor_columns
 
 
@@ -33,8 +33,10 @@ def plot(
     references: Sequence[Reference] = (),
     published: pd.DataFrame | None = None,
     title: str | None = None,
+    note: str = "",
     colors: str | None = None,
     medium: Medium = SCREEN,
+    scales: Scales = AS_NEEDED,
 ) -> Sheet:
     """Lines with mean and 95 % interval over seeds; one panel for each level of `col` and `row`.
 
@@ -47,8 +49,10 @@ def plot(
         style: the factor shown by dash.
         references: labelled lines, drawn in every panel.
         published: the paper's points: columns x, y and those of hue, col, row, style that apply.
+        note: a line below the panels.
         colors: of `hue`, which of `style.PALETTES`; None: norms have their own, numbers a ramp.
         medium: what the figure is made for, such as `style.COLUMN`.
+        scales: of both axes, and their limits, where they are not to be as the values suggest.
 
     Raises:
         ValueError: if a factor or the metric is not in the table; the nearest is named.
@@ -58,11 +62,13 @@ def plot(
         raise ValueError(f"x, hue, style, col and row must differ, got {[x, *groups]}")
     require_factors(table, x=x, hue=hue, style=style, col=col, row=row)
     table = labelled(table, [*groups, x])
+    scales.check(table, y)
+    log_y = scales.log_y or None
     if x == "step":
-        averages = average_curves(table, y, groups)
+        averages = average_curves(table, y, groups, logarithmic=log_y)
     else:
         require(x, factor_columns(table.columns), "factor")
-        averages = average_last_values(table, y, x, groups)
+        averages = average_last_values(table, y, x, groups, logarithmic=log_y)
     palette = Palette(
         hue=hue,
         hues=levels_of(averages.members, hue),
@@ -70,9 +76,11 @@ def plot(
         styles=levels_of(averages.members, style),
         colors=colors,
     )
+    if palette.is_crowded:
+        averages = without_intervals(averages)
     with styled(medium):
-        panels = _panels(averages, row, col, references, published)
-        sheet = _lay_out(_wrapped(panels, medium.most_columns) if row is None else panels, medium)
+        panels = panels_of(averages, row, col, references, published)
+        sheet = lay_out(wrapped(panels, medium.most_columns) if row is None else panels, medium)
         shown = [
             draw_averages(
                 drawn.axis,
@@ -88,6 +96,7 @@ def plot(
         for drawn_row in sheet.rows:
             drawn_row[0].axis.set_ylabel(y_text(averages))
         set_limits(averages, shown)
+        scales.apply([one.axis for one in shown], has_categories=averages.categories is not None)
         legend = Legend(
             palette=palette,
             members=averages.members,
@@ -101,68 +110,7 @@ def plot(
         if medium.is_legend_below and medium.height_inches is None:
             width, height = sheet.figure.get_size_inches()
             sheet.figure.set_figheight(height + legend.height_inches(width))
-        if title:
-            sheet.figure.suptitle(title, fontsize=10, x=0.02, ha="left")
+        add_words(sheet.figure, title=title, note=note)
         fit_titles(sheet.figure, [drawn.axis for drawn_row in sheet.rows for drawn in drawn_row])
         sheet.place_labels()
-    return sheet
-
-
-def _panels(
-    averages: Averages,
-    row: str | None,
-    col: str | None,
-    references: Sequence[Reference],
-    published: pd.DataFrame | None,
-) -> list[list[Panel]]:
-    """A panel for each level of `row` and `col`."""
-    rows, cols = (levels_of(averages.means, factor) for factor in (row, col))
-    texts = {row: level_texts(rows), col: level_texts(cols)}
-
-    def panel(*levels: object) -> Panel:
-        where = {f: level for f, level in zip((row, col), levels, strict=True) if f}
-        named = [str(v) if f == "layer" else f"{f} = {texts[f][v]}" for f, v in where.items()]
-        return Panel(
-            x=averages.x,
-            y=averages.metric,
-            where=where,
-            title=APART.join(named),
-            references=references,
-            published=published,
-        )
-
-    return [[panel(r, c) for c in cols] for r in rows]
-
-
-def _wrapped(rows: list[list[Panel]], most_columns: int) -> list[list[Panel]]:
-    """A single row of many in several."""
-    (only,) = rows
-    return [only[start : start + most_columns] for start in range(0, len(only), most_columns)]
-
-
-def _lay_out(rows: list[list[Panel]], medium: Medium) -> Sheet:
-    """Empty panels on common axes; outer ones are labelled."""
-    num_columns = len(rows[0])
-    panel_width, panel_height = medium.panel_inches
-    as_needed = max(panel_width * num_columns * (0.85 if num_columns > 2 else 1.0), 3.6)
-    beside = 0.0 if medium.is_legend_below else LEGEND_INCHES
-    width = medium.width_inches or as_needed + beside
-    height = medium.height_inches or panel_height * len(rows) + 0.35
-    figure = Figure(figsize=(width, height))
-    axes = figure.subplots(len(rows), num_columns, squeeze=False, sharex=True, sharey=True)
-    sheet = Sheet(
-        figure,
-        [
-            [DrawnPanel(panel, axis) for panel, axis in zip(row, own, strict=False)]
-            for row, own in zip(rows, axes, strict=True)
-        ],
-    )
-    drawn = [one for row in sheet.rows for one in row]
-    for one in drawn:
-        one.axis.set_title(one.panel.title)
-    for one in drawn[-num_columns:]:  # nothing is below these
-        one.axis.tick_params(labelbottom=True)
-        one.axis.set_xlabel(axis_text(one.panel.x))
-    for axis in axes.flat[len(drawn) :]:
-        axis.set_visible(False)
     return sheet

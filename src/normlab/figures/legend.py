@@ -25,6 +25,7 @@ from normlab.figures.tables import level_words, rows_where
 MOST_WORDS = 20
 """Letters of a count of runs that stand in one line."""
 NO_INTERVAL = "one seed: no interval"
+NO_ROOM = "intervals are left out:\ntoo many lines"
 LINE_INCHES, LETTER_INCHES, HANDLE_INCHES = 0.15, 0.06, 0.4
 """Sizes of a legend below a figure, in letters of 7 points."""
 GREY = "#444444"
@@ -49,6 +50,8 @@ class Legend:
     def draw(self, figure: Figure, medium: Medium = SCREEN) -> None:
         """Put it at the figure's right, or below it where the medium is narrow."""
         title = self.palette.hue and axis_text(self.palette.hue)
+        if self.palette.is_crowded:
+            title = f"{title} ({len(self.palette.named)} of {len(self.palette.hues)} named)"
         if not medium.is_legend_below:
             figure.legend(
                 handles=[
@@ -88,7 +91,7 @@ class Legend:
             return [Line2D([], [], color=ALONE.color, label=f"mean  {count}")]
         names = level_words(palette.hues)
         entries = []
-        for level in palette.hues:
+        for level in palette.named:
             look = palette.looks[level]
             count = count_text(rows_where(self.members, {palette.hue: level}), self.groups)
             entries.append(
@@ -99,9 +102,11 @@ class Legend:
                     linestyle="-" if palette.style else look.linestyle,
                     marker=look.marker,
                     markersize=4.5,
-                    label=f"{names[level]}  {count}",
+                    label=names[level] if palette.is_crowded else f"{names[level]}  {count}",
                 )
             )
+        if palette.is_crowded:
+            entries.append(_heading(f"each {count_text(self.members, self.groups)}"))
         return entries
 
     def _styles(self, *, headed: bool = True) -> list[Line2D]:
@@ -124,6 +129,8 @@ class Legend:
         return [_heading(palette.style), *lines] if headed else lines
 
     def _interval(self) -> str:
+        if self.palette.is_crowded:
+            return NO_ROOM
         if not self.has_intervals:
             return NO_INTERVAL
         return f"{self.intervals}: 95 % interval\nover n seeds"

@@ -8,9 +8,16 @@ from functools import cached_property
 from typing import Any
 
 from normlab.figures.style import Look, dashes, looks
+from normlab.figures.titles import evenly
 
 ALONE = Look(color="#0072b2")
 """How a line looks where no factor is shown by colour."""
+LAYERS_COLORS = "viridis"
+"""Light at the first layer, dark at the last."""
+MOST_APART = 10
+"""Shades of a ramp that are told apart one by one."""
+MOST_NAMED = 7
+"""Shades of a longer ramp that a legend names."""
 ROOM = 0.6
 """Share of a category's width over which hues stand side by side."""
 
@@ -38,7 +45,26 @@ class Palette:
 
     @cached_property
     def looks(self) -> dict[Any, Look]:
-        return looks(self.hue, self.hues, self.colors) if self.hue else {None: ALONE}
+        if self.hue is None:
+            return {None: ALONE}
+        colors = LAYERS_COLORS if self.hue == "layer" and self.colors is None else self.colors
+        found = looks(self.hue, self.hues, colors)
+        if not self.is_crowded:
+            return found
+        return {level: replace(look, marker="") for level, look in found.items()}
+
+    @property
+    def is_crowded(self) -> bool:
+        """So many ordered levels that only their ramp can be followed, and no band be seen."""
+        is_ordered = self.hue == "layer" or all(isinstance(one, int | float) for one in self.hues)
+        return is_ordered and len(self.hues) > MOST_APART
+
+    @property
+    def named(self) -> tuple[Any, ...]:
+        """The levels of hue that a legend names: of a long ramp, some evenly over it."""
+        if not self.is_crowded:
+            return self.hues
+        return tuple(self.hues[place] for place in evenly(len(self.hues), MOST_NAMED))
 
     @cached_property
     def dashes(self) -> dict[Any, tuple[float, ...]]:

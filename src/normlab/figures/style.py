@@ -24,7 +24,7 @@ import seaborn as sns
 from normlab import metrics
 from normlab.config import Look as Look
 from normlab.config import choices
-from normlab.words import did_you_mean
+from normlab.words import abridged, did_you_mean
 
 STAND_IN_LOOKS: Mapping[str, Look] = {
     "SkipInit": Look(color="#a6761d", marker="^", dash=(4, 1.5), place=90),
@@ -249,7 +249,7 @@ def level_text(level: Any, digits: int = 3) -> str:
         return f"{level:.{max(digits, len(str(level))) if is_whole else digits}g}"
     if _is_unset(level):
         return UNSET
-    return str(level)
+    return abridged(str(level))
 
 
 def level_texts(levels: Sequence[Any]) -> dict[Any, str]:

@@ -42,6 +42,10 @@ def levels_of(frame: pd.DataFrame, factor: str | None) -> tuple[Any, ...]:
     """The levels of a factor in the order they are shown; None alone without a factor."""
     if factor is None:
         return (None,)
+    dtype = frame[factor].dtype
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+        there = set(frame[factor].dropna())
+        return tuple(level for level in dtype.categories if level in there)
     return tuple(ordered(factor, list(frame[factor].unique())))
 
 

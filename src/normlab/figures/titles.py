@@ -13,6 +13,14 @@ APART = "   "
 """What stands between the parts of a title."""
 
 
+def add_words(figure: Figure, *, title: str | None = None, note: str = "") -> None:
+    """Write a title above a figure, and a note below its panels."""
+    if title:
+        figure.suptitle(title, fontsize=10, x=0.02, ha="left")
+    if note:
+        figure.supxlabel(note, fontsize=7, color="#666666", x=0.02, ha="left")
+
+
 def fit_titles(figure: Figure, axes: Iterable[Axes]) -> None:
     """Break titles that reach beyond their panel: between their parts, then between words.
 
@@ -43,3 +51,12 @@ def _break_lines(title: Text, room: float) -> None:
 
 def _width(text: Text) -> float:
     return text.get_window_extent().width
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Places of at most so many of `count`, as far from each other and the first among them.
+
+    >>> evenly(3, 5), evenly(9, 5)
+    ([0, 1, 2], [0, 2, 4, 6, 8])
+    """
+    return list(range(0, count, -(-count // most)))

@@ -96,10 +96,11 @@ def _registered(name: str) -> tuple[Metric, str | None] | None:
 
 
 def _nearest(name: str) -> str:
-    layer = name.rpartition("/")[2]
-    known = [
-        full_name(metric.name, layer if metric.per_layer else None) for metric in METRICS.values()
-    ]
+    of_network, _, layer = name.rpartition("/")
+    known = list(METRICS)
+    if nearest_few(of_network, METRICS, at_most=1, cutoff=0.8):
+        # the layer may well be right
+        known += [full_name(one.name, layer) for one in METRICS.values() if one.per_layer]
     return "".join(f" Nearest: {near!r}." for near in nearest_few(name, known, at_most=1))
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
 from normlab.plan.runs import PlannedRun, plan_recorded, plan_run
 from normlab.records import RunFolder
 from normlab.records.compare import UNSET, differing
-from normlab.records.flatten import Value, flatten, written
+from normlab.records.flatten import Value, counted, written
 from normlab.records.provenance import current_commit
 
 
@@ -61,22 +58,12 @@ def _by_identity(folder: RunFolder, planned: PlannedRun, heading: str) -> list[s
     stored, now = folder.identity(), planned.identity
     if stored.run == now.run:
         return [f"config, code, data: the same run ({stored.run[:10]})."]
-    before = {**_counted(stored.science), **_counted(stored.measurement), "seed": stored.seed}
-    after = {**_counted(now.science), **_counted(now.measurement), "seed": now.seed}
+    before = {**counted(stored.science), **counted(stored.measurement), "seed": stored.seed}
+    after = {**counted(now.science), **counted(now.measurement), "seed": now.seed}
     lines = [heading]
     for key, (a, b) in differing(before, after).items():
         lines.append(f"  {_kind(key)}: {_spelled_out(key)} was {_worded(a)}, is now {_worded(b)}")
     return lines
-
-
-def _counted(part: Mapping[str, Any]) -> dict[str, Value]:
-    """What an identity hashes, by dotted key; a component's name under its group's bare key."""
-    flat = flatten({key: value for key, value in part.items() if key != "probe"})
-    for probe in part.get("probe", []):
-        settings = {key: value for key, value in probe.items() if key != "name"}
-        flat |= {f"probe.{probe['name']}": True}
-        flat |= flatten({f"probe.{probe['name']}": settings})
-    return flat
 
 
 def _kind(key: str) -> str:

@@ -36,6 +36,16 @@ def _flatten_into(flat: dict[str, Value], key: str, value: Any) -> None:
         flat[key] = value
 
 
+def counted(part: Mapping[str, Any]) -> dict[str, Value]:
+    """What an identity hashes, by dotted key as in `flatten`; of a probe `probe.NAME`, too."""
+    flat = flatten({key: value for key, value in part.items() if key != "probe"})
+    for probe in part.get("probe", []):
+        settings = {key: value for key, value in probe.items() if key != "name"}
+        flat |= {f"probe.{probe['name']}": True}
+        flat |= flatten({f"probe.{probe['name']}": settings})
+    return flat
+
+
 def written(value: Value) -> str:
     """A value as it is written on the command line; read back, it is the same value.
 

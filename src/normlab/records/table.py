@@ -7,7 +7,7 @@ from Parquet, others from their lines; both look the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,6 +22,10 @@ from normlab.records.columns import OF_RUN, SUMMARY
 from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys, written
 from normlab.records.folder import RunFolder, run_folders
 from normlab.records.rows import Rows, read_rows
+from normlab.records.starts import KEY as STARTS
+from normlab.records.starts import Starts
+from normlab.records.sweeps import KEY as SWEEPS
+from normlab.records.sweeps import runs_of_sweeps
 from normlab.words import nearest_few
 
 if TYPE_CHECKING:
@@ -40,7 +44,8 @@ def runs_frame(runs: Path | Iterable[RunFolder], where: str | Iterable[str] = ()
 
     Args:
         runs: a results/runs folder, or run folders.
-        where: filters on any of these columns, such as "norm=batch,none optimizer.lr=0.1".
+        where: filters on any of these columns, such as "norm=batch,none optimizer.lr=0.1"; also
+            "sweep=ID", which passes the runs of a sweep.
 
     Raises:
         ValueError: a filter's key is in no run (the nearest are named), or a file is damaged.
@@ -110,16 +115,44 @@ def _select(
     runs: Path | Iterable[RunFolder], where: str | Iterable[str], *, with_status: bool
 ) -> list[tuple[RunFolder, dict[str, Any]]]:
     folders = run_folders(runs) if isinstance(runs, Path) else list(runs)
-    entries = [(folder, _entry(folder, with_status)) for folder in folders]
     filters = parse_filters(where)
+    for of_sweeps in (filter_ for filter_ in filters if filter_.key == SWEEPS):
+        folders = _in_sweeps(folders, of_sweeps.values)
+    filters = [filter_ for filter_ in filters if filter_.key != SWEEPS]
+    entries = [(folder, _entry(folder, with_status)) for folder in folders]
     refuse_unknown_keys(
         (filter_.key for filter_ in filters), {key for _, entry in entries for key in entry}
     )
-    return [
-        (folder, entry)
-        for folder, entry in entries
-        if all(filter_.accepts(entry) for filter_ in filters)
-    ]
+    starts = _starts_of(folders, entries)
+    passing = []
+    for folder, entry in entries:
+        named = entry if starts is None else starts.named_in(entry)
+        # a start passes by the parent's name, and as it is stored
+        if all(filter_.accepts(named) or filter_.accepts(entry) for filter_ in filters):
+            passing.append((folder, named))
+    return passing
+
+
+def _in_sweeps(folders: Iterable[RunFolder], names: Sequence[str]) -> list[RunFolder]:
+    passing: list[RunFolder] = []
+    members: dict[Path, set[str]] = {}
+    for folder in folders:
+        results = folder.path.parent.parent
+        if results not in members:
+            members[results] = runs_of_sweeps(results, names)
+        if folder.name in members[results]:
+            passing.append(folder)
+    return passing
+
+
+def _starts_of(
+    folders: Sequence[RunFolder], entries: Sequence[tuple[RunFolder, Mapping[str, Any]]]
+) -> Starts | None:
+    """Names for what these runs start from; None where none of them does."""
+    if not any(entry.get(STARTS) is not None for _, entry in entries):
+        return None
+    beside = {folder.path.parent for folder in folders}
+    return Starts.among(one for runs_dir in sorted(beside) for one in run_folders(runs_dir))
 
 
 def _entry(folder: RunFolder, with_status: bool) -> dict[str, Any]:

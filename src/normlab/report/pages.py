@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -130,7 +131,7 @@ def write_sweep_page(
         runs=listed,
         run_metrics=run_metrics,
         runs_summary=_runs_summary(runs),
-        steps=_sweep_steps(swept),
+        steps=_sweep_steps(folder, swept),
     )
     path = folder / "index.html"
     write_whole(path, page.encode())
@@ -257,17 +258,27 @@ def _text(value: Any) -> str:
     return "" if value is None or pd.isna(value) else str(value)
 
 
-def _sweep_steps(factors: Sequence[str]) -> list[dict[str, str]]:
+def _sweep_steps(folder: Path, factors: Sequence[str]) -> list[dict[str, str]]:
+    """Commands on this sweep's runs, wherever its results lie."""
+    results = folder.parent.parent
+    runs = "normlab runs"
+    if str(results) != "results":
+        runs += f" --results-dir {shlex.quote(str(results))}"
+    chosen = f"sweep={folder.name}"
     hue = "norm" if "norm" in factors else next(iter(factors), "norm")
-    col = next((factor for factor in factors if factor != hue), None)
-    view = f"normlab runs plot --x step --y train/loss --hue {hue}"
+    others = [factor for factor in factors if factor != hue]
+    col = f" --col {others[0]}" if len(others) == 1 else ""
     return [
         {
-            "text": "any other view of these runs",
-            "command": view + (f" --col {col}" if col else ""),
+            "text": "this figure again",
+            "command": f"{runs} plot {chosen} --kind comparison --output comparison.png",
         },
-        {"text": "all runs, and one of them", "command": "normlab runs ls"},
-        {"text": "why a run would be run again", "command": "normlab runs why RUN"},
+        {
+            "text": "any other view of these runs",
+            "command": f"{runs} plot {chosen} --x step --y train/loss --hue {hue}{col}",
+        },
+        {"text": "these runs, and one of them", "command": f"{runs} ls {chosen}"},
+        {"text": "why a run would be run again", "command": f"{runs} why RUN"},
         {"text": "all results on one page", "command": "normlab experiment report"},
     ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from normlab.plan.runs import PlannedRun
 from normlab.records.files import whole_file, write_json_whole
+from normlab.records.sweeps import FILE, TABLE
 
 NUM_ID_DIGITS = 8
 
@@ -41,11 +42,16 @@ def write_sweep(runs: Sequence[PlannedRun], words: Sequence[str]) -> Path | None
         return None
     folder = sweep_folder(runs)
     command = shlex.join(["normlab", "train", "-m", *words])
-    contents = {"command": command, "words": list(words), "runs": [run.name for run in runs]}
-    write_json_whole(folder / "sweep.json", contents)
-    with whole_file(folder / "table.parquet") as file:
-        table.to_parquet(file, index=False, compression="zstd")
     factors = factors_of(runs)
+    contents = {
+        "command": command,
+        "words": list(words),
+        "factors": factors,
+        "runs": [run.name for run in runs],
+    }
+    write_json_whole(folder / FILE, contents)
+    with whole_file(folder / TABLE) as file:
+        table.to_parquet(file, index=False, compression="zstd")
     sheet = compare(table, factors)
     with whole_file(folder / "comparison.png") as file:
         sheet.save(file, "png")

@@ -13,7 +13,7 @@ import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from normlab.cli.command import Action, add_actions
 from normlab.cli.completion import complete_runs
@@ -151,19 +151,29 @@ class Plot(OfRuns):
 
     filter: tuple[str, ...] = ()
     x: str = "step"
-    y: str = "test/accuracy"
+    y: str | None = None
     hue: str | None = "norm"
-    style: str | None = None
+    style: tuple[str, ...] = ()
     col: str | None = None
     row: str | None = None
+    kind: Literal["curves", "heatmap", "comparison"] = "curves"
+    pool: tuple[str, ...] = ()
+    title: str | None = None
+    size: str | None = None
+    palette: str | None = None
+    logx: bool = False
+    logy: bool = False
+    xlim: tuple[float, ...] | None = None
+    ylim: tuple[float, ...] | None = None
     output: str = "plot.png"
 
     def carry_out(self) -> int:
         from normlab.cli.console import make_console
         from normlab.cli.runs.plot import plot_runs
 
-        path = plot_runs(self)
-        make_console().print(f"Plot: {os.path.relpath(path)}", highlight=False)
+        console = make_console()
+        path = plot_runs(self, console)
+        console.print(f"Plot: {os.path.relpath(path)}", highlight=False)
         return 0
 
 
@@ -221,13 +231,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     push.add_argument(
         "--checkpoints", action="store_true", help="send final checkpoints too, as artifacts"
     )
-    plot = add("plot", Plot)
-    plot.add_argument("filter", nargs="*", metavar="FILTER")
-    plot.add_argument("--x", default="step", help="step (default), or a setting's key")
-    plot.add_argument("--y", default="test/accuracy", help="a metric (default: test/accuracy)")
-    for name, default in (("hue", "norm"), ("style", None), ("col", None), ("row", None)):
-        plot.add_argument(f"--{name}", default=default, help=f"a setting's key, default: {default}")
-    plot.add_argument("--output", default="plot.png", help="a .png, .svg or .pdf file")
+    _add_plot(add("plot", Plot))
     pull = add("pull", Pull)
     pull.add_argument("--project", required=True)
     pull.add_argument("--entity", help="default: the account's own")
@@ -235,6 +239,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--filter", nargs="*", default=[], metavar="FILTER", help="only runs that pass"
     )
     add("leet", Leet)
+
+
+def _add_plot(plot: argparse.ArgumentParser) -> None:
+    plot.add_argument("filter", nargs="*", metavar="FILTER")
+    plot.add_argument("--x", default="step", help="step (default), layer, or a setting's key")
+    plot.add_argument("--y", help="a metric (default: test/accuracy)")
+    plot.add_argument(
+        "--hue", default="norm", help="shown by colour: a setting's key (default: norm), or layer"
+    )
+    plot.add_argument("--col", help="in panels side by side: a setting's key, or layer")
+    plot.add_argument("--row", help="in panels one below the other, likewise")
+    plot.add_argument(
+        "--style",
+        action="append",
+        default=[],
+        help="shown by dash: a setting's key; or column, for a paper's text 5.5 inches wide",
+    )
+    plot.add_argument(
+        "--kind",
+        default="curves",
+        help="curves (default); heatmap, of layers over steps; comparison, as a sweep ends with",
+    )
+    plot.add_argument(
+        "--pool",
+        nargs="?",
+        action="append",
+        const="",
+        default=[],
+        metavar="KEY",
+        help="average over this setting, or (without KEY) all that differ and are not shown; "
+        "they are told apart by default",
+    )
+    plot.add_argument("--title", help="above the figure")
+    plot.add_argument("--size", metavar="WxH", help="of the figure, in inches, such as 6x4")
+    plot.add_argument("--palette", help="okabe-ito, tol-bright, or a ramp: viridis, cividis, grey")
+    plot.add_argument("--logx", action="store_true", help="a logarithmic x")
+    plot.add_argument("--logy", action="store_true", help="a logarithmic y, of geometric means")
+    for name in ("xlim", "ylim"):
+        plot.add_argument(f"--{name}", nargs=2, type=float, metavar=("LOW", "HIGH"))
+    plot.add_argument("--output", default="plot.png", help="a .png, .svg or .pdf file")
 
 
 def _add_run(parser: argparse.ArgumentParser, name: str, text: str) -> None:
