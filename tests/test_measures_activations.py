@@ -97,6 +97,30 @@ def test_dead_and_saturated() -> None:
     assert math.isnan(found.dead)
 
 
+def test_what_is_nan_is_missing() -> None:
+    """A unit with a NaN is neither dead nor alive; shares and counts are of numbers."""
+    nan = math.nan
+    values = torch.tensor([[0.0, 0.0, nan, 2.0], [0.0, nan, nan, 0.5]], dtype=torch.float64)
+    edges = np.array([0.0, 1.0, 3.0])
+    found = activation_statistics(values, activation=nn.ReLU(), units=(0, 1, 2, 3), edges=edges)
+    assert found.dead == dead_share(values) == 0.5
+    assert math.isnan(found.mean)
+    assert math.isnan(found.variance)
+    assert found.distribution is not None
+    assert found.distribution.counts.tolist() == [[2, 0], [1, 0], [0, 0], [1, 1]]
+    assert np.isnan(found.distribution.percentiles).all(1).tolist() == [False, True, True, False]
+    assert math.isnan(dead_share(torch.full((3, 2), nan)))
+    assert math.isnan(saturated_share(torch.full((3, 2), nan), (0.0, 1.0)))
+    assert saturated_share(torch.tensor([[0.5, nan, nan, 0.01]]), (0.0, 1.0)) == 0.5
+
+
+def test_infinite_values_are_beyond_the_last_bin() -> None:
+    values = torch.tensor([[-math.inf], [1.0], [math.inf], [math.inf]])
+    found = distribution(values, (0,), np.array([-1.0, 0.0, 1.5, 2.0]))
+    assert found.counts.tolist() == [[1, 1, 2]]
+    assert found.percentiles[0, 2] == math.inf
+
+
 def test_bins_fit_what_the_activation_can_give() -> None:
     assert bin_edges(nn.Sigmoid(), 4, 6.0).tolist() == [0, 0.25, 0.5, 0.75, 1]
     assert bin_edges(nn.Tanh(), 2, 6.0).tolist() == [-1, 0, 1]
@@ -176,3 +200,31 @@ def test_what_was_captured_must_still_be_there() -> None:
         captured[bn]
     with pytest.raises(ValueError, match="idle ran 0 times"):
         captured[idle]
+
+
+def test_numbers_and_names_out_of_range_are_refused() -> None:
+    model, inputs = Net().double(), random(6, 2, 4, 4)
+    for modules in ((), "bn"):
+        with pytest.raises(ValueError, match="names the modules to measure, at least one, in a l"):
+            measure_activations(model, inputs, modules)
+    with pytest.raises(ValueError, match="num_units must be at least 0; got -1"):
+        measure_activations(model, inputs, ["bn"], num_units=-1)
+    with pytest.raises(ValueError, match="num_bins must be at least 1; got 0"):
+        measure_activations(model, inputs, ["bn"], num_bins=0)
+    for limit in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="limit must be a number above 0; got"):
+            measure_activations(model, inputs, ["bn"], limit=limit)
+    with pytest.raises(ValueError, match=r"units must be among the 3 there are; got \[1, 3\]"):
+        distribution(torch.ones(2, 3), [1, 3], bin_edges(None, 2, 6.0))
+    for edges in ([0.0], [0.0, 0.0, 1.0], [0.0, math.nan]):
+        with pytest.raises(ValueError, match="edges must be two or more increasing numbers; got"):
+            distribution(torch.ones(2, 3), [1], np.array(edges))
+
+
+def test_complex_values_are_refused_and_whole_ones() -> None:
+    linear = nn.Sequential(nn.Linear(2, 3, dtype=torch.complex64))
+    with pytest.raises(ValueError, match=r"the values are complex\. Measure their real part"):
+        measure_activations(linear, torch.ones(4, 2, dtype=torch.complex64), ["0"])
+    words = nn.Sequential(nn.Identity(), nn.Embedding(5, 3))
+    with pytest.raises(ValueError, match=r"values of torch\.int64 are names or counts"):
+        measure_activations(words, torch.ones(4, 2).long(), ["0"])

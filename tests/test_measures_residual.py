@@ -66,3 +66,5 @@ def test_bad_input_is_refused() -> None:
     points = (Point("0.linear"), Point("0.norm", "input"))
     with pytest.raises(ValueError, match="more than once in the forward"):
         measure_blocks(model, torch.randn(4, 3), {"0": points})
+    with pytest.raises(ValueError, match="`blocks` names the blocks to measure, at least one"):
+        measure_blocks(model, torch.randn(4, 3), {})

@@ -172,7 +172,129 @@ def test_distances_from_the_population() -> None:
 def test_errors_of_samples() -> None:
     outputs = torch.tensor([[1.0, 2.0], [3.0, 0.0]])
     assert sample_errors(outputs, torch.tensor([0, 0])).tolist() == [1, 0]
+    assert sample_errors(outputs, torch.tensor([[0], [0]])).tolist() == [1, 0]
     assert sample_errors(outputs, torch.tensor([[1.0, 0.0], [0.0, 4.0]])).tolist() == [4, 25]
+
+
+def test_errors_of_numbers_whatever_dimensions_of_1_they_have() -> None:
+    outputs, targets = random(5, 1), random(5, seed=1)
+    expected = (outputs[:, 0] - targets).square()
+    for one in (outputs, outputs[:, 0], outputs[:, :, None]):
+        for other in (targets, targets[:, None]):
+            assert torch.equal(sample_errors(one, other), expected)
+    images = random(4, 2, 1, 3)
+    expected = images.square().sum((1, 2, 3))
+    torch.testing.assert_close(sample_errors(images, torch.zeros(4, 2, 3)), expected)
+    several = torch.complex(random(3, 2), random(3, 2, seed=1))
+    torch.testing.assert_close(
+        sample_errors(several, torch.zeros(3, 2)), several.abs().square().sum(1)
+    )
+
+
+def test_errors_of_classes_at_positions() -> None:
+    scores, targets = random(3, 4, 5, 2), torch.arange(30).view(3, 5, 2) % 4
+    found = sample_errors(scores, targets)
+    wrong = (scores.numpy().argmax(1) != targets.numpy()).reshape(3, -1)
+    assert found.tolist() == wrong.mean(1).tolist()
+
+
+UNCLEAR: dict[str, tuple[Any, Any]] = {
+    "one logit": (random(4, 1), torch.tensor([0, 1, 1, 0])),
+    "one logit, bare": (random(4), torch.tensor([0, 1, 1, 0])),
+    "several labels": (random(4, 3), torch.ones(4, 3).long()),
+    "one-hot": (random(3, 3), torch.eye(3).long()),
+    "vectors against numbers": (random(4, 3), random(4)),
+    "a row against a column": (random(4, 1), random(1, 4)),
+    "fewer targets": (random(4, 3), torch.tensor([0, 1])),
+    "scores last": (random(4, 5, 3), torch.zeros(4, 5).long()),
+    "a tuple": ((random(4, 3), None), torch.tensor([0, 1, 1, 0])),
+    "one number": (torch.tensor(1.0), torch.tensor(1.0)),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR.values(), ids=UNCLEAR)
+def test_shapes_that_do_not_say_what_an_error_is_are_refused(case: tuple[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=r"sample's error is cannot be told .* Give classes"):
+        sample_errors(*case)
+
+
+def test_targets_that_are_no_class_are_refused() -> None:
+    for wrong in (-100, 3):
+        with pytest.raises(ValueError, match="classes from 0 to 2, as outputs have 3 scores; got"):
+            sample_errors(random(2, 3), torch.tensor([wrong, wrong]))
+
+
+class TakesStructure(nn.Module):
+    """Inputs in a tuple or a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.bn, self.out = nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)
+
+    def forward(self, inputs: Any) -> Tensor:
+        inputs = inputs["first"] if isinstance(inputs, dict) else inputs[0]
+        outputs: Tensor = self.out(self.bn(self.linear(inputs)))
+        return outputs
+
+
+@pytest.mark.parametrize("structure", [lambda x: (x, None), lambda x: [x], lambda x: {"first": x}])
+def test_batches_are_weighted_by_samples_in_any_structure(structure: Any) -> None:
+    torch.manual_seed(0)
+    model = TakesStructure().double()
+    big, small = random(30, 8) + 3, random(2, 8, seed=1)
+    held = [(structure(big), LABELS[:6].repeat(5))]
+    batches = (structure(inputs) for inputs in (big, small))  # read once
+    gap = measure_statistics(model, structure(big), batches, held)
+    assert gap.num_samples == 32
+    mean, variance = moments_of(model.linear(torch.cat([big, small])))
+    np.testing.assert_allclose(gap.layers["bn"].population.mean, mean, rtol=1e-10)
+    np.testing.assert_allclose(gap.layers["bn"].population.variance, variance, rtol=1e-10)
+    for wrong, said in (((big, small), "tensors of 2, 30"), (("a",), "has none")):
+        with pytest.raises(ValueError, match=f"counted by the first dimension .* {said}"):
+            measure_statistics(model, structure(big), [wrong], held)
+
+
+def test_a_layer_that_runs_twice_has_the_statistics_of_both_and_an_idle_one_none() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bn, self.idle = nn.BatchNorm1d(3), nn.BatchNorm1d(3)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            outputs: Tensor = self.bn(self.bn(inputs) * 2 + 1)
+            return outputs
+
+    model, batches = Shared().double(), [random(6, 3), random(2, 3, seed=1)]
+    gap = measure_statistics(model, batches[0], batches, [(batches[0], LABELS[:6])])
+    assert list(gap.layers) == ["bn"]
+    first = [nn.functional.batch_norm(b, None, None, training=True) * 2 + 1 for b in batches]
+    parts = [moments_of(values) for values in (*batches, *first)]
+    mean = np.average([mu for mu, _ in parts], axis=0, weights=[6, 2, 6, 2])
+    square = np.average([mu**2 + var for mu, var in parts], axis=0, weights=[6, 2, 6, 2])
+    np.testing.assert_allclose(gap.layers["bn"].population.mean, mean, rtol=1e-10)
+    np.testing.assert_allclose(gap.layers["bn"].population.variance, square - mean**2, rtol=1e-10)
+
+
+def test_a_norm_of_ones_own_with_channels_last() -> None:
+    class ChannelsLast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("running_mean", torch.zeros(3))
+            self.register_buffer("running_var", torch.ones(3))
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return inputs - self.get_buffer("running_mean")
+
+    model, inputs = ChannelsLast().double(), random(4, 3, 3, 3)
+    held = [(inputs, torch.zeros(4, 3, 3, 3))]
+    with pytest.raises(ValueError, match=r"cannot be told which dimension .* the network itself"):
+        measure_statistics(model, inputs, [inputs], held)
+    gap = measure_statistics(model, inputs, [inputs], held, unit_axis=-1)
+    np.testing.assert_allclose(gap.layers[""].population.mean, inputs.mean((0, 1, 2)), rtol=1e-10)
+    linear = nn.Sequential(nn.Linear(3, 3), ChannelsLast()).double()
+    gap = measure_statistics(linear, inputs, [inputs], held)
+    expected = linear[0](inputs).mean((0, 1, 2)).detach()
+    np.testing.assert_allclose(gap.layers["1"].population.mean, expected, rtol=1e-10)
 
 
 def test_bad_input_is_refused() -> None:
@@ -184,3 +306,15 @@ def test_bad_input_is_refused() -> None:
         measure_statistics(model, random(4, 2, 4, 4), [], held_out())
     with pytest.raises(ValueError, match="an evaluation needs at least one batch of held-out"):
         measure_statistics(model, random(4, 2, 4, 4), [random(4, 2, 4, 4)], [])
+    with pytest.raises(ValueError, match=r"one number a sample, a tensor \(B,\); got \(\)\."):
+        measure_statistics(
+            model,
+            random(4, 2, 4, 4),
+            [random(4, 2, 4, 4)],
+            held_out(),
+            errors=nn.functional.cross_entropy,
+        )
+    one, other = (UnitMoments(torch.ones(n), torch.ones(n)) for n in (2, 3))
+    for distance in (mean_distance, variance_distance):
+        with pytest.raises(ValueError, match="moments of 2 and 3 units cannot be compared"):
+            distance(one, other)

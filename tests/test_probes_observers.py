@@ -24,6 +24,7 @@ from support.runs import (
     tiny,
 )
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from normlab.config import choices
 from normlab.data import evaluation_batches
@@ -40,6 +41,7 @@ from normlab.probes.residual import ResidualConfig
 from normlab.probes.schedule import EverySteps
 from normlab.probes.statistics_gap import StatisticsGapConfig
 from normlab.probes.successive import WithPredecessor
+from normlab.probes.units import PLACES
 from normlab.probes.weights import WeightsConfig
 from normlab.randomness import derive_seed
 from normlab.records.recorder import read_arrays
@@ -491,3 +493,44 @@ def test_a_probe_without_surroundings_says_what_it_needs() -> None:
     )
     with pytest.raises(ValueError, match=r"probe\.statistics_gap takes batches beside the step's"):
         next(probe.measure(view))
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+def test_units_of_a_network_of_ones_own_are_those_of_its_layers(checkpointed: bool) -> None:
+    """Linear layers on sequences, also where the forward runs again in the backward pass."""
+
+    class Tokens(nn.Sequential):
+        def forward(self, inputs: Tensor) -> Any:
+            run: Any = super().forward
+            return checkpoint(run, inputs, use_reentrant=False) if checkpointed else run(inputs)
+
+    torch.manual_seed(0)
+    model = Tokens(nn.Linear(4, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3)).double()
+    inputs = torch.randn(6, 7, 4, dtype=torch.float64)
+    view = StepView(
+        step=0,
+        num_steps=2,
+        model=model,
+        inputs=inputs,
+        targets=inputs,
+        loss=lambda outputs, targets: outputs.sum(),
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        learning_rate=0.1,
+    )
+    activations = ActivationsConfig(every=1).build(model, 2).measure(view)
+    drift = MomentDriftConfig(every=1, places=PLACES).build(model, 2)
+    moments = drift.measure(view)
+    next(activations), next(moments)
+    model(inputs).sum().backward()
+    next(activations), next(moments)
+    with pytest.raises(StopIteration) as end:
+        next(activations)
+    rows = model[:3](inputs).detach().flatten(0, 1).numpy()
+    found = dict(end.value.value.values)
+    assert found["activations/after_activation/variance"]["0"] == pytest.approx(rows.var(0).mean())
+    dead = (rows.max(0) <= 0).mean()
+    assert found["activations/dead"]["0"] == pytest.approx(dead, abs=1e-15)
+    with pytest.raises(StopIteration):
+        next(moments)
+    kept = drift.memory()["tensors"]["after_activation/0"]
+    np.testing.assert_allclose(kept, [rows.mean(0), rows.var(0)], rtol=1e-10)

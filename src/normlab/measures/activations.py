@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from normlab.measures.capture import Point, watching
+from normlab.measures.capture import Point, more_than_once, not_run
 from normlab.measures.moments import UnitMoments, full_precision, unit_moments
 from normlab.measures.shadow import undisturbed
+from normlab.measures.unit_axis import UnitAxes, UnitAxis
 from normlab.randomness import generator
 
 PERCENTILES = (15, 50, 85)
@@ -44,14 +45,20 @@ class Distribution:
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationStatistics:
-    """The values of one layer at one place, over the batch and all positions."""
+    """The values of one layer at one place, over the batch and all positions.
+
+    Values that are NaN are missing: mean and variance are NaN with a single one of them; a unit
+    with one counts neither as dead nor as alive, and its percentiles are NaN; shares and counts are
+    of the other values.
+    """
 
     mean: float
     """Over all values."""
     variance: float
     """Each unit's (biased), averaged over units: the units' different means do not count."""
     dead: float
-    """Share of units that are never above 0; NaN of anything but a ReLU's output."""
+    """Share of units that are never above 0; NaN of anything but a ReLU's output, and where
+    every unit has a NaN."""
     saturated: float
     """Share of values within 5 % of a bound's distance; NaN where there are no bounds."""
     distribution: Distribution | None
@@ -61,54 +68,62 @@ class ActivationStatistics:
 def measure_activations(
     model: nn.Module,
     inputs: Any,
-    modules: Sequence[str],
+    modules: Sequence[str] | Mapping[str, Point],
     *,
     num_units: int = 16,
     num_bins: int = 60,
     limit: float = 6.0,
+    unit_axis: UnitAxis = None,
 ) -> dict[str, ActivationStatistics]:
     """Distributions of what the named modules give, in a forward of a copy of the model.
 
         statistics = measure_activations(model, inputs, ["layer1.0.bn1", "layer1.0.conv2"])
         statistics["layer1.0.bn1"].variance
+        measure_activations(vit, inputs, {"attention": Point("blocks.0.attn", part=0)})
 
-    The copy runs in the modes (training or evaluation) its modules are in.
+    The copy runs in the modes (training or evaluation) its modules are in, and with gradients if
+    the caller has them on, as a step's own forward does.
 
     Args:
+        modules: by name; or points of them under names of one's own.
         num_units: how many units the percentiles and the histogram are of; the same at each call.
         num_bins: of the histogram, see `bin_edges`.
         limit: of the histogram likewise.
+        unit_axis: which dimension counts the units, of all or by a module's name; None: the
+            layer's own, or that of the layers before it (`UnitAxes`).
 
     Raises:
-        ValueError: no such module; one that gives something other than one tensor, or does not
-            run once.
+        ValueError: no module, or no such one; one that gives something other than one tensor, or
+            does not run once; complex values; units that cannot be told; a number out of range.
     """
+    points = _points(modules)
+    if num_units < 0:
+        raise ValueError(f"num_units must be at least 0; got {num_units}.")
+    bin_edges(None, num_bins, limit)
     network = copy.deepcopy(model)
-    kinds = dict(network.named_modules())
-    found: dict[str, ActivationStatistics] = {}
+    kinds = dict(network.named_modules(remove_duplicate=False))
+    found: dict[Point, ActivationStatistics] = {}
+    names = {point: name for name, point in points.items()}
 
     # Taken inside the forward: a module after it may write into the tensor.
     def summarize(point: Point, values: Tensor) -> None:
-        name = point.module
-        if name in found:
-            raise ValueError(
-                f"{name} runs more than once in the forward, so it has no one output to measure. "
-                "Name modules that run once."
-            )
-        found[name] = activation_statistics(
+        if point in found:
+            raise more_than_once(point)
+        activation = kinds[point.module] if point.side == "output" else None
+        found[point] = activation_statistics(
             values,
-            activation=kinds[name],
-            units=fixed_units(name, values.shape[1], num_units),
-            edges=bin_edges(kinds[name], num_bins, limit),
+            activation=activation,
+            units=fixed_units(names[point], values.shape[1], num_units) if values.dim() > 1 else (),
+            edges=bin_edges(activation, num_bins, limit),
         )
 
-    points = [Point(name) for name in modules]
-    with undisturbed(network), torch.no_grad(), watching(network, points, summarize):
+    watched = UnitAxes(unit_axis).watching(network, points.values(), summarize)
+    with undisturbed(network), watched:
         network(inputs)
-    for name in modules:
-        if name not in found:
-            raise ValueError(f"{name} does not run in the forward; leave it out of `modules`.")
-    return {name: found[name] for name in modules}
+    for point in points.values():
+        if point not in found:
+            raise not_run(point, "leave it out of `modules`")
+    return {name: found[point] for name, point in points.items()}
 
 
 def activation_statistics(
@@ -117,14 +132,28 @@ def activation_statistics(
     activation: nn.Module | None,
     units: Sequence[int],
     edges: NDArray[np.float64],
+    unit_axis: int = 1,
 ) -> ActivationStatistics:
     """Statistics of the values (N, C, ...) at one place of a layer.
 
     Args:
         activation: the module that gave them; it decides what dead and saturated mean.
         units: those with percentiles and histogram.
+        edges: of the histogram, increasing; at least two.
+        unit_axis: where C is if not there: -1 for (N, L, C) or (N, H, W, C).
+
+    Raises:
+        ValueError: values that have no distribution over units: without that dimension, none at
+            all, complex ones.
     """
     values = full_precision(values)
+    if values.is_complex():
+        raise ValueError(
+            "percentiles and shares are of real numbers, and the values are complex. Measure their "
+            "real part, imaginary part or magnitude, each given by a module of its own."
+        )
+    if unit_axis != 1 and values.dim() > 1:
+        values = values.movedim(unit_axis, 1)
     moments = unit_moments(values)
     mean, variance = torch.stack([moments.mean, moments.variance]).double().mean(1).tolist()
     return ActivationStatistics(
@@ -144,42 +173,73 @@ def fixed_units(name: str, num_units: int, num_wanted: int) -> tuple[int, ...]:
 
 def bin_edges(activation: nn.Module | None, num_bins: int, limit: float) -> NDArray[np.float64]:
     """Equal bins: between the bounds of a sigmoid or tanh, [0, limit] of a ReLU, else
-    [-limit, limit]."""
+    [-limit, limit].
+
+    Raises:
+        ValueError: no bin, or a limit that is not a number above 0.
+    """
+    if num_bins < 1:
+        raise ValueError(f"num_bins must be at least 1; got {num_bins}.")
+    if not 0 < limit < math.inf:
+        raise ValueError(f"limit must be a number above 0; got {limit}.")
     low = 0.0 if isinstance(activation, nn.ReLU) else -limit
     low, high = _bounds(activation) or (low, limit)
     return np.linspace(low, high, num_bins + 1)
 
 
 def distribution(values: Tensor, units: Sequence[int], edges: NDArray[np.float64]) -> Distribution:
-    """Percentiles and histogram of some units of (N, C, ...)."""
+    """Percentiles and histogram of some units of (N, C, ...).
+
+    Raises:
+        ValueError: units that are not there, or edges that do not increase.
+    """
     values = full_precision(values)
+    if not units or not all(0 <= unit < values.shape[1] for unit in units):
+        raise ValueError(f"units must be among the {values.shape[1]} there are; got {list(units)}.")
+    if len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise ValueError(f"edges must be two or more increasing numbers; got {edges.tolist()}.")
     # One by one: index_select takes several times as long where channels lie last.
     samples = torch.stack([values.select(1, unit) for unit in units]).flatten(1)
-    ordered = _sorted(samples)
+    ordered, num_values = _sorted(samples)
     # Rounded to the values' precision, so that comparing needs no copy of them.
     inner = torch.as_tensor(edges[1:-1]).to(ordered).expand(len(units), -1).contiguous()
     below = torch.searchsorted(ordered, inner).cpu().numpy()
-    num_values = ordered.shape[1]
-    counts = np.diff(below, axis=1, prepend=0, append=num_values)
+    ends = num_values.cpu().numpy()[:, None]
+    counts = np.diff(np.minimum(below, ends), axis=1, prepend=0, append=ends)
+    percentiles = _percentiles(ordered)
+    percentiles[ends[:, 0] < ordered.shape[1]] = math.nan
     return Distribution(
         units=tuple(units),
-        percentiles=_percentiles(ordered),
+        percentiles=percentiles,
         edges=edges,
         counts=counts.astype(np.int64),
     )
 
 
 def dead_share(outputs: Tensor) -> float:
-    """Share of the units of a ReLU's outputs (N, C, ...) that are never above 0."""
+    """Share of the units of a ReLU's outputs (N, C, ...) that are never above 0, of those without
+    a NaN; NaN where there are none of these."""
     return _dead_share(unit_moments(outputs))
 
 
 def saturated_share(values: Tensor, bounds: tuple[float, float]) -> float:
-    """Share of the values near one of their bounds, as `SATURATED_SHARE` has it."""
+    """Share of the values near one of their bounds, as `SATURATED_SHARE` has it, of those that are
+    numbers; NaN where none is."""
     low, high = bounds
     margin = SATURATED_SHARE * (high - low)
     near = (values < low + margin) | (values > high - margin)
-    return near.double().mean().item()
+    share = near.double().mean()
+    return (share / (values == values).double().mean()).item()
+
+
+def _points(modules: Sequence[str] | Mapping[str, Point]) -> dict[str, Point]:
+    if isinstance(modules, str) or not modules:
+        raise ValueError(
+            f"`modules` names the modules to measure, at least one, in a list; got {modules!r}."
+        )
+    if isinstance(modules, Mapping):
+        return dict(modules)
+    return {name: Point(name) for name in modules}
 
 
 def _bounds(activation: nn.Module | None) -> tuple[float, float] | None:
@@ -188,14 +248,22 @@ def _bounds(activation: nn.Module | None) -> tuple[float, float] | None:
 
 def _dead_share(moments: UnitMoments) -> float:
     """Nothing is below 0, so that a unit's mean is 0 only where all is."""
-    return (moments.mean == 0).double().mean().item()
+    known = moments.mean[~moments.mean.isnan()]
+    return (known == 0).double().mean().item()
 
 
-def _sorted(samples: Tensor) -> Tensor:
-    """Each row in order. NumPy's sort of numbers is some 30 times as fast as torch's on a CPU."""
+def _sorted(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """Each row in order, and how many numbers it has; infinity stands for its NaN."""
     if samples.device.type == "cpu":
-        return torch.from_numpy(np.sort(samples.numpy(), axis=1))
-    return samples.sort(dim=1).values
+        # NumPy's sort of numbers is some 30 times as fast as torch's on a CPU.
+        ordered = torch.from_numpy(np.sort(samples.numpy(), axis=1))
+    else:
+        ordered = samples.sort(dim=1).values
+    # NaN come last.
+    missing = ordered.isnan()
+    if missing[:, -1].any():
+        ordered = ordered.masked_fill(missing, math.inf)
+    return ordered, (~missing).sum(1)
 
 
 def _percentiles(ordered: Tensor) -> NDArray[np.float64]:
@@ -206,5 +274,7 @@ def _percentiles(ordered: Tensor) -> NDArray[np.float64]:
     low, high = (
         ordered.index_select(1, indices).double().cpu().numpy().reshape(-1, 2, 3).swapaxes(0, 1)
     )
-    result: NDArray[np.float64] = low + (positions - below) * (high - low)
+    with np.errstate(invalid="ignore"):
+        between = low + (positions - below) * (high - low)
+    result: NDArray[np.float64] = np.where(low == high, low, between)  # infinite ones too
     return result

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from normlab.measures.capture import Point, watching
+from normlab.measures.capture import Point, more_than_once, not_run
 from normlab.measures.moments import unit_moments
 from normlab.measures.shadow import undisturbed
+from normlab.measures.unit_axis import UnitAxes, UnitAxis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,36 +32,47 @@ class BlockVariance:
 
 
 def measure_blocks(
-    model: nn.Module, inputs: Any, blocks: Mapping[str, tuple[Point, Point]]
+    model: nn.Module,
+    inputs: Any,
+    blocks: Mapping[str, tuple[Point, Point]],
+    *,
+    unit_axis: UnitAxis = None,
 ) -> dict[str, BlockVariance]:
-    """Variances of branch and skip in a forward of a copy of the model, in the modes it is in.
+    """Variances of branch and skip in a forward of a copy of the model, in the modes it is in, and
+    with gradients if the caller has them on.
 
         measure_blocks(resnet, inputs, {"layer1.0": (Point("layer1.0.bn2"),
                                                      Point("layer1.0.conv1", "input"))})
 
     Args:
         blocks: by name, where branch and skip reach the sum.
+        unit_axis: which dimension counts the units, of all or by a module's name; None: the
+            layer's own, or that of the layers before it (`UnitAxes`).
 
     Raises:
-        ValueError: a point that does not exist, that is not passed once, or not by a tensor.
+        ValueError: no block; a point that does not exist, that is not passed once, or not by a
+            tensor; units that cannot be told.
     """
+    if not blocks:
+        raise ValueError(
+            "`blocks` names the blocks to measure, at least one, each with the points where branch "
+            "and skip reach the sum; got none."
+        )
     network = copy.deepcopy(model)
     found: dict[Point, float] = {}
 
     def summarize(point: Point, values: Tensor) -> None:
         if point in found:
-            raise ValueError(
-                f"{point.module} runs more than once in the forward, so it has no one "
-                f"{point.side} to measure. Name modules that run once."
-            )
+            raise more_than_once(point)
         found[point] = mean_variance(values)
 
     points = [point for pair in blocks.values() for point in pair]
-    with undisturbed(network), torch.no_grad(), watching(network, points, summarize):
+    watched = UnitAxes(unit_axis).watching(network, points, summarize)
+    with undisturbed(network), watched:
         network(inputs)
     for point in points:
         if point not in found:
-            raise ValueError(f"{point.module} does not run in the forward; leave its block out.")
+            raise not_run(point, "leave its block out")
     return {
         name: BlockVariance(branch=found[branch], skip=found[skip])
         for name, (branch, skip) in blocks.items()

@@ -10,9 +10,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from normlab.measures.capture import Point, watching
-from normlab.measures.moments import UnitMoments, unit_moments
+from normlab.measures.capture import Point, tensors_in
+from normlab.measures.moments import UnitMoments, same_units, unit_moments
 from normlab.measures.shadow import Shadow, undisturbed
+from normlab.measures.unit_axis import UnitAxes, UnitAxis
 
 Source = Literal["ema", "precise", "batch"]
 """What an evaluation normalizes by: running averages, population statistics, its own batch."""
@@ -29,7 +30,7 @@ class EvaluatesBy(Protocol):
         """Normalize by this, whose values the buffers hold unless it is the batch's."""
 
 
-Errors = Callable[[Tensor, Tensor], Tensor]
+Errors = Callable[[Any, Any], Tensor]
 """(outputs, targets) -> an error a sample, (B,)."""
 
 
@@ -57,9 +58,10 @@ def measure_statistics(
     model: nn.Module,
     batch: Any,
     population: Iterable[Any],
-    held_out: Iterable[tuple[Any, Tensor]],
+    held_out: Iterable[tuple[Any, Any]],
     *,
     errors: Errors | None = None,
+    unit_axis: UnitAxis = None,
 ) -> StatisticsGap:
     """What a network's batch normalizations believe, and the error of evaluating by each belief.
 
@@ -73,13 +75,21 @@ def measure_statistics(
         population: inputs of many mini-batches of the training set.
         held_out: (inputs, targets) of batches as large as those of training, since
             `errors["batch"]` normalizes each by itself.
-        errors: None: 0 or 1 for classes, squared distance for vectors (`sample_errors`).
+        errors: (outputs, targets) -> (B,), an error a sample; None: 0 or 1 for classes, squared
+            distance for numbers (`sample_errors`).
+        unit_axis: which dimension counts the units, of all layers or by a layer's name; None: the
+            layer's own, which is 1 for torch's, or that of the layers before it (`UnitAxes`).
+
+    A layer that no forward reaches is left out; one that runs several times in a forward has one
+    set of statistics, over all its runs.
 
     Raises:
-        ValueError: the network has no layer with running statistics; no batches.
+        ValueError: the network has no layer with running statistics; no batches; outputs and
+            targets whose shapes do not say what an error is.
     """
     shadow = Shadow(model)
-    return statistics_gap(shadow, model, batch, population, held_out, errors or sample_errors)
+    axes = UnitAxes(unit_axis)
+    return statistics_gap(shadow, model, batch, population, held_out, errors or sample_errors, axes)
 
 
 def statistics_gap(
@@ -87,8 +97,9 @@ def statistics_gap(
     model: nn.Module,
     batch: Any,
     population: Iterable[Any],
-    held_out: Iterable[tuple[Any, Tensor]],
+    held_out: Iterable[tuple[Any, Any]],
     errors: Errors,
+    axes: UnitAxes,
 ) -> StatisticsGap:
     """`measure_statistics` with a copy made before."""
     shadow.follow(model)
@@ -107,10 +118,12 @@ def statistics_gap(
         for name in names
     }
     shadow.network.train()
-    _, of_batch = population_statistics(shadow.network, names, [batch])
+    _, of_batch = population_statistics(shadow.network, names, [batch], axes)
     shadow.follow(model)
     shadow.network.train()
-    num_samples, of_population = population_statistics(shadow.network, names, population)
+    num_samples, of_population = population_statistics(shadow.network, names, population, axes)
+    names = tuple(name for name in names if name in of_batch and name in of_population)
+    running = {name: running[name] for name in names}
     batches = list(held_out)
     by_source: dict[Source, Mapping[str, UnitMoments]] = {
         "ema": running,
@@ -144,80 +157,179 @@ def statistics_layers(model: nn.Module) -> tuple[str, ...]:
 
 
 def population_statistics(
-    network: nn.Module, layers: Sequence[str], batches: Iterable[Any]
+    network: nn.Module,
+    layers: Sequence[str],
+    batches: Iterable[Any],
+    axes: UnitAxes | None = None,
 ) -> tuple[int, dict[str, UnitMoments]]:
     """PreciseBN (Wu & Johnson 2021, section 3): (number of samples, each layer's statistics).
 
     One pass in the modes that are set, training as a rule, at the weights as they are; with mu_b
-    and biased var_b of each mini-batch, weighted by its size,
+    and biased var_b of each mini-batch, weighted by its number of samples,
 
         mu = E[mu_b]        var = E[mu_b^2 + var_b] - mu^2 = E[var_b] + E[(mu_b - mu)^2]
 
-    Running statistics of the network may move. Double precision, (C,) each.
+    Running statistics of the network may move. Double precision, (C,) each. A layer that runs
+    several times in a forward is averaged over its runs, as its running statistics are; one that
+    never runs is left out.
+
+    Args:
+        axes: where the layers' units are; None: as the layers say.
 
     Raises:
-        ValueError: no batch, or a layer that does not run.
+        ValueError: no batch, one whose number of samples cannot be told, or units that cannot be.
     """
     means: dict[str, list[Tensor]] = {name: [] for name in layers}
     variances: dict[str, list[Tensor]] = {name: [] for name in layers}
+    weights: dict[str, list[int]] = {name: [] for name in layers}
     sizes: list[int] = []
 
     def add(point: Point, values: Tensor) -> None:
         moments = unit_moments(values)
         means[point.module].append(moments.mean.double())
         variances[point.module].append(moments.variance.double())
+        weights[point.module].append(sizes[-1])
 
     points = [Point(name, "input") for name in layers]
-    with undisturbed(network), torch.no_grad(), watching(network, points, add):
+    watched = (axes or UnitAxes()).watching(network, points, add)
+    with undisturbed(network), torch.no_grad(), watched:
         for inputs in batches:
+            sizes.append(num_samples_of(inputs))
             network(inputs)
-            sizes.append(len(inputs))
     if not sizes:
         raise ValueError("population statistics need at least one batch; got none.")
-    for name in layers:
-        if len(means[name]) != len(sizes):
-            raise ValueError(
-                f"{name} ran {len(means[name])} times in {len(sizes)} forwards; its statistics "
-                "would be of several places. Use one layer a place."
-            )
     return sum(sizes), {
-        name: _pooled(torch.stack(means[name]), torch.stack(variances[name]), sizes)
+        name: _pooled(torch.stack(means[name]), torch.stack(variances[name]), weights[name])
         for name in layers
+        if means[name]
     }
+
+
+def num_samples_of(inputs: Any) -> int:
+    """How many samples a batch holds: the first dimension of its tensors.
+
+    Raises:
+        ValueError: no tensor, or tensors that disagree.
+    """
+    sizes = {len(tensor) for tensor in tensors_in(inputs) if tensor.dim()}
+    if len(sizes) != 1:
+        raise ValueError(
+            "the samples of a batch are counted by the first dimension that its tensors have in "
+            f"common; this {type(inputs).__name__} has "
+            f"{'tensors of ' + ', '.join(map(str, sorted(sizes))) if sizes else 'none'}. Give "
+            "batches of tensors with the samples first, and hold in the network what is no sample."
+        )
+    return sizes.pop()
 
 
 def mean_distance(moments: UnitMoments, population: UnitMoments) -> float:
     """||mu - mu_pop|| / ||sigma_pop||: root-mean-square distance of the means in units of the
-    root-mean-square deviation; NaN where the population does not vary."""
+    root-mean-square deviation; NaN where the population does not vary.
+
+    Raises:
+        ValueError: the two are not of the same units.
+    """
+    same_units(moments, population)
     scale = population.variance.double().sum().sqrt()
     return _over((moments.mean.double() - population.mean.double()).norm(), scale)
 
 
 def variance_distance(moments: UnitMoments, population: UnitMoments) -> float:
-    """||var - var_pop|| / ||var_pop||; NaN where the population does not vary."""
+    """||var - var_pop|| / ||var_pop||; NaN where the population does not vary.
+
+    Raises:
+        ValueError: the two are not of the same units.
+    """
+    same_units(moments, population)
     scale = population.variance.double().norm()
     return _over((moments.variance.double() - population.variance.double()).norm(), scale)
 
 
-def sample_errors(outputs: Tensor, targets: Tensor) -> Tensor:
-    """For classes, whether each sample is misclassified, 0 or 1; for vectors, the squared distance
-    of each output to its target. (B,)"""
-    if not targets.is_floating_point():
-        return (outputs.argmax(1) != targets).double()
-    return (outputs - targets).double().square().flatten(1).sum(1)
+def sample_errors(outputs: Any, targets: Any) -> Tensor:
+    """For classes, whether each sample is misclassified, 0 or 1; for numbers, the squared distance
+    of each output to its target. (B,)
+
+    - Whole targets (B,) or (B, 1) are classes, and outputs (B, K) their scores. With positions,
+      (B, d, ...) and (B, K, d, ...), the error is the share of positions.
+    - Targets with a fraction (B, ...) are numbers, and outputs have their shape, up to dimensions
+      of 1.
+
+    Raises:
+        ValueError: anything else, such as one logit a sample, several labels or one-hot classes:
+            what an error is there, the shapes do not say.
+    """
+    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor):
+        raise _unclear(type(outputs).__name__, type(targets).__name__)
+    shapes = _described(outputs), _described(targets)
+    if not outputs.dim() or not targets.dim() or len(outputs) != len(targets):
+        raise _unclear(*shapes)
+    if targets.is_floating_point() or targets.is_complex():
+        if [size for size in outputs.shape[1:] if size != 1] != [
+            size for size in targets.shape[1:] if size != 1
+        ]:
+            raise _unclear(*shapes)
+        distance = outputs - targets.reshape(outputs.shape)
+        distance = distance.abs() if distance.is_complex() else distance
+        return _by_sample(distance.double().square()).sum(1)
+    if targets.dim() == 2 and outputs.dim() == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    if (
+        outputs.dim() < 2
+        or outputs.shape[1] < 2
+        or (targets.shape != (*outputs.shape[:1], *outputs.shape[2:]))
+    ):
+        raise _unclear(*shapes)
+    num_classes = outputs.shape[1]
+    if targets.numel() and not 0 <= targets.min() <= targets.max() < num_classes:
+        raise ValueError(
+            f"targets are classes from 0 to {num_classes - 1}, as outputs have {num_classes} "
+            f"scores; got {targets.min().item()} to {targets.max().item()}. Leave out samples "
+            "without a class, or give `errors` of your own."
+        )
+    wrong = (outputs.argmax(1) != targets).double()
+    return _by_sample(wrong).mean(1)
 
 
-def mean_error(network: nn.Module, batches: Sequence[tuple[Any, Tensor]], errors: Errors) -> float:
+def _by_sample(errors: Tensor) -> Tensor:
+    """(B, all else)"""
+    return errors.flatten(1) if errors.dim() > 1 else errors.unsqueeze(1)
+
+
+def _described(values: Tensor) -> str:
+    return f"{values.dtype} of shape {tuple(values.shape)}".removeprefix("torch.")
+
+
+def _unclear(outputs: str, targets: str) -> ValueError:
+    return ValueError(
+        f"what a sample's error is cannot be told of outputs {outputs} and targets {targets}: "
+        "targets are either classes, whole numbers (B,) for scores (B, K), or numbers with a "
+        "fraction in the outputs' shape. Give classes (one-hot: targets.argmax(1)), or `errors`, "
+        "(outputs, targets) -> (B,); for one logit a sample: "
+        "errors=lambda outputs, targets: ((outputs[:, 0] > 0) != targets).double()."
+    )
+
+
+def mean_error(network: nn.Module, batches: Sequence[tuple[Any, Any]], errors: Errors) -> float:
     """Mean error a sample over some batches, in the modes that are set.
 
     Raises:
-        ValueError: no batch.
+        ValueError: no batch, or errors that are not one number a sample.
     """
     if not batches:
         raise ValueError("an evaluation needs at least one batch of held-out samples; got none.")
     with undisturbed(network), torch.no_grad():
-        found = [errors(network(inputs), targets) for inputs, targets in batches]
+        found = [_checked(errors(network(inputs), targets)) for inputs, targets in batches]
     return torch.cat(found).mean().item()
+
+
+def _checked(errors: Any) -> Tensor:
+    if not isinstance(errors, Tensor) or errors.dim() != 1:
+        given = tuple(errors.shape) if isinstance(errors, Tensor) else type(errors).__name__
+        raise ValueError(
+            f"`errors` gives one number a sample, a tensor (B,); got {given}. Sum or average over "
+            "all but the first dimension."
+        )
+    return errors
 
 
 def _evaluate_by(network: nn.Module, source: Source, moments: Mapping[str, UnitMoments]) -> None:

@@ -42,17 +42,29 @@ def measure_weights(
         layers: names of the layers to measure; None: all.
 
     Raises:
-        ValueError: no such layer.
+        ValueError: no such layer; a learning rate that is negative or no number.
     """
+    parameters = dict(model.named_parameters())  # a ScriptModule has no get_parameter
     return {
-        layer: weight_statistics(model.get_parameter(weight), learning_rate)
+        layer: weight_statistics(parameters[weight], learning_rate)
         for layer, weight in weights_of_layers(model, layers).items()
     }
 
 
 def weight_statistics(weight: Tensor, learning_rate: float) -> WeightStatistics:
-    """Statistics of one weight of any shape, summed in double precision."""
+    """Statistics of one weight of any shape, summed in double precision.
+
+    Of a complex one, magnitudes count. A weight without entries has no shares (NaN), one with a NaN
+    no norm and no negligible entries.
+
+    Raises:
+        ValueError: a learning rate that is negative or no number.
+    """
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be a number of at least 0; got {learning_rate}.")
     weight = weight.detach()
+    if weight.is_complex():
+        weight = weight.abs()
     square = torch.linalg.vector_norm(weight, dtype=torch.float64).square()
     threshold = NEGLIGIBLE * (square / weight.numel()).sqrt()
     negligible = (weight.abs() <= threshold).double().mean()
@@ -62,5 +74,5 @@ def weight_statistics(weight: Tensor, learning_rate: float) -> WeightStatistics:
         effective_learning_rate=learning_rate / total if total else math.nan,
         zeros=zeros([weight]),
         sparsity=sparsity([weight]),
-        negligible=share,
+        negligible=math.nan if math.isnan(total) else share,
     )

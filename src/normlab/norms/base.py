@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from normlab.randomness import Clock, Stream
 class NormLayer(nn.Module, ABC):
     """What a `NormConfig` builds, or a sequence has for its parts: a layer (N, C) -> (N, C) and
     (N, C, H, W) -> (N, C, H, W), one feature a channel."""
+
+    unit_axis: ClassVar[int] = 1
+    """Where measurements find the features."""
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor: ...

@@ -17,7 +17,8 @@ from normlab.measures.activations import (
     bin_edges,
     fixed_units,
 )
-from normlab.measures.capture import Captured, Point, watching
+from normlab.measures.capture import Captured, Point
+from normlab.measures.unit_axis import UnitAxes
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, ScheduledConfig
@@ -93,11 +94,12 @@ class ActivationsProbe(Probe):
         self.schedule = schedule
         self._config = config
         self._points = place_points(config.places, measured)
+        self._axes = UnitAxes()
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         layers = {p: layer for points in self._points.values() for layer, p in points.items()}
         captured = Captured()
-        with watching(view.model, layers, captured.keep):
+        with self._axes.watching(view.model, layers, captured.keep):
             yield
         yield
         found = {

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from normlab.config import register, setting
-from normlab.measures.capture import Captured, watching
+from normlab.measures.capture import Captured
 from normlab.measures.moments import UnitMoments, drift, unit_moments
+from normlab.measures.unit_axis import UnitAxes
 from normlab.probes.activations import check_places, chosen_units, place_points
 from normlab.probes.base import Measurement, StepView, defined
 from normlab.probes.layers import Layers
@@ -75,10 +76,11 @@ class MomentDriftProbe(SuccessiveProbe):
             for place, points in place_points(places, measured).items()
             for layer, point in points.items()
         }
+        self._axes = UnitAxes()
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         captured = Captured()
-        with watching(view.model, self._points.values(), captured.keep):
+        with self._axes.watching(view.model, self._points.values(), captured.keep):
             yield
         yield
         before = self._before(view.step)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from normlab.config import register, setting
-from normlab.measures.capture import Captured, Point, watching
+from normlab.measures.capture import Captured, Point
 from normlab.measures.residual import BlockVariance, mean_variance
+from normlab.measures.unit_axis import UnitAxes
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, ScheduledConfig
@@ -64,6 +65,7 @@ class ResidualProbe(Probe):
     def __init__(self, blocks: Mapping[str, tuple[Point, Point]], schedule: Schedule) -> None:
         self.schedule = schedule
         self._blocks = blocks
+        self._axes = UnitAxes()
 
     def due(self, step: int) -> bool:
         return bool(self._blocks) and super().due(step)
@@ -71,7 +73,7 @@ class ResidualProbe(Probe):
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         captured = Captured()
         points = [point for pair in self._blocks.values() for point in pair]
-        with watching(view.model, points, captured.keep):
+        with self._axes.watching(view.model, points, captured.keep):
             yield
         yield
         found = {

@@ -20,6 +20,7 @@ from normlab.measures.statistics import (
     statistics_layers,
     variance_distance,
 )
+from normlab.measures.unit_axis import UnitAxes
 from normlab.probes.base import Measurement, Probe, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
 from normlab.probes.schedule import Schedule, ScheduledConfig
@@ -104,6 +105,7 @@ class StatisticsGapProbe(Probe):
         self._config = config
         self._layers = layers
         self._shadow = Shadow(model) if layers else None
+        self._axes = UnitAxes()
 
     def due(self, step: int) -> bool:
         return self._shadow is not None and super().due(step)
@@ -121,6 +123,7 @@ class StatisticsGapProbe(Probe):
             (batches.at(index).inputs for index in range(num_batches)),
             surroundings.held_out(self._config.held_out_samples),
             sample_errors,
+            self._axes,
         )
         yield
         yield
