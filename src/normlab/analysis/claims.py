@@ -58,6 +58,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from normlab.analysis.scales import SCALES
+from normlab.config.yaml_files import Entry, read_yaml
 from normlab.metrics import describe
 from normlab.metrics.declared import load_metrics
 from normlab.words import alternatives, or_did_you_mean
@@ -141,7 +142,8 @@ def load_claims(path: str | Path) -> tuple[Claim, ...]:
     Raises:
         ValueError: naming the file, the claim and what to write instead.
     """
-    content = _read(Path(path))
+    file = _read(Path(path))
+    content = file.value
     load_metrics(Path(path).parent)
     unknown = set(content) - {"claims"}
     if unknown:
@@ -149,7 +151,9 @@ def load_claims(path: str | Path) -> tuple[Claim, ...]:
     entries = content.get("claims")
     if not isinstance(entries, list) or not entries:
         raise ValueError(f"{path}: `claims` must be a list of at least one claim, got {entries!r}")
-    claims = tuple(_parse(path, position, entry) for position, entry in enumerate(entries))
+    claims = tuple(
+        _parse(entry.place, position, entry.value) for position, entry in enumerate(file["claims"])
+    )
     seen: set[str] = set()
     for claim in claims:
         if claim.id in seen:
@@ -160,23 +164,21 @@ def load_claims(path: str | Path) -> tuple[Claim, ...]:
 
 def claims_hash(path: str | Path) -> str:
     """sha256 (hex) of a claims file's content: comments, key order and layout do not count."""
-    content = _read(Path(path))
+    content = _read(Path(path)).value
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    import yaml
-
+def _read(path: Path) -> Entry:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        file = read_yaml(path, str(path))
     except FileNotFoundError:
         raise ValueError(f"{path}: no such claims file") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: a claims file is a mapping with the key claims, got {content!r}")
-    return content
+    if not isinstance(file.value, dict):
+        raise ValueError(
+            f"{path}: a claims file is a mapping with the key claims, got {file.value!r}"
+        )
+    return file
 
 
 _KEYS = (
@@ -277,11 +279,11 @@ class _Reader:
         return selection
 
 
-def _parse(path: str | Path, position: int, entry: Any) -> Claim:
+def _parse(where: str, position: int, entry: Any) -> Claim:
     if not isinstance(entry, dict):
-        raise ValueError(f"{path}: claim {position + 1} must be a mapping, got {entry!r}")
+        raise ValueError(f"{where}: claim {position + 1} must be a mapping, got {entry!r}")
     name = entry.get("id")
-    place = f"{path}: claim {name if isinstance(name, str) else position + 1}"
+    place = f"{where}: claim {name if isinstance(name, str) else position + 1}"
     read = _Reader(place, entry)
     for key in entry:
         if key not in _KEYS:

@@ -70,9 +70,9 @@ def told(error: Exception) -> str:
     file outside normlab's package that it came through."""
     text = f"{type(error).__name__}: {str(error).strip()}".splitlines()[0]
     own = {
-        str(Path(module.__file__))
+        module.__file__
         for name, module in sys.modules.items()
-        if name.startswith(PREFIX) and module.__file__ is not None
+        if name.startswith(PREFIX) and hasattr(module, "__file__")
     }
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in own]
     return text + (

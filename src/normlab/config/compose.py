@@ -17,7 +17,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from normlab.config.errors import ConfigError, no_such_setting, unknown
 from normlab.config.places import Places
-from normlab.config.registry import MODULES, owners
+from normlab.config.registry import MODULES, choices, owners
 from normlab.config.source import CONFIG_NAME, hydra_over
 from normlab.words import did_you_mean
 
@@ -41,6 +41,7 @@ class Composer:
             ConfigError: for a file of one's own that has the name of another.
         """
         self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._folders = folders
         self.groups = _groups(folders)
         self.hydra = hydra_over(folders)
 
@@ -98,7 +99,23 @@ class Composer:
             if choice is None or str(choice) not in self.groups[group]:
                 word = "null" if choice is None else str(choice)
                 where = f"configs/{group}/"
-                raise ConfigError(unknown(group, word, self.groups[group], where))
+                text = unknown(group, word, self.groups[group], where)
+                raise ConfigError(text + self._looked(group, word))
+
+    def _looked(self, group: str, word: str) -> str:
+        """Where a choice of one's own was looked for, and what there was missing of it."""
+        text = ""
+        own = self._folders[1:]
+        if any(file.stem == word for folder in own for file in folder.glob(f"{group}/*.yml")):
+            text = f" configs/{group}/{word}.yml is not read: call it {word}.yaml."
+        elif word in choices(group):
+            line = f"# @package probe.{word}" if group == "probe" else f"name: {word}"
+            text = (
+                f" A {group} of that name is registered; to choose it, write the line `{line}` "
+                f"into configs/{group}/{word}.yaml."
+            )
+        places = "".join(f" Looked in {folder / group} too." for folder in own)
+        return text + places
 
     def _load(self, words: list[str]) -> DictConfig:
         loader = self.hydra.config_loader
@@ -163,8 +180,8 @@ def _groups(folders: Sequence[Path]) -> dict[str, list[str]]:
     found: dict[str, dict[str, Path]] = {}
     for folder in folders:
         for file in sorted(folder.glob("*/*.yaml")):
-            if file.parent.name not in MODULES:  # of a project that is not ours
-                continue
+            if file.parent.name not in MODULES or not file.is_file():
+                continue  # of a project that is not ours
             choices = found.setdefault(file.parent.name, {})
             other = choices.setdefault(file.stem, file)
             if other.resolve() != file.resolve():

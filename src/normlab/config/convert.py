@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from normlab.config.code import place_of, told
 from normlab.config.component import Component
 from normlab.config.errors import ConfigError, hint, no_such_setting, unknown
 from normlab.config.registry import MODULES, choices, owners
@@ -141,6 +142,9 @@ def _built(cls: Any, key: str, values: Mapping[str, Any], defined_in: str) -> An
         errors = error.errors(include_url=False)
         first = next((one for one in errors if one["type"] == _UNKNOWN_KEY), errors[0])
         raise ConfigError(_translated(first, cls, key, values, defined_in)) from None
+    except (TypeError, AttributeError, PydanticUserError) as error:  # of a class of one's own
+        name = f"{key}={cls.NAME}" if issubclass(cls, Component) else cls.__name__
+        raise ConfigError(f"{name} ({place_of(cls)}) cannot be made: {told(error)}.") from error
 
 
 _UNKNOWN_KEY = "unexpected_keyword_argument"
@@ -167,8 +171,32 @@ def _translated(
         return _translated(
             {**error, "loc": error["loc"][1:]}, annotation, full, values[name], defined_in
         )
-    value = values[name]
-    full = described(cls)[name].key or full
+    return _wrong_type(described(cls)[name].key or full, annotation, values[name])
+
+
+def check_setting(cls: Any, key: str, name: str, value: Any) -> None:
+    """Check a single setting of a component, before there are values for all of them.
+
+    Args:
+        key: what stands before its name, such as "norm".
+
+    Raises:
+        ConfigError: it is of another type, or out of bounds.
+    """
+    said = described(cls)[name]
+    full = said.key or f"{key}.{name}"
+    annotation = _annotations(cls)[name]
+    try:
+        built = _adapter(annotation).validate_json(json.dumps(value), strict=True)
+        if said.bounds is not None:
+            said.bounds.refuse(full, built)
+    except ValidationError:
+        raise ConfigError(_wrong_type(full, annotation, value)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _wrong_type(full: str, annotation: Any, value: Any) -> str:
     text = f"{full} must be {_describe(annotation)}; got {_show(value)}."
     if isinstance(value, str) and value in _NUMBERS_OF_YAML:
         return f"{text} Here it is written {_NUMBERS_OF_YAML[value]}."

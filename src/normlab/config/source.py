@@ -21,11 +21,14 @@ from hydra.core.config_search_path import SearchPathQuery
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 
+from normlab.config.code import place_of
 from normlab.config.component import Component
-from normlab.config.errors import ConfigError
+from normlab.config.errors import ConfigError, no_such_setting, unknown
+from normlab.config.places import packed_root
 from normlab.config.registry import MODULES, choices
 from normlab.config.run import RunConfig
 from normlab.config.settings import described
+from normlab.config.yaml_files import Entry, read_yaml
 
 CONFIG_NAME = "train"
 NO_VALUE = "???"
@@ -40,14 +43,94 @@ class CompletedConfigs(FileConfigSource):
         return "normlab"
 
     def load_config(self, config_path: str) -> ConfigResult:
+        own = None if self._is_packed else self._read(config_path)
+        if own is not None:
+            own.require(dict, "settings under keys", _EXAMPLES.get(Path(config_path).parent.name))
         result = super().load_config(config_path)
         values = OmegaConf.to_container(result.config, resolve=False)
         assert isinstance(values, dict)
         path = Path(config_path.removesuffix(".yaml"))
         if path.parent.name == "probe":
             _check_package(path.name, values, result.header["package"])
+        if own is not None:
+            check_own(own, path.parent.name, result.header["package"])
         values = completed(path.parent.name, path.name, values, result.header["package"])
         return dataclasses.replace(result, config=OmegaConf.create(values))
+
+    @property
+    def _is_packed(self) -> bool:
+        return Path(self.path).is_relative_to(packed_root())
+
+    def _read(self, config_path: str) -> Entry | None:
+        """A file by our own reader, which says more of what is wrong in it than Hydra's."""
+        name = f"{config_path.removesuffix('.yaml')}.yaml"
+        file = Path(self.path, name)
+        return read_yaml(file, f"configs/{name}", may_be_empty=True) if file.exists() else None
+
+
+def check_own(file: Entry, group: str, package: str | None) -> None:
+    """Check a file of one's own: its keys, and the value of each by itself.
+
+    Raises:
+        ConfigError: naming the file, the line and the key.
+    """
+    from normlab.config.convert import check_setting, component  # pydantic, not needed before
+
+    if group not in MODULES or (group != "probe" and package is not None):
+        return
+    if "defaults" in file.value or (group == "probe" and package == "_global_"):
+        return
+    if group == "probe":
+        name = (package or "").removeprefix("probe.")
+    else:
+        named = file.get("name")
+        if named is None:
+            raise file.error(f"needs the key name, of a {group}.", _EXAMPLES.get(group))
+        name = str(named.value)
+    if name not in choices(group):
+        place = file.place if group == "probe" else file["name"].place
+        raise ConfigError(f"{place}: {unknown(group, name, choices(group))}")
+    cls = choices(group)[name]
+    key = f"probe.{name}" if group == "probe" else group
+    valid = [field.name for field in dataclasses.fields(cls)]
+    for setting, entry in file.items():
+        if setting == "name" and group != "probe":
+            continue
+        if setting not in valid:
+            text = no_such_setting(
+                f"{key}.{setting}", [f"{key}.{one}" for one in valid], str(place_of(cls))
+            )
+            raise ConfigError(f"{entry.place}: {text}")
+        value = entry.value
+        if _is_open(value):
+            continue
+        try:
+            check_setting(cls, key, setting, value)
+        except ConfigError as error:
+            raise ConfigError(f"{entry.place}: {error}{_dotless(value)}") from None
+    values = {**defaults_of(cls), **file.value, "name": name}
+    if not any(map(_is_open, values.values())):
+        try:
+            component(group, values)
+        except ConfigError as error:
+            raise ConfigError(f"{file.where}: {error}") from None
+
+
+def _is_open(value: Any) -> bool:
+    """Whether a value is left to the command line, or to another setting."""
+    return isinstance(value, str) and (value == NO_VALUE or "${" in value)
+
+
+def _dotless(value: Any) -> str:
+    """A sentence on numbers that YAML takes for texts, such as 1e-2."""
+    try:
+        number = float(value) if isinstance(value, str) else None
+    except ValueError:
+        return ""
+    return "" if number is None else f" YAML takes that for text; write {number!r}."
+
+
+_EXAMPLES = {"norm": "name: batch\nmomentum: 0.01", "optimizer": "name: sgd\nlr: 0.5"}
 
 
 def _check_package(name: str, values: Mapping[Any, Any], package: str | None) -> None:

@@ -18,6 +18,7 @@ from normlab.figures.palette import Palette
 from normlab.figures.sheet import DrawnPanel, Panel, Sheet
 from normlab.figures.style import SCREEN, axis_text, styled
 from normlab.figures.tables import labelled, levels_of, require_factors
+from normlab.metrics import describe
 
 PANEL_INCHES = SCREEN.panel_inches
 LEGEND_INCHES = 1.7
@@ -43,7 +44,8 @@ def draw_panels(
         same_limits: all panels show one metric in one range, labelled at the outer ones only.
 
     Raises:
-        ValueError: if hue or a panel's x is no factor of the table; the nearest is named.
+        ValueError: if hue or a panel's x is no factor of the table, or its y neither a metric nor
+            in the table; the nearest is named.
     """
     require_factors(table, hue=hue)
     table = labelled(table, [hue] if hue else [])
@@ -51,6 +53,8 @@ def draw_panels(
     for panel, own in selections.items():
         if not own.empty:
             require_factors(table, x=panel.x)
+        elif not is_metric(table, panel.y).any():
+            describe(panel.y)  # what nothing records will never be there
     # one look a level in all panels, whichever levels a panel has
     palette = Palette(hue=hue, hues=levels_of(pd.concat(selections.values()), hue))
     num_columns = max(map(len, rows))

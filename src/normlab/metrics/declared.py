@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from normlab.config.errors import ConfigError, hint
+from normlab.config.yaml_files import read_yaml
 from normlab.metrics.metric import Direction, Kind, Metric
 from normlab.metrics.registry import METRICS, register, replace
 
@@ -54,20 +55,16 @@ def load_metrics(folder: Path) -> tuple[Metric, ...]:
 
 def read_metrics(path: Path) -> tuple[Metric, ...]:
     """Read and check what a metrics.yaml declares, without making it known; errors as above."""
-    import yaml
-
     where = _place(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not valid YAML: {error}") from None
+    file = read_yaml(path, where)
+    content = file.value
     entries = content.get("metrics") if isinstance(content, dict) else None
     if not isinstance(entries, list) or len(content) > 1:
         raise ConfigError(
             f"{where}: expected a list of metrics under the key metrics and nothing else; "
             f"got {content!r}."
         )
-    metrics = tuple(_metric(entry, where) for entry in entries)
+    metrics = tuple(_metric(entry.value, entry.place) for entry in file["metrics"])
     names = [metric.name for metric in metrics]
     for name in names:
         if names.count(name) > 1:

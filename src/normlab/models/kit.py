@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from normlab.config import NormConfig, check
 from normlab.models.chain import NamedModule
 from normlab.models.dropout import Dropout
@@ -15,7 +17,7 @@ from normlab.models.weight_standardization import (
     StandardizedConv2d,
     StandardizedLinear,
 )
-from normlab.norms.base import connect
+from normlab.norms.base import NormLayer, connect
 from normlab.norms.none import NoNormConfig
 from normlab.randomness import Clock, Stream
 
@@ -138,6 +140,13 @@ class Kit:
         layer = self.norm.build(num_features)
         if layer is None:
             return []
+        if not isinstance(layer, nn.Module) or not any(
+            isinstance(part, NormLayer) for part in layer.modules()
+        ):
+            raise ValueError(
+                f"norm={self.norm.NAME} builds {type(layer).__name__}, which is no NormLayer: "
+                "build a subclass of normlab.norms.base.NormLayer, with `forward` and `check`."
+            )
         connect(layer, self.seed, f"{self.scope}{name}", self.clock)
         return [(name, layer)]
 

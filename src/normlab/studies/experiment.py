@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from normlab.analysis.claims import claims_hash, load_claims
 from normlab.analysis.scales import SCALES
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
+from normlab.config.yaml_files import Entry, read_yaml, shown
 from normlab.metrics.declared import load_metrics
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun
@@ -36,6 +35,17 @@ _EXPERIMENT_KEYS = (
 )
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
 _ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude")
+_TEXTS = ("title", "paper", "figure", "question", "expect")
+
+_EXAMPLE = """
+title: Batch normalization trains faster
+set: {model: mlp, data: digits, steps: 200}
+scales:
+  smoke:
+    seeds: 3
+    arms:
+      - product: {norm: [none, batch], optimizer.lr: [0.1, 0.5]}
+"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,8 @@ class Experiment:
     metrics: tuple[str, ...] | None
     """Names and patterns (`ics/*/conv5`) of what its table keeps; None: all that was recorded."""
     scales: Mapping[str, Scale] = field(repr=False)
+    lines: Mapping[tuple[str | int, ...], int] = field(repr=False)
+    """Where each key of the file stands."""
 
     @staticmethod
     def load(folder: Path) -> Experiment:
@@ -75,34 +87,26 @@ class Experiment:
         path = folder / "experiment.yaml"
         if not path.exists():
             raise ConfigError(_no_such_experiment(folder))
-        content = yaml.safe_load(path.read_text())
-        where = f"{folder.parent.name}/{folder.name}/{path.name}"
-        _check_keys(content, _EXPERIMENT_KEYS, where)
+        file = read_yaml(path, f"{folder.parent.name}/{folder.name}/{path.name}")
+        file.refuse_other_keys(_EXPERIMENT_KEYS, _EXAMPLE)
+        for key in ("title", "scales"):
+            if file.get(key) is None:
+                raise file.error(f"needs the key {key}.", _EXAMPLE)
         load_metrics(folder)
-        shared = content.get("set", {})
-        scales = {}
-        for name, scale in content["scales"].items():
-            if name not in SCALES:
-                raise ConfigError(f"{where}: scale {name}." + hint(name, SCALES, "Scales"))
-            _check_keys(scale, _SCALE_KEYS, f"{where}, scale {name}")
-            cells = list(_cells(scale, shared, folder, where))
-            scales[name] = Scale(
-                seeds=_seeds(scale.get("seeds", 3), where),
-                cells=tuple(cell for cell in cells if isinstance(cell, Combination)),
-                computed=tuple(cell for cell in cells if isinstance(cell, Calculation)),
-                cost=scale.get("cost"),
-            )
+        texts = {key: _text(file.get(key)) for key in _TEXTS}
+        shared = _settings(file.get("set"))
+        file["scales"].require(dict, "scales under their names", _EXAMPLE)
+        metrics = file.get("metrics")
         return Experiment(
             name=folder.name,
             folder=folder,
-            title=content["title"],
-            paper=content.get("paper", ""),
-            figure=content.get("figure", ""),
-            question=content.get("question", ""),
-            expect=content.get("expect", ""),
-            stand_in=content.get("stand_in", {}),
-            metrics=tuple(content["metrics"]) if "metrics" in content else None,
-            scales=scales,
+            **texts,
+            stand_in={key: _text(entry) for key, entry in _mapping(file.get("stand_in"))},
+            metrics=None if metrics is None else _texts(metrics),
+            scales={
+                name: _scale(name, one, shared, folder) for name, one in file["scales"].items()
+            },
+            lines=file.lines,
         )
 
     @property
@@ -137,14 +141,29 @@ class Experiment:
             composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell
         )
         computed = self.computed(scale_name, seeds=seeds, cell=cell)
-        runs = plan_staged_runs(
-            composer, combinations, self._starts(scale_name, combinations, seeds)
-        )
+        starts = self._starts(scale_name, combinations, seeds)
+        try:
+            runs = plan_staged_runs(composer, combinations, starts)
+        except ConfigError as error:
+            raise self._placed(error) from None
         for task in computed:
             if task.start_from is not None:
                 parent_of(task.start_from, task.seed, runs)
         experiments = {self.name: claims_hash(self.claims_path)}
         return [replace(run, experiments=experiments) for run in runs]
+
+    def _placed(self, error: ConfigError) -> ConfigError:
+        """The error of a setting with the line of the file that sets it, where one does."""
+        named = re.match(r"[\w.]+", str(error))
+        lines = [n for keys, n in self.lines.items() if named and keys[-1] == named[0]]
+        if not lines:
+            return error
+        return ConfigError(f"{self._file}, line {min(lines)}: {error}")
+
+    @property
+    def _file(self) -> str:
+        """Its experiment.yaml, in an error's words."""
+        return f"{self.folder.parent.name}/{self.name}/experiment.yaml"
 
     def check_claims(self) -> None:
         """Refuse a claim by a value that no arm of any scale has.
@@ -240,6 +259,9 @@ class Experiment:
         return words
 
     def scale(self, name: str) -> Scale:
+        if not self.scales:
+            at = Entry(self._file, {}, ("scales",), self.lines)
+            raise at.error("must have at least one scale.", _EXAMPLE)
         if name not in self.scales:
             raise ConfigError(
                 f"{self.name} has no scale {name}." + hint(name, self.scales, "Scales")
@@ -313,31 +335,64 @@ def _word(value: Any) -> str:
     return str(value)
 
 
+def _scale(name: str, entry: Entry, shared: Mapping[str, Any], folder: Path) -> Scale:
+    if name not in SCALES:
+        raise ConfigError(f"{entry.place}: scale {name}." + hint(name, SCALES, "Scales"))
+    entry.refuse_other_keys(_SCALE_KEYS, _EXAMPLE)
+    seeds = _seeds(entry.get("seeds"))
+    cells = list(_cells(entry, {**shared, **_settings(entry.get("set"))}, folder))
+    return Scale(
+        seeds=seeds,
+        cells=tuple(cell for cell in cells if isinstance(cell, Combination)),
+        computed=tuple(cell for cell in cells if isinstance(cell, Calculation)),
+        cost=_text(entry.get("cost")) or None,
+    )
+
+
+@dataclass(frozen=True)
+class _Arm:
+    name: str | None
+    compute: str | None
+    cells: tuple[dict[str, Any], ...]
+
+    @staticmethod
+    def of(entry: Entry) -> _Arm:
+        entry.refuse_other_keys(_ARM_KEYS, _EXAMPLE)
+        compute = _text(entry.get("compute")) or None
+        shared = _settings(entry.get("set"))
+        excluded = [_settings(pattern) for pattern in _list(entry.get("exclude"))]
+        cells = []
+        for factors in _products(entry):
+            settings = _fill_in_start({**shared, **factors}, entry)
+            if not any(_matches(settings, pattern) for pattern in excluded):
+                cells.append(settings)
+        return _Arm(_text(entry.get("name")) or compute, compute, tuple(cells))
+
+
 def _cells(
-    scale: Mapping[str, Any], shared: Mapping[str, Any], folder: Path, where: str
+    scale: Entry, shared: Mapping[str, Any], folder: Path
 ) -> Iterator[Combination | Calculation]:
-    own: list[tuple[Mapping[str, Any], dict[str, Any]]] = []
-    for arm in scale["arms"]:
-        _check_keys(arm, _ARM_KEYS, f"{where}, arms")
-        for factors in _products(arm, where):
-            settings = _fill_in_start({**arm.get("set", {}), **factors}, where)
-            if not any(_matches(settings, pattern) for pattern in arm.get("exclude", [])):
-                own.append((arm, settings))
+    listed = scale.get("arms")
+    if listed is None:
+        raise scale.error("needs the key arms.", _EXAMPLE)
+    arms = [_Arm.of(entry) for entry in _list(listed)]
+    if not any(arm.cells for arm in arms):
+        raise listed.error("must list at least one arm.", _EXAMPLE)
     alike: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
-    for arm, settings in own:
-        alike[_name(arm)].append(settings)
+    for arm in arms:
+        alike[arm.name] += arm.cells
     varied = {name: _varied(cells) for name, cells in alike.items()}
-    for arm, settings in own:
-        name = _name(arm)
-        label = words_of({key: settings[key] for key in varied[name] if key in settings})
-        arm_name = " ".join(label if name is None else [name, *label])
-        factors = {"arm": arm_name, **settings}
-        if "compute" in arm:
-            yield Calculation(folder=folder, function=arm["compute"], factors=factors)
-            continue
-        words = {**shared, **scale.get("set", {}), **settings}
-        start_from = words.pop("start_from", None)
-        yield Combination(tuple(words_of(words)), factors, start_from)
+    for arm in arms:
+        for settings in arm.cells:
+            label = words_of({key: settings[key] for key in varied[arm.name] if key in settings})
+            arm_name = " ".join(label if arm.name is None else [arm.name, *label])
+            factors = {"arm": arm_name, **settings}
+            if arm.compute is not None:
+                yield Calculation(folder=folder, function=arm.compute, factors=factors)
+                continue
+            words = {**shared, **settings}
+            start_from = words.pop("start_from", None)
+            yield Combination(tuple(words_of(words)), factors, start_from)
 
 
 def _varied(cells: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -346,31 +401,28 @@ def _varied(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     return [key for key in keys if len({_word(settings.get(key)) for settings in cells}) > 1]
 
 
-def _name(arm: Mapping[str, Any]) -> str | None:
-    name: str | None = arm.get("name", arm.get("compute"))
-    return name
-
-
-def _products(arm: Mapping[str, Any], where: str) -> Iterator[dict[str, Any]]:
-    product = arm.get("product", {})
-    zipped = arm.get("zip", {})
+def _products(arm: Entry) -> Iterator[dict[str, Any]]:
+    product = {key: _values(entry) for key, entry in _mapping(arm.get("product"))}
+    zipped = {key: _values(entry) for key, entry in _mapping(arm.get("zip"))}
     lengths = {key: len(values) for key, values in zipped.items()}
     if len(set(lengths.values())) > 1:
-        raise ConfigError(f"{where}: the lists under zip must be equally long; got {lengths}.")
+        raise ConfigError(
+            f"{arm['zip'].place}: the lists under zip must be equally long; got {lengths}."
+        )
     rows = [dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values(), strict=True)]
     for values in itertools.product(*product.values()):
         for row in rows or [{}]:
             yield {**dict(zip(product, values, strict=True)), **row}
 
 
-def _fill_in_start(settings: dict[str, Any], where: str) -> dict[str, Any]:
+def _fill_in_start(settings: dict[str, Any], arm: Entry) -> dict[str, Any]:
     """The settings with each {KEY} in `start_from` replaced by the arm's own value of it."""
 
     def value(found: re.Match[str]) -> str:
         if found[1] not in settings:
             raise ConfigError(
-                f"{where}: start_from: {start!r} asks for {found[1]}, which its arm does not set."
-                + hint(found[1], settings, "Settings")
+                f"{arm.place}: start_from: {start!r} asks for {found[1]}, which its arm does not "
+                "set." + hint(found[1], settings, "Settings")
             )
         return _word(settings[found[1]])
 
@@ -378,7 +430,7 @@ def _fill_in_start(settings: dict[str, Any], where: str) -> dict[str, Any]:
     if start is None:
         return settings
     if not isinstance(start, str):
-        raise ConfigError(f"{where}: start_from must be text, ARM@STEP; got {start!r}.")
+        raise ConfigError(f"{arm.place}: start_from must be text, ARM@STEP; got {start!r}.")
     return {**settings, "start_from": re.sub(r"\{([^{}]+)\}", value, start)}
 
 
@@ -386,20 +438,60 @@ def _matches(factors: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
     return all(factors.get(key) == value for key, value in pattern.items())
 
 
-def _seeds(value: Any, where: str) -> tuple[int, ...]:
+def _seeds(entry: Entry | None) -> tuple[int, ...]:
+    value = 3 if entry is None else entry.value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return tuple(range(value))
     if isinstance(value, list) and value and all(type(seed) is int for seed in value):
         return tuple(value)
-    raise ConfigError(f"{where}: seeds must be how many, or a list of them; got {value!r}.")
+    assert entry is not None
+    raise entry.error(f"must be how many, or a list of them; got {shown(value)}.")
 
 
-def _check_keys(content: Any, valid: Sequence[str], where: str) -> None:
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}: expected settings under keys; got {content!r}.")
-    for key in content:
-        if key not in valid:
-            raise ConfigError(f"{where}: {key}: there is no such key." + hint(key, valid, "Keys"))
+def _text(entry: Entry | None) -> str:
+    """The text of an entry; empty where there is none."""
+    return "" if entry is None else str(entry.require(str, "text", _EXAMPLE))
+
+
+def _texts(entry: Entry) -> tuple[str, ...]:
+    return tuple(_text(one) for one in _list(entry))
+
+
+def _list(entry: Entry | None) -> list[Entry]:
+    """The entries of a list; none where there is no list."""
+    if entry is None:
+        return []
+    entry.require(list, "a list", _EXAMPLE)
+    return list(entry)
+
+
+def _mapping(entry: Entry | None) -> list[tuple[str, Entry]]:
+    """The entries of a mapping by key; none where there is no mapping."""
+    if entry is None:
+        return []
+    entry.require(dict, "settings under keys", _EXAMPLE)
+    return list(entry.items())
+
+
+def _settings(entry: Entry | None) -> dict[str, Any]:
+    """Settings by the keys of the command line."""
+    return {key: _value(value) for key, value in _mapping(entry)}
+
+
+def _values(entry: Entry) -> list[Any]:
+    entry.require(list, "a list of values to try", _EXAMPLE)
+    return [_value(one) for one in entry]
+
+
+def _value(entry: Entry) -> Any:
+    value = entry.value
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(item, dict) for item in items):
+        raise entry.error(
+            f"must be a value; a key has dots, as on the command line; got {shown(value)}.",
+            _EXAMPLE,
+        )
+    return value
 
 
 def _no_such_experiment(folder: Path) -> str:

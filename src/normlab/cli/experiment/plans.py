@@ -12,6 +12,7 @@ from rich.markup import escape
 from normlab.cli.console import make_console
 from normlab.cli.experiment import Draw, Plan, Run, Selection, WandbSweep
 from normlab.cli.experiment.tables import print_claims, print_plan
+from normlab.config.compose import parse
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
 from normlab.plan.runs import PlannedRun, RunStates
@@ -84,6 +85,7 @@ def write_wandb_sweeps(asked: WandbSweep) -> int:
 
 
 def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
+    _refuse_own_words(asked.words)
     project = Project(asked.here)
     chosen = project.load(asked.names)
     # those that have the scale; where none does, all, of which planning refuses the first
@@ -111,6 +113,26 @@ def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
         experiment.check_claims()
     runs_dir = project.results / "runs"
     return experiments, {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
+
+
+def _refuse_own_words(words: Sequence[str]) -> None:
+    """Refuse words that an experiment says itself, or a list, which it has as arms."""
+    for override in parse(words):
+        if override.is_sweep_override():
+            raise ConfigError(
+                f"{override.input_line} lists several values, which an experiment has as arms in "
+                "its experiment.yaml. Keep one of them."
+            )
+        if override.key_or_group in _INSTEAD:
+            raise ConfigError(f"{override.input_line}: {_INSTEAD[override.key_or_group]}")
+
+
+_INSTEAD = {
+    "seed": "an experiment has seeds of its own; give --seeds 0,1,2 for others.",
+    "results_dir": "an experiment's results lie in results/ of the folder one stands in; leave it "
+    "out, and change to another folder for other results.",
+    "start_from": "what an arm starts from stands in its experiment.yaml; leave it out.",
+}
 
 
 def _computed(experiment: Experiment, asked: Selection) -> list[Calculation]:
