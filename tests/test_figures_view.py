@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from support.tidy import table_of, texts
 
-from normlab.figures.apart import telling_settings, varying_runs
+from normlab.figures.apart import varying_runs
 from normlab.figures.scales import Scales
 from normlab.figures.view import EVERYTHING, View
+from normlab.records.trainings import telling_settings
 
 RATES = [0.1, 0.5, 1.0]
 

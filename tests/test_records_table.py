@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from normlab.cli.runs.show import list_runs
+from normlab.cli.runs import Ls
+from normlab.cli.runs.listing import list_runs
 from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder
 from normlab.records.flatten import Value, flatten, parse_filters, written
@@ -214,14 +215,19 @@ def test_an_unknown_key_is_refused_with_the_nearest(root: Path) -> None:
 
 
 def test_where_no_run_passes_the_nearest_values_are_named(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     where = ["norm=bacth", "optimizer.lr=0.1"]
     with pytest.raises(ValueError, match="no run passes") as refusal:
         selected_table(root, where, "train/loss", ["norm"])
     nearest = "Nearest norm that runs have: batch."
     assert str(refusal.value) == f"no run passes norm=bacth optimizer.lr=0.1. {nearest}"
-    list_runs(root, where, Console(soft_wrap=True))
+    asked = Ls(results_dir=str(root.parent), filter=tuple(where))
+    monkeypatch.setattr(Ls, "runs_dir", root)
+    list_runs(asked, Console(soft_wrap=True))
     assert capsys.readouterr().out.endswith(f" pass. {nearest}\n")
     with pytest.raises(ValueError, match=r"there are no runs in .*absent\."):
         selected_table(tmp_path / "absent", [], "train/loss", ["norm"])

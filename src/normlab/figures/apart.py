@@ -10,7 +10,6 @@ from normlab.analysis.values import is_metric, runs_of
 from normlab.figures.style import level_texts, ordered
 from normlab.figures.tables import labelled
 from normlab.metrics import split_name
-from normlab.records.columns import settings_of
 
 SETTING = "setting"
 """The column of combinations of several settings, as texts."""
@@ -33,19 +32,6 @@ def varying_runs(table: pd.DataFrame, y: str) -> pd.DataFrame:
     """A row a run that has recorded `y`."""
     metric, _ = split_name(y)
     return runs_of(table[is_metric(table, y) | is_metric(table, metric)])
-
-
-def telling_settings(runs: pd.DataFrame, known: Sequence[str] = ()) -> list[str]:
-    """The settings in which cells differ where those that are known are the same.
-
-    One that follows from others (norm.eps from norm) is left out.
-    """
-    known = [key for key in known if key in runs]  # not step, not layer
-    found: list[str] = []
-    for key in settings_of(runs.columns):
-        if key not in known and _varies(runs, key, [*known, *found]):
-            found.append(key)
-    return found
 
 
 def count_combinations(runs: pd.DataFrame, settings: Sequence[str]) -> int:
@@ -74,16 +60,3 @@ def setting_texts(runs: pd.DataFrame, factors: Sequence[str]) -> dict[str, str]:
         text = ", ".join(f"{names[f]}={texts[f][run[f]]}" for f in factors)
         keyed.append((rank, str(run["run"]), text))
     return {run: text for _, run, text in sorted(keyed)}
-
-
-def differ(values: pd.Series) -> bool:
-    """Whether these are not all the same; what is missing is a value of its own."""
-    return len(values.astype(str).unique()) > 1
-
-
-def _varies(runs: pd.DataFrame, key: str, known: Sequence[str]) -> bool:
-    """Whether a setting has several levels where those that are known have one."""
-    if not known:
-        return differ(runs[key])
-    by = [runs[one].astype(str) for one in known]
-    return any(differ(own) for _, own in runs[key].groupby(by, observed=True))

@@ -14,9 +14,7 @@ from normlab.figures.apart import (
     MOST_PANELS,
     MOST_ROWS,
     SETTING,
-    differ,
     fitting,
-    telling_settings,
     varying_runs,
     with_setting,
 )
@@ -27,6 +25,7 @@ from normlab.figures.scales import Scales
 from normlab.figures.sheet import Sheet
 from normlab.figures.style import MEDIA, PALETTES, Medium
 from normlab.figures.tables import require_factors
+from normlab.records.trainings import differ, telling_settings
 from normlab.words import or_did_you_mean
 
 Kind = Literal["curves", "heatmap", "comparison"]

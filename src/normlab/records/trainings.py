@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+from normlab.records.columns import settings_of
 from normlab.records.flatten import Value, counted, flatten
 from normlab.records.folder import RunFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NOT_A_SETTING = ("schema",)
 
@@ -36,3 +41,29 @@ def differing_settings(folders: Iterable[RunFolder]) -> dict[str, dict[str, Valu
 
 def _differs(values: Iterable[Value]) -> bool:
     return len({(value, isinstance(value, bool)) for value in values}) > 1
+
+
+def telling_settings(runs: pd.DataFrame, known: Sequence[str] = ()) -> list[str]:
+    """The settings in which cells differ where those that are known are the same.
+
+    One that follows from others (norm.eps from norm) is left out.
+    """
+    known = [key for key in known if key in runs]  # not step, not layer
+    found: list[str] = []
+    for key in settings_of(runs.columns):
+        if key not in known and _varies(runs, key, [*known, *found]):
+            found.append(key)
+    return found
+
+
+def differ(values: pd.Series) -> bool:
+    """Whether these are not all the same; what is missing is a value of its own."""
+    return len(values.astype(str).unique()) > 1
+
+
+def _varies(runs: pd.DataFrame, key: str, known: Sequence[str]) -> bool:
+    """Whether a setting has several levels where those that are known have one."""
+    if not known:
+        return differ(runs[key])
+    by = [runs[one].astype(str) for one in known]
+    return any(differ(own) for _, own in runs[key].groupby(by, observed=True))

@@ -40,15 +40,44 @@ class OfRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class Ls(OfRuns):
-    """List runs, a line each."""
+    """List runs, a line each, with what tells them apart.
+
+    A column is a setting's key, a metric (its last value), or run, cell, seed, state, outcome,
+    started, ended, seconds.
+    """
 
     filter: tuple[str, ...] = ()
+    sort: str | None = None
+    reverse: bool = False
+    columns: str | None = None
+    csv: bool = False
 
     def carry_out(self) -> int:
         from normlab.cli.console import make_console
-        from normlab.cli.runs.show import list_runs
+        from normlab.cli.runs.listing import list_runs
 
-        list_runs(self.runs_dir, self.filter, make_console())
+        list_runs(self, make_console())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestLevels(OfRuns):
+    """Say which learning rate (or other setting) is best, for each normalization.
+
+    By the mean over seeds of a metric's last value, with its 95 % interval; marked where the best
+    is the last one tried on its side.
+    """
+
+    filter: tuple[str, ...] = ()
+    metric: str | None = None
+    over: str = "optimizer.lr"
+    by: tuple[str, ...] = ("norm",)
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.best import show_best
+
+        show_best(self, make_console())
         return 0
 
 
@@ -205,7 +234,8 @@ class Leet(OfRuns):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results-dir", default="results", help="default: results")
     add = add_actions(parser)
-    add("ls", Ls).add_argument("filter", nargs="*", metavar="FILTER")
+    _add_ls(add("ls", Ls))
+    _add_best(add("best", BestLevels))
     one_run: tuple[tuple[str, type[Action]], ...] = (
         ("show", Show),
         ("why", Why),
@@ -239,6 +269,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--filter", nargs="*", default=[], metavar="FILTER", help="only runs that pass"
     )
     add("leet", Leet)
+
+
+def _add_ls(ls: argparse.ArgumentParser) -> None:
+    ls.add_argument("filter", nargs="*", metavar="FILTER")
+    ls.add_argument(
+        "--sort", metavar="COLUMN", help="of a metric the best first; --sort=-COLUMN turns it round"
+    )
+    ls.add_argument("--reverse", action="store_true", help="the other way round")
+    ls.add_argument("--columns", metavar="A,B", help="these columns alone")
+    ls.add_argument("--csv", action="store_true", help="all columns, unabridged, as CSV")
+
+
+def _add_best(best: argparse.ArgumentParser) -> None:
+    best.add_argument("filter", nargs="*", metavar="FILTER")
+    best.add_argument(
+        "--metric",
+        help="default: a held-out accuracy or loss (val/), else test/accuracy or what there is",
+    )
+    best.add_argument(
+        "--over",
+        default="optimizer.lr",
+        metavar="KEY",
+        help="the setting whose best level is looked for (default: optimizer.lr)",
+    )
+    best.add_argument(
+        "--by",
+        type=_keys,
+        default=("norm",),
+        metavar="KEY[,KEY]",
+        help="for each level of these (default: norm)",
+    )
+
+
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(key for key in text.split(",") if key)
 
 
 def _add_plot(plot: argparse.ArgumentParser) -> None:

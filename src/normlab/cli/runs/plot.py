@@ -14,6 +14,7 @@ from normlab.cli.runs import Plot
 from normlab.records.selection import selected_table
 from normlab.records.sweeps import TABLE, Sweep, only_sweep
 from normlab.records.table import runs_frame
+from normlab.records.trainings import telling_settings
 
 if TYPE_CHECKING:
     from normlab.figures.sheet import Sheet
@@ -49,7 +50,7 @@ def _comparison(asked: Plot, filters: Sequence[str]) -> Sheet:
     import pandas as pd
 
     from normlab.analysis.values import runs_of
-    from normlab.figures.apart import telling_settings, varying_runs
+    from normlab.figures.apart import varying_runs
     from normlab.figures.comparison import compare
 
     name = only_sweep(filters)

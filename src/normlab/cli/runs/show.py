@@ -1,56 +1,20 @@
-"""The recorded runs on a terminal: `runs ls` and `runs show`."""
+"""`runs show`: all that is known of a run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Column, Table
+from rich.table import Table
 
 from normlab.cli.console import MISSING, shown
-from normlab.metrics import headlines, split_name
-from normlab.records import RunFolder, runs_frame
-from normlab.records.columns import SUMMARY, summarized
+from normlab.metrics import split_name
+from normlab.records import RunFolder, run_folders
 from normlab.records.flatten import flatten, written
-from normlab.records.table import nearest_recorded
-from normlab.words import plural
-
-STATE_STYLES = {
-    "finished": "green",
-    "running": "cyan",
-    "interrupted": "yellow",
-    "failed": "red",
-    "missing": "dim",
-}
-
-
-def list_runs(runs_dir: Path, where: Sequence[str], console: Console) -> None:
-    """A line a run, by cell and seed."""
-    frame = runs_frame(runs_dir, where)
-    if frame.empty:
-        nearest = escape(nearest_recorded(runs_dir, where))
-        console.print(f"No runs in {os.path.relpath(runs_dir)} pass.{nearest}", highlight=False)
-        return
-    metrics = headlines(summarized(frame.columns))
-    name = Column("run", no_wrap=True, min_width=int(frame["run"].astype(str).str.len().max()))
-    table = Table(name, "state", "outcome", *metrics, "seconds")
-    for _, row in frame.sort_values(["cell", "seed"]).iterrows():
-        state = str(row["state"])
-        table.add_row(
-            escape(str(row["run"])),
-            f"[{STATE_STYLES[state]}]{state}[/{STATE_STYLES[state]}]",
-            shown(row["outcome"]),
-            *(shown(row[f"{SUMMARY}{name}"]) for name in metrics),
-            shown(row.get("seconds")),
-        )
-    console.print(table)
-    counts = ", ".join(f"{n} {state}" for state, n in frame["state"].value_counts().items())
-    num_cells = frame["cell"].nunique()
-    console.print(f"{plural(len(frame), 'run')} of {plural(num_cells, 'cell')}: {counts}.")
+from normlab.records.starts import KEY as STARTS
+from normlab.records.starts import Starts
 
 
 def show_run(folder: RunFolder, console: Console) -> None:
@@ -70,8 +34,11 @@ def show_run(folder: RunFolder, console: Console) -> None:
         "error": status.get("error"),
     }
     _print_pairs("run", facts, console)
-    settings = flatten(folder.config()).items()
-    texts = {key: value if value is None else written(value) for key, value in settings}
+    settings = flatten(folder.config())
+    if settings.get(STARTS) is not None:
+        parents = Starts.among(run_folders(folder.path.parent))
+        settings = parents.named_in(settings, folder.identity().seed)
+    texts = {key: value if value is None else written(value) for key, value in settings.items()}
     _print_pairs("configuration", texts, console)
     _print_summary(status.get("summary", {}), console)
     files = sorted(path.name for path in folder.path.iterdir() if not path.name.startswith("."))
