@@ -12,7 +12,16 @@ import pytest
 import torch
 from rich.console import Console
 
-from bench import evaluation, models, runner, serial_sweep, startup, timing, training_step
+from bench import (
+    evaluation,
+    models,
+    runner,
+    serial_sweep,
+    startup,
+    timing,
+    training_step,
+    verdict_rule,
+)
 from bench.runner import benchmarks, is_met, run
 from normlab.models.kit import Kit
 from normlab.models.vgg import VGG11Config
@@ -188,6 +197,26 @@ def test_an_evaluation_is_timed_against_the_bare_forward() -> None:
     (entry,) = evaluation.measure((case,), num_rounds=2)
     assert entry["name"] == "evaluation, mlp, batch"
     assert 0 < entry["ratio"] < math.inf
+
+
+def test_the_verdict_rule_keeps_its_error_rate_where_it_states_one_and_not_elsewhere() -> None:
+    named = {case.name: case for case in verdict_rule.CASES}
+    cases = tuple(
+        named[name]
+        for name in (
+            "two equal arms, n = 5",
+            "best of 5 rates by the compared value, n = 10",
+            "a run in 5 fails, n = 5",
+        )
+    )
+    equal, chosen, failing = verdict_rule.false_rates(cases, num_studies=400).values()
+    assert equal == pytest.approx(0.05, abs=3 * math.sqrt(0.05 * 0.95 / 400))
+    assert chosen == pytest.approx(0.78, abs=0.07)
+    # it is supported where no run of five happens to fail
+    assert failing == pytest.approx(0.8**5, abs=0.08)
+    entry, *_ = verdict_rule.measure(cases[:1], num_studies=400)
+    assert entry["ratio"] == pytest.approx(equal / 0.05)
+    assert entry["detail"] == f"{100 * equal:.1f} % of 400 studies; no effect"
 
 
 @pytest.mark.parametrize("pair", models.TWINS, ids=lambda pair: pair.name)
