@@ -8,14 +8,17 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
+from normlab.cli.start import start
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def main() -> None:
+def main() -> int:
     sys.path[0] = str(ROOT)  # not scripts/, where `bench` is this file
+    from rich.console import Console
+
     from bench.runner import benchmarks, run
+    from normlab.cli.output import go_on_unread
 
     folder = ROOT / "bench"
     parser = argparse.ArgumentParser(description="Measure what normlab costs, as ratios.")
@@ -27,8 +30,9 @@ def main() -> None:
         help="measure only this benchmark and keep the other figures (may be repeated)",
     )
     only = parser.parse_args().only
-    sys.exit(run(folder, ROOT / "results" / "bench.json", Console(), only))
+    go_on_unread()
+    return run(folder, ROOT / "results" / "bench.json", Console(), only)
 
 
 if __name__ == "__main__":
-    main()
+    start(__name__)

@@ -1,9 +1,6 @@
 """Lay experiments and sweeps out in W&B: the same as `normlab dashboard`."""
 
-import sys
-
-from normlab.cli import dashboard
-from normlab.cli.command import run_script
+from normlab.cli.start import start
 
 if __name__ == "__main__":
-    sys.exit(run_script(dashboard))
+    start("normlab.cli.dashboard")

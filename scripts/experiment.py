@@ -1,9 +1,6 @@
 """Reproduce a published figure: the same as `normlab experiment`."""
 
-import sys
-
-from normlab.cli import experiment
-from normlab.cli.command import run_script
+from normlab.cli.start import start
 
 if __name__ == "__main__":
-    sys.exit(run_script(experiment))
+    start("normlab.cli.experiment")

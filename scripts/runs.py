@@ -1,9 +1,6 @@
 """Look at recorded runs: the same as `normlab runs`."""
 
-import sys
-
-from normlab.cli import runs
-from normlab.cli.command import run_script
+from normlab.cli.start import start
 
 if __name__ == "__main__":
-    sys.exit(run_script(runs))
+    start("normlab.cli.runs")

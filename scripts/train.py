@@ -1,6 +1,6 @@
 """Train one run, or with -m a sweep of them: the same as `normlab train`."""
 
-from normlab.cli.train import main
+from normlab.cli.start import start
 
 if __name__ == "__main__":
-    main()
+    start("normlab.cli.train")

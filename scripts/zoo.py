@@ -1,9 +1,6 @@
 """Print every choice and every setting: the same as `normlab zoo`."""
 
-import sys
-
-from normlab.cli import zoo
-from normlab.cli.command import run_script
+from normlab.cli.start import start
 
 if __name__ == "__main__":
-    sys.exit(run_script(zoo))
+    start("normlab.cli.zoo")

@@ -173,3 +173,31 @@ def test_ctrl_c_in_a_pool_leaves_everything_to_carry_on(
     assert all(found.checkpoint_path.exists() for found in begun)
     assert carry_on(*WORDS, "steps=500", cwd=tmp_path).code == 0
     assert set(states(tmp_path).values()) == {"finished"}
+
+
+@pytest.mark.parametrize("launcher", ["serial", "pool"])
+def test_a_second_ctrl_c_waits_for_no_step(launcher: str, tmp_path: Path) -> None:
+    words = (*WORDS, f"launcher={launcher}")
+    code, _, err = drive(*words, cwd=tmp_path, do="insist", seed=0, step=7)
+    assert (code, err) == (130, "Stopped.\n")
+    assert states(tmp_path)[0] == "interrupted"
+
+
+def test_a_sweep_goes_on_when_nobody_reads_what_it_prints(
+    tmp_path: Path, undisturbed: dict[int, bytes]
+) -> None:
+    """As in `train -m ... | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = (*WORDS, "launcher=pool", "launcher.num_workers=2")
+    process = subprocess.Popen(
+        [sys.executable, str(DRIVEN), "-m", *words],
+        cwd=tmp_path,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert rows_by_seed(tmp_path) == undisturbed

@@ -460,6 +460,6 @@ def test_after_a_stop_no_worker_is_started_for_the_runs_that_waited(
     stop, console = Stop(), Console(quiet=True)
     stop.request()
     mirror = start_mirror(runs[0].config.tracker, results_dir, ())
-    with Display(console, len(runs), "runs") as display:
+    with Display(console, runs) as display:
         results = pool.run_in_pool(runs, PoolConfig(num_workers=2), stop, display, mirror)
     assert [result.text for result in results] == ["not started"] * len(runs)

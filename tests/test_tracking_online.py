@@ -138,7 +138,7 @@ def test_no_key_is_told(tmp_path: Path) -> None:
     mirror.closed(folder)
     warning = mirror.finish(ENOUGH_SECONDS)
     assert warning is not None
-    assert "run: No API key configured. Use `wandb login` to log in." in warning
+    assert "run: there is no API key; `wandb login` or WANDB_API_KEY sets one" in warning
 
 
 def test_a_dead_server_is_told(tmp_path: Path, server: Callable[..., WandbStub]) -> None:

@@ -5,6 +5,7 @@ A pool's workers import this file too, so the action reaches them. Sweeps end wi
 
 term, kill: the signal to the process that trains.
 interrupt: Ctrl-C to the whole process group; steps after it take their time.
+insist: Ctrl-C to the whole process group twice, while this step goes on and on.
 meet: wait until as many runs are held as there are launchers.
 """
 
@@ -45,6 +46,11 @@ def _act(batches: Batches, step: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif what == "interrupt":
         os.killpg(os.getpgrp(), signal.SIGINT)
+    elif what == "insist":
+        for _ in range(2):
+            os.killpg(os.getpgrp(), signal.SIGINT)
+            time.sleep(0.5)
+        time.sleep(60)
     else:
         assert what == "meet"
         deadline = time.monotonic() + 60
@@ -67,8 +73,8 @@ Batches.at = at  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
-    from normlab.cli.train import main
+    from normlab.cli.start import start
     from normlab.cli.train import runs as command
 
     command.write_sweep = lambda *arguments: None  # type: ignore[attr-defined]
-    main()
+    start("normlab.cli.train")

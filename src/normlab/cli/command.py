@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from normlab.cli.output import go_on_unread
+from normlab.cli.start import STOPPED, say_stopped
 from normlab.words import printable
 
 
@@ -27,6 +29,10 @@ class Action(Protocol):
             ValueError: for what a user can mend.
         """
         ...
+
+
+class Printing:
+    """An action whose whole work is to print: unread, it ends."""
 
 
 class Command(Protocol):
@@ -99,6 +105,8 @@ def tell_error(text: str) -> None:
 
 def carry_out(action: Action) -> int:
     """Carry out an action; what goes wrong is told in a line, and the exit code says so."""
+    if not isinstance(action, Printing):
+        go_on_unread()
     try:
         return action.carry_out()
     except ValueError as error:
@@ -108,7 +116,8 @@ def carry_out(action: Action) -> int:
     except OSError as error:
         tell_error(error.strerror or str(error))
     except KeyboardInterrupt:
-        return 130
+        say_stopped()
+        return STOPPED
     return 2
 
 

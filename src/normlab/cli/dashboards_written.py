@@ -14,6 +14,7 @@ from normlab.cli.dashboard import LayOut
 from normlab.config.errors import ConfigError, hint
 from normlab.dashboards.layout import Dashboard
 from normlab.studies.project import Project
+from normlab.tracking.conversation import answered_within, conversation
 from normlab.tracking.failure import reason_of
 
 
@@ -32,16 +33,19 @@ def lay_out(asked: LayOut) -> int:
             )
             console.print(text, markup=False, highlight=False, soft_wrap=True)
         return 0
-    return _write(list(dashboards), asked, console)
+    with conversation():
+        return _write(list(dashboards), asked, console)
 
 
 def _write(dashboards: Sequence[Dashboard], asked: LayOut, console: Console) -> int:
     try:
         from normlab.dashboards.workspaces import Dashboards
 
-        project = Dashboards(asked.project, asked.entity)
+        with answered_within():
+            project = Dashboards(asked.project, asked.entity)
         for dashboard in dashboards:
-            written = project.write(dashboard)
+            with answered_within():
+                written = project.write(dashboard)
             word = "made" if written.is_new else "updated"
             console.print(f"{word} {escape(dashboard.name)}: {written.view}", highlight=False)
             if written.report:

@@ -6,11 +6,12 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from normlab.cli.command import Printing
 from normlab.config.places import Places
 
 
 @dataclass(frozen=True, kw_only=True)
-class Zoo:
+class Zoo(Printing):
     """Every choice and every setting, read from the code."""
 
     output: str | None = None

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from normlab.analysis import ledger
 from normlab.dashboards.layout import CLAIM_HEADINGS
+from normlab.tracking.conversation import answered_within
 from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.push import Pushed
 from normlab.tracking.run_mirror import lean_settings
@@ -96,7 +97,8 @@ def push_figures(
     for folder in figure_folders(results_dir):
         name = figure_run_name(*folder.parts[-2:])
         try:
-            mirror_figure(folder, settings)
+            with answered_within():
+                mirror_figure(folder, settings)
         except Exception as error:
             yield Pushed(name, reason_of(error), is_everyones=concerns_every_run(error))
             if concerns_every_run(error):

@@ -16,6 +16,10 @@ from normlab.plan.staging import generations
 from normlab.tracking import start_mirror
 
 MIRROR_PATIENCE_SECONDS = 30.0
+"""How long W&B's copy may take to catch up once the last run has ended."""
+
+STOPPED_PATIENCE_SECONDS = 10.0
+"""The same after a Ctrl-C."""
 
 
 @dataclass
@@ -54,7 +58,7 @@ def launch(
     Runs that start from others of the plan come after them. Runs that another process is carrying
     out are waited for at the end, and taken over if that process dies: two launchers of the same
     sweep share its work. Ctrl-C or SIGTERM stops every run at its next step with a checkpoint; a
-    second Ctrl-C stops at once.
+    second Ctrl-C stops at once, by a KeyboardInterrupt.
 
     Args:
         title: of the progress display.
@@ -68,14 +72,16 @@ def launch(
     first = todo[0].config
     results_dir = Path(first.results_dir)
     mirror = start_mirror(first.tracker, results_dir, factors)
+    patience = 0.0
     try:
-        with stop_on_signals() as stop, Display(console, len(todo), title) as display:
+        with stop_on_signals() as stop, Display(console, todo, title) as display:
             for generation in generations(todo):
                 outcome.results += first.launcher.carry_out(
                     generation, stop, display, mirror, alone=len(runs) == 1
                 )
+        patience = STOPPED_PATIENCE_SECONDS if stop.requested else MIRROR_PATIENCE_SECONDS
     finally:
-        outcome.warning = mirror.finish(MIRROR_PATIENCE_SECONDS)
+        outcome.warning = mirror.finish(patience)
     return outcome
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Literal
@@ -26,7 +30,8 @@ HELD_POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 0.25
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-Message = tuple[Literal["started", "progress", "ended"], Any]
+Message = tuple[Literal["started", "progress", "ended", "out", "err"], Any]
+"""Of a run: its first step; a step and its loss; its result. Of the process: what it printed."""
 
 
 @dataclass
@@ -87,6 +92,11 @@ class _Pool:
                     if worker.run is None:
                         self._assign(worker)
                 self._listen(workers)
+                self._display.tick()
+        except BaseException:  # a second Ctrl-C: at once, checkpoints are as good as their last
+            for worker in workers:
+                worker.process.kill()
+            raise
         finally:
             for worker in workers:
                 worker.pipe.close()
@@ -104,6 +114,7 @@ class _Pool:
     def _pass_on_stop(self, workers: Sequence[_Worker]) -> None:
         if self._stop.requested and not self._stopping:
             self._stopping = True
+            self._display.stopping()
             for worker in workers:
                 if worker.run is not None:
                     worker.process.terminate()
@@ -138,6 +149,9 @@ class _Pool:
 
     def _handle(self, worker: _Worker, message: Message) -> None:
         kind, content = message
+        if kind in ("out", "err"):
+            self._display.said(kind, content)
+            return
         run = worker.run
         assert run is not None
         if kind == "started":
@@ -179,6 +193,7 @@ def _start_worker(device: str | None) -> _Worker:
     process = context.Process(target=_work, args=(theirs, device), daemon=True)
     threads_before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"
+    resource_tracker.ensure_running()  # starting it, multiprocessing lets the signals through
     # Held back until the worker has its handlers: Ctrl-C reaches it while it still imports.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
@@ -194,40 +209,74 @@ def _start_worker(device: str | None) -> _Worker:
 
 
 def _work(pipe: Connection, device: str | None) -> None:
-    _serve(pipe, device)
+    channel = _Channel(pipe)
+    sys.stdout, sys.stderr = _Printed("out", channel), _Printed("err", channel)
+    _serve(channel, device)
     os._exit(0)  # all is written; unloading torch would take another second
 
 
-def _serve(pipe: Connection, device: str | None) -> None:
+class _Channel:
+    """A worker's pipe to the launching process, for all its threads."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe = pipe
+        self._lock = threading.RLock()
+
+    def send(self, message: Message) -> bool:
+        """Whether there is anybody to hear it."""
+        try:
+            with self._lock:
+                self._pipe.send(message)
+        except OSError:
+            return False
+        return True
+
+    def next_run(self) -> PlannedRun | None:
+        """The next run to carry out; None when there is none any more."""
+        try:
+            run: PlannedRun = self._pipe.recv()
+        except (EOFError, OSError):
+            return None
+        return run
+
+
+class _Printed(io.TextIOBase):
+    """A worker's standard stream: the launching process alone knows where its display is."""
+
+    def __init__(self, kind: Literal["out", "err"], channel: _Channel) -> None:
+        self._kind = kind
+        self._channel = channel
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._channel.send((self._kind, text))
+        return len(text)
+
+
+def _serve(channel: _Channel, device: str | None) -> None:
     """Carry out the runs that come through the pipe, one at a time, until it is closed."""
     expect_own()
     stop = Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: setattr(stop, "requested", True))
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.request())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     if device is not None:
         import torch
 
         torch.cuda.set_device(device)
-    while True:
-        try:
-            run: PlannedRun = pipe.recv()
-        except (EOFError, OSError):
-            return
-        result = execute(run, _PipeWatcher(pipe, stop), num_threads=1)
-        try:
-            pipe.send(("ended", result))
-        except OSError:
-            return
-        if stop.requested:
+    while (run := channel.next_run()) is not None:
+        result = execute(run, _PipeWatcher(channel, stop), num_threads=1)
+        if not channel.send(("ended", result)) or stop.requested:
             return
 
 
 class _PipeWatcher:
-    """Tells the launching process how a run goes; goes on alone if that process is gone."""
+    """Tells the launching process how a run goes; stops the run if that process is gone."""
 
-    def __init__(self, pipe: Connection, stop: Stop) -> None:
-        self._pipe = pipe
+    def __init__(self, channel: _Channel, stop: Stop) -> None:
+        self._channel = channel
         self._stop = stop
         self._shown = 0.0
 
@@ -244,7 +293,5 @@ class _PipeWatcher:
             self._send(("progress", (step, loss)))
 
     def _send(self, message: Message) -> None:
-        try:
-            self._pipe.send(message)
-        except OSError:
-            self._stop.requested = True
+        if not self._channel.send(message):
+            self._stop.request()

@@ -34,6 +34,7 @@ def run_serially(
         if result.end == "held":
             queue.append(run)
             num_waiting += 1
+            display.tick()
             if num_waiting >= len(queue):
                 time.sleep(HELD_POLL_SECONDS)
                 num_waiting = 0
@@ -58,6 +59,8 @@ class _Watcher:
         self._shown = 0.0
 
     def stop_requested(self) -> bool:
+        if self._stop.requested:
+            self._display.stopping()
         return self._stop.requested
 
     def started(self, run: PlannedRun, first_step: int) -> None:

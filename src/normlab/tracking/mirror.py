@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from normlab.tracking.conversation import REPORTING, answered_within, leave
 from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.run_mirror import FLUSH_SECONDS, UPLOAD_SECONDS, RunMirror, note_failure
 from normlab.tracking.settings import MirrorSettings
@@ -57,7 +58,9 @@ class Follower:
                 self._drop(folder, self._failure)
             return
         try:
-            if not mirror.finish():
+            with answered_within(self._settings.patience_seconds):
+                has_ended = mirror.finish()
+            if not has_ended:
                 self._unended.append(mirror)
             del self._mirrors[folder]
         except Exception as error:
@@ -67,15 +70,14 @@ class Follower:
         """Catch up with every run, whatever its state; then W&B has all it is to have.
 
         As a process exits, wandb properly ends what is still open. A run whose process has died
-        must not end so: this process then leaves without a word.
+        must not end so: wandb-core is then ended without a word.
         """
         for folder in list(self._mirrors):
             self.closed(folder)
         if self._unended:
             is_online = self._settings.mode == "online"
             time.sleep(UPLOAD_SECONDS + 1 if is_online else 5 * FLUSH_SECONDS)
-            sys.stderr.flush()
-            os._exit(0)
+        leave(at_once=bool(self._unended))
 
     def _advance(self, folder: Path) -> RunMirror | None:
         """The run's mirror, up to date; None where there cannot be one now."""
@@ -84,8 +86,10 @@ class Follower:
             if mirror is None:
                 if folder not in self._mirrors or time.monotonic() < self._retry_at:
                     return None
-                mirror = self._mirrors[folder] = RunMirror(folder, self._settings)
-            mirror.advance()
+                with answered_within(self._settings.patience_seconds):
+                    mirror = self._mirrors[folder] = RunMirror(folder, self._settings)
+            with answered_within(self._settings.patience_seconds):
+                mirror.advance()
         except Exception as error:
             self._failed(folder, error)
             return None
@@ -104,10 +108,7 @@ class Follower:
     def _free_its_id(self) -> None:
         """Let a W&B run that could not be opened be tried again: wandb keeps its id in use."""
         if "wandb" in sys.modules and not any(self._mirrors.values()) and not self._unended:
-            import wandb
-
-            with suppress(Exception):
-                wandb.teardown()
+            leave()
 
     def _drop(self, folder: Path, reason: str) -> None:
         del self._mirrors[folder]
@@ -135,6 +136,7 @@ def main() -> None:
     os.nice(19)  # training has the cores
     for name in OF_AN_AGENT:
         os.environ.pop(name, None)
+    os.environ.setdefault(REPORTING, "false")
     settings = MirrorSettings.from_json(sys.argv[1])
     # Whatever wandb reads or prints, it is neither a command nor a report; nor do its own
     # processes inherit the pipes.

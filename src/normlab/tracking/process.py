@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from normlab.config import TrackerConfig
+from normlab.tracking.conversation import end_core
 from normlab.tracking.settings import MirrorSettings
 
 PUSH = "normlab runs push"
@@ -90,10 +91,13 @@ class ChildMirror:
         try:
             output, _ = self._child.communicate(timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
-            self._child.kill()
-            output, _ = self._child.communicate()
+            output = self._kill()
             reason = f"it had not caught up after {timeout_seconds:g} s, and was stopped"
+        except BaseException:  # a Ctrl-C
+            self._kill()
+            raise
         else:
+            end_core(self._child.pid)
             if self._child.returncode != 0:
                 reason = f"its process ended with code {self._child.returncode}"
         failures = [json.loads(line) for line in output.splitlines()]
@@ -103,6 +107,14 @@ class ChildMirror:
         if reason is None:
             return None
         return _warning(f"{reason}; log: {self._log_path}", self._way_out)
+
+    def _kill(self) -> bytes:
+        """End the child and wandb's own process; what the child has reported."""
+        self._child.kill()
+        self._child.wait()
+        end_core(self._child.pid)
+        output, _ = self._child.communicate()
+        return output
 
 
 def _warning(reason: str, way_out: str) -> str:

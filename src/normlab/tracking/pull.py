@@ -8,7 +8,9 @@ sampled one; nothing that could be executed, no checkpoint and no code, is fetch
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -21,6 +23,7 @@ from normlab.metrics import describe
 from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Outcome, Provenance, RunFolder, identify
 from normlab.records.flatten import flatten, parse_filters
+from normlab.tracking.conversation import answered_within
 from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.run_mirror import SENT_FACTS
 
@@ -61,25 +64,32 @@ def pull_runs(
     """
     wanted = parse_filters(filters)
     try:
-        import wandb
-
-        api = wandb.Api()
-        path = f"{entity or api.default_entity}/{project}"
-        found = list(api.runs(path, filters={"jobType": "train"}, lazy=False))
+        with answered_within():
+            found = _list(project, entity)
     except Exception as error:
-        raise ConnectionError(f"W&B could not be asked: {reason_of(error)}") from error
+        raise ConnectionError(f"W&B could not be asked: {reason_of(error)}.") from error
     for run in found:
-        if "identity" not in run.config:
-            continue  # a figure's run, or someone else's
         try:
+            if "identity" not in run.config:
+                continue  # a figure's run, or someone else's
             config = stored_config(run.config)
             entry = {**flatten(config), "state": run.state, "run": run.id}
             if all(filter_.accepts(entry) for filter_ in wanted):
                 yield _pull(run, config, results_dir)
         except Exception as error:
             if concerns_every_run(error):
-                raise ConnectionError(f"W&B stopped answering: {reason_of(error)}") from error
+                raise ConnectionError(f"W&B stopped answering: {reason_of(error)}.") from error
             yield Pulled(str(run.id), problem=str(error).partition("\n")[0])
+
+
+def _list(project: str, entity: str | None) -> list[Any]:
+    import wandb
+
+    api = wandb.Api()
+    if entity is None and api.default_entity is None:
+        raise ValueError("the account has no default entity; --entity names one")
+    path = f"{entity or api.default_entity}/{project}"
+    return list(api.runs(path, filters={"jobType": "train"}, lazy=False))
 
 
 def stored_config(of_wandb: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,21 +121,36 @@ def _pull(run: Any, stored: dict[str, Any], results_dir: Path) -> Pulled:
     state = folder.state()
     if state != "missing":
         return Pulled(identity.run_name, problem=f"it is here already, {state}", was_here=True)
-    rows = [_row(row) for row in run.scan_history(use_cache=False)]
-    summary = _summary(run, rows)
-    outcome = run.summary.get("outcome")
+    with answered_within():
+        rows = [_row(row) for row in run.scan_history(use_cache=False)]
+        summary = _summary(run, rows)
+        outcome = run.summary.get("outcome")
     provenance = Provenance(facts={**_facts(run), "pulled_from": str(run.url)}, diff=None)
-    with folder.claim(config=plain(config), identity=identity, provenance=provenance):
+    is_finished = run.state == "finished" and outcome in get_args(Outcome)
+    with (
+        _whole_or_not_at_all(folder),
+        folder.claim(config=plain(config), identity=identity, provenance=provenance),
+    ):
         with FolderRecorder(folder.path) as recorder:
             for row in rows:
                 recorder.record(row.step, unnamed(row.numbers))
                 for name, array in row.arrays.items():
                     recorder.record_array(row.step, name, array)
-            if run.state != "finished" or outcome not in get_args(Outcome):
+            if not is_finished:
                 return Pulled(identity.run_name, "interrupted")
             recorder.finish()
         folder.finish(cast(Outcome, outcome), summary)
     return Pulled(identity.run_name, "finished")
+
+
+@contextmanager
+def _whole_or_not_at_all(folder: RunFolder) -> Iterator[None]:
+    """Remove a folder that there was none of before, where it could not be written to its end."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder.path, ignore_errors=True)
+        raise
 
 
 def _checked_identity(config: ResolvedRun, run: Any) -> Identity:

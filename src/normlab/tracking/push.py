@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from normlab.records import RunFolder
 from normlab.records.flatten import Value, flatten
+from normlab.tracking.conversation import answered_within
 from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.run_mirror import mirror_run, note_failure
 from normlab.tracking.settings import MirrorSettings
@@ -55,7 +56,8 @@ def push_runs(
             yield Pushed(folder.name, "it is being carried out; push it when it is over")
             continue
         try:
-            mirror_run(folder.path, settings, with_checkpoint=with_checkpoint)
+            with answered_within():
+                mirror_run(folder.path, settings, with_checkpoint=with_checkpoint)
         except Exception as error:
             reason = reason_of(error)
             note_failure(folder.path, settings, reason)

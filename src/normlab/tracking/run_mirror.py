@@ -69,6 +69,7 @@ def lean_settings(**others: Any) -> wandb.Settings:
         x_disable_stats=True,
         x_save_requirements=False,
         x_graphql_retry_max=1,
+        x_graphql_retry_wait_min_seconds=0.5,
         x_transaction_log_flush_interval=FLUSH_SECONDS,
         **others,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
+from normlab.tracking.conversation import PATIENCE_SECONDS
+
 
 @dataclass(frozen=True, kw_only=True)
 class MirrorSettings:
@@ -20,6 +22,8 @@ class MirrorSettings:
     """Dotted keys of what the sweep varies, such as `optimizer.lr`."""
     sweep: str | None = None
     """The W&B sweep whose agent has started the run."""
+    patience_seconds: float = PATIENCE_SECONDS
+    """After how long without an answer W&B is given up for a while."""
 
     @property
     def wandb_dir(self) -> Path:

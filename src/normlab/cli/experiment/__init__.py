@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from normlab.analysis.scales import SCALES
-from normlab.cli.command import add_actions, take_further_words
+from normlab.cli.command import Printing, add_actions, take_further_words
 from normlab.cli.completion import complete_experiments
 
 
@@ -43,7 +43,7 @@ class Run(Selection):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan(Selection):
+class Plan(Selection, Printing):
     """Print what would be run: cells, seeds, states, estimated time."""
 
     def carry_out(self) -> int:
@@ -82,7 +82,7 @@ class WandbSweep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class List:
+class List(Printing):
     """List the experiments there are."""
 
     here: Path = field(default_factory=Path.cwd)

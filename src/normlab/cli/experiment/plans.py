@@ -12,6 +12,7 @@ from rich.markup import escape
 from normlab.cli.console import make_console
 from normlab.cli.experiment import Draw, Plan, Run, Selection, WandbSweep
 from normlab.cli.experiment.tables import print_claims, print_plan
+from normlab.cli.start import STOPPED
 from normlab.config.compose import parse
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
@@ -31,12 +32,16 @@ Plans = dict[str, list[PlannedRun]]
 def run_experiments(asked: Run) -> int:
     """Carry out what is missing of experiments, then draw and judge each; the exit code.
 
+    After a stop nothing is drawn.
+
     Raises:
         ConfigError: for what cannot be run or read, before anything is written.
     """
     experiments, plans = _plan(asked)
     console = make_console()
     exit_code = _run(experiments, plans, asked.scale, console)
+    if exit_code == STOPPED:
+        return exit_code
     _draw(experiments, plans, asked, console)
     return exit_code
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from normlab.cli.command import Action, add_actions
+from normlab.cli.command import Action, Printing, add_actions
 from normlab.cli.completion import complete_runs
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class OfRuns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ls(OfRuns):
+class Ls(OfRuns, Printing):
     """List runs, a line each, with what tells them apart.
 
     A column is a setting's key, a metric (its last value), or run, cell, seed, state, outcome,
@@ -82,7 +82,7 @@ class BestLevels(OfRuns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Show(OfRuns):
+class Show(OfRuns, Printing):
     """Print all that is known of a run."""
 
     run: str
@@ -96,7 +96,7 @@ class Show(OfRuns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Why(OfRuns):
+class Why(OfRuns, Printing):
     """Say what launching a run again would do, and why."""
 
     run: str
@@ -126,7 +126,7 @@ class Rerun(OfRuns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diff(OfRuns):
+class Diff(OfRuns, Printing):
     """Say where two runs differ: configuration, code, metrics."""
 
     run: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,8 @@ from normlab.cli.console import make_console
 from normlab.cli.runs import Pull, Push
 from normlab.cli.runs.find import find_runs
 from normlab.dashboards.figures import push_figures
+from normlab.records import RunFolder
+from normlab.tracking.conversation import conversation
 from normlab.tracking.push import Pushed, push_runs
 from normlab.words import plural
 
@@ -21,6 +23,17 @@ def push(asked: Push) -> int:
     """Send runs to W&B, and with all runs the figures too; 0 only where it now holds all."""
     console, results_dir = make_console(), Path(asked.results_dir)
     folders = find_runs(asked.runs_dir, asked.runs)
+    with conversation():
+        left, num_whole = _send(asked, folders, results_dir, console)
+    text = f"W&B holds {plural(num_whole, 'run')} whole"
+    console.print(f"{text}; {left} not. The same command sends the rest." if left else f"{text}.")
+    return 1 if left else 0
+
+
+def _send(
+    asked: Push, folders: Sequence[RunFolder], results_dir: Path, console: Console
+) -> tuple[int, int]:
+    """How many runs and figures W&B does not hold whole now, and how many runs it does."""
     mode: Literal["online", "offline"] = "offline" if asked.offline else "online"
     sent = _report_each(
         push_runs(
@@ -38,9 +51,7 @@ def push(asked: Push) -> int:
     if not asked.runs and not any(pushed.is_everyones for pushed in sent):
         figures = push_figures(results_dir, mode=mode, project=asked.project, entity=asked.entity)
         left += sum(pushed.problem is not None for pushed in _report_each(figures, console))
-    text = f"W&B holds {plural(num_whole, 'run')} whole"
-    console.print(f"{text}; {left} not. The same command sends the rest." if left else f"{text}.")
-    return 1 if left else 0
+    return left, num_whole
 
 
 def _report_each(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed]:
@@ -59,9 +70,13 @@ def _report_each(pushed_ones: Iterable[Pushed], console: Console) -> list[Pushed
 
 def pull(asked: Pull) -> int:
     """Bring runs of a W&B project into run folders; 1 where one was refused."""
+    with conversation():
+        return _pull(asked, make_console())
+
+
+def _pull(asked: Pull, console: Console) -> int:
     from normlab.tracking.pull import pull_runs
 
-    console = make_console()
     num_here = num_refused = 0
     for pulled in pull_runs(
         Path(asked.results_dir),

@@ -14,6 +14,8 @@ from typing import NoReturn
 
 from normlab import __version__
 from normlab.cli.command import tell_error
+from normlab.cli.output import go_on_unread
+from normlab.cli.start import STOPPED, say_stopped
 
 
 def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> NoReturn:
@@ -37,7 +39,8 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> NoR
     except OSError as error:  # a full disk, say; the runs it met are kept to be carried on
         _refuse(error.strerror or str(error))
     except KeyboardInterrupt:
-        sys.exit(130)
+        say_stopped()
+        sys.exit(STOPPED)
 
 
 def _carry_out(arguments: Sequence[str], prog: str | None) -> int:
@@ -59,6 +62,7 @@ def _carry_out(arguments: Sequence[str], prog: str | None) -> int:
 
     gc.freeze()
     gc.enable()
+    go_on_unread()
     return sweep(words, composer) if asked.multirun else run(plain)
 
 

@@ -60,9 +60,10 @@ def sweep(words: Sequence[str], composer: Composer) -> int:
     folder = sweep_folder(runs)
     if outcome.num_new == 0 and outcome.exit_code == 0:
         console.print("All of them finished before. Nothing to run.")
-    if outcome.num_new or not (folder / "index.html").exists():
+    is_stopped = bool(outcome.named("interrupted"))
+    if not is_stopped and (outcome.num_new or not (folder / "index.html").exists()):
         write_sweep(runs, words)
-    if folder.exists():
+    if folder.exists() and not is_stopped:
         for name in ("index.html", "comparison.png", "table.parquet"):
             console.print(f"  {_relative(folder / name)}", highlight=False)
     _report(outcome, console)
