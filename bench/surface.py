@@ -22,7 +22,8 @@ from torch.nn.functional import cross_entropy
 from bench.probes import NETWORKS, ProbedTraining
 from bench.timing import in_turn, ratio, seconds_of
 from normlab.config import ModelConfig, ProbeConfig
-from normlab.measures.surface import Surface, flat
+from normlab.measures.surface import Surface
+from normlab.measures.vectors import flat
 from normlab.models.chain import weight_layers
 from normlab.probes.curvature import CurvatureConfig
 from normlab.probes.ics import IcsConfig

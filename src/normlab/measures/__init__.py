@@ -6,6 +6,8 @@ from normlab.measures.activations import (
     activation_statistics,
     measure_activations,
 )
+from normlab.measures.batches import protected
+from normlab.measures.borrowed import Loan, borrowed
 from normlab.measures.capture import Captured, Point, watching
 from normlab.measures.curvature import Curvature, measure_curvature
 from normlab.measures.gradients import LayerGradients, Replicates, cosine, measure_gradients
@@ -14,7 +16,6 @@ from normlab.measures.ics import (
     LayerShift,
     covariate_shift,
     measure_ics,
-    weight_gradients,
 )
 from normlab.measures.landscape import Landscape, measure_landscape
 from normlab.measures.layers import WeightLayer, total_order
@@ -28,6 +29,7 @@ from normlab.measures.statistics import (
     measure_statistics,
     population_statistics,
 )
+from normlab.measures.step import weight_gradients
 from normlab.measures.surface import Surface
 from normlab.measures.weights import WeightStatistics, measure_weights, weight_statistics
 
@@ -42,6 +44,7 @@ __all__ = [
     "LayerGradients",
     "LayerShift",
     "LayerStatistics",
+    "Loan",
     "Point",
     "Replay",
     "Replicates",
@@ -52,6 +55,7 @@ __all__ = [
     "WeightLayer",
     "WeightStatistics",
     "activation_statistics",
+    "borrowed",
     "cosine",
     "covariate_shift",
     "drift",
@@ -64,6 +68,7 @@ __all__ = [
     "measure_statistics",
     "measure_weights",
     "population_statistics",
+    "protected",
     "total_order",
     "unit_moments",
     "watching",

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from normlab.measures.belongings import Watcher
+
 Receiver = Callable[["Point", Tensor], None]
 
 Side = Literal["input", "output"]
@@ -66,7 +68,7 @@ def watching(model: nn.Module, points: Iterable[Point], receive: Receiver) -> It
     runs: Counter[Point] = Counter()
     with ExitStack() as stack:
         # First of the hooks, as the network itself may be a point.
-        stack.callback(model.register_forward_pre_hook(_start_of(runs)).remove)
+        stack.callback(model.register_forward_pre_hook(Watcher(_start_of(runs))).remove)
         for point in points:
             stack.callback(_hook(modules[point.module], point, receive, runs).remove)
         yield
@@ -163,9 +165,9 @@ def _hook(module: nn.Module, point: Point, receive: Receiver, runs: Counter[Poin
             given.update(kwargs)
             passed(given if point.part is not None else next(iter(given.values()), None))
 
-        return module.register_forward_pre_hook(read, with_kwargs=True)
+        return module.register_forward_pre_hook(Watcher(read), with_kwargs=True)
 
-    return module.register_forward_hook(lambda module, args, output: passed(output))
+    return module.register_forward_hook(Watcher(lambda module, args, output: passed(output)))
 
 
 def _tensor(point: Point, value: Any) -> Tensor:

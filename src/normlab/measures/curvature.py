@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normlab.measures import arguments
 from normlab.measures.replay import Loss
 from normlab.measures.surface import Linearization, Surface
 
@@ -67,6 +68,8 @@ def measure_curvature(
     Raises:
         ValueError: a frozen model, a loss that is not a single number or depends on no parameter.
     """
+    arguments.at_least("num_iterations", num_iterations, 1)
+    arguments.at_least("num_trace_probes", num_trace_probes, 0)
     surface = Surface(model)
     surface.capture(model)
     with surface.linearized(loss, batch) as linearization:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from normlab.measures import arguments
+from normlab.measures.batches import Batch, pair
 from normlab.measures.layers import weights_of_layers
-from normlab.measures.replay import Loss
-from normlab.measures.shadow import Shadow
+from normlab.measures.replay import Loss, Replay
+from normlab.measures.vectors import real_vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +31,10 @@ class LayerGradients:
 def measure_gradients(
     model: nn.Module,
     loss: Loss,
-    batches: Sequence[tuple[Any, Any]],
+    batches: Iterable[Batch],
     *,
     layers: Sequence[str] | None = None,
+    weights: Sequence[str] | None = None,
 ) -> tuple[LayerGradients, ...]:
     """Gradients of every weight over mini-batches of one size, a row a layer.
 
@@ -40,22 +42,29 @@ def measure_gradients(
         for row in measure_gradients(model, nn.functional.cross_entropy, batches):
             print(row.layer, row.norm, row.signal_to_noise)
 
-    They are taken on a copy: parameters, gradients, buffers and random state stay as they are.
+    Parameters, gradients, buffers, the batches and the random generators stay as they are.
 
     Args:
         loss: (outputs, targets) -> a single number.
+        batches: of (inputs, targets); an iterator is read to its end.
         layers: names of the layers to measure; None: all.
+        weights: names of the parameters that count as weights; None: those that the rule of
+            `total_order` finds, in order of registration.
 
     Raises:
         ValueError: no batch, no such layer, a layer without a gradient, a loss of several numbers.
     """
-    if not batches:
+    arguments.names("layers", layers)
+    pairs = [pair(batch) for batch in batches]
+    if not pairs:
         raise ValueError("gradients need at least one batch; got none.")
-    shadow = Shadow(model)
+    replay = Replay(model)
+    if weights is None:
+        weights = replay.weights_in(pairs[0][0])
     replicates: dict[str, Replicates] = {}
     norms: dict[str, float] = {}
-    for batch in batches:
-        found = gradients_of(shadow.gradients(loss, batch), model, layers)
+    for batch in pairs:
+        found = gradients_of(replay.gradients(loss, batch), model, layers, weights)
         for name, gradient in found.items():
             norms.setdefault(name, norm(gradient))
             replicates.setdefault(name, Replicates()).add(gradient)
@@ -64,40 +73,43 @@ def measure_gradients(
             layer=name,
             norm=norms[name],
             signal_to_noise=replicate.signal_to_noise(),
-            num_batches=len(batches),
+            num_batches=len(pairs),
         )
         for name, replicate in replicates.items()
     )
 
 
 def gradients_of(
-    gradients: dict[str, Tensor], model: nn.Module, layers: Iterable[str] | None
+    gradients: dict[str, Tensor],
+    model: nn.Module,
+    layers: Iterable[str] | None,
+    weights: Sequence[str] | None = None,
 ) -> dict[str, Tensor]:
     """The chosen layers' gradients by layer, from gradients by parameter.
 
     Raises:
         ValueError: no such layer, or one without a gradient.
     """
-    weights = weights_of_layers(model, layers)
-    for layer, weight in weights.items():
+    chosen = weights_of_layers(model, layers, weights)
+    for layer, weight in chosen.items():
         if weight not in gradients:
-            frozen = not model.get_parameter(weight).requires_grad
+            frozen = not dict(model.named_parameters())[weight].requires_grad
             reason = "it is frozen (requires_grad is False)" if frozen else "the loss ignores it"
             raise ValueError(
                 f"layer {layer} has no gradient after the backward pass: {reason}. Name the "
                 "layers to measure without it."
             )
-    return {layer: gradients[weight] for layer, weight in weights.items()}
+    return {layer: gradients[weight] for layer, weight in chosen.items()}
 
 
 def norm(gradient: Tensor) -> float:
     """Euclidean, summed in double precision."""
-    return math.sqrt(_square(_vector(gradient)))
+    return math.sqrt(_square(real_vector(gradient)))
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
     """a.b / sqrt((a.a)(b.b)) in double precision; NaN where one is zero or they overflow."""
-    a, b = _vector(one), _vector(other)
+    a, b = real_vector(one), real_vector(other)
     product = float(torch.dot(a, b))
     norms = math.sqrt(_square(a) * _square(b))
     return product / norms if 0 < norms < math.inf else math.nan
@@ -117,7 +129,7 @@ class Replicates:
         self._spread: Tensor | None = None
 
     def add(self, gradient: Tensor) -> None:
-        vector = _vector(gradient)
+        vector = real_vector(gradient)
         self._count += 1
         if self._mean is None or self._spread is None:
             self._mean, self._spread = vector.clone(), vector.new_zeros(())
@@ -135,10 +147,6 @@ class Replicates:
         if not 0 < noise < math.inf:
             return math.nan
         return (_square(self._mean) - noise / self._count) / noise
-
-
-def _vector(tensor: Tensor) -> Tensor:
-    return tensor.detach().reshape(-1).to(torch.float64)
 
 
 def _square(vector: Tensor) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from normlab.measures.layers import WeightLayer, select, weight_names
-from normlab.measures.replay import Loss, Replay, scalar
+from normlab.measures import arguments
+from normlab.measures.batches import pair
+from normlab.measures.control import repeats, warn_of_control
+from normlab.measures.layers import WeightLayer, select
+from normlab.measures.replay import Loss, Replay
+from normlab.measures.step import hypothetical_step
+from normlab.measures.vectors import real_vector
 
 Moved = Literal["all", "weights"]
 """What of the earlier layers takes its step: weights, biases and the parameters of their
@@ -56,6 +60,9 @@ class CovariateShift:
     """Internal covariate shift at one step, a row a layer, in the network's order of layers."""
 
     rows: tuple[LayerShift, ...]
+    repeats: bool | None = None
+    """Whether passes with nothing moved gave the step's gradients again, within rounding: else the
+    rows measure something of the passes too. None where no control was taken."""
 
     def __getitem__(self, layer: str) -> LayerShift:
         """The row of a layer, by name."""
@@ -72,6 +79,7 @@ def measure_ics(
     control: bool = True,
     moved: Moved = "all",
     add_penalty: Callable[[nn.Module], None] | None = None,
+    weights: Sequence[str] | None = None,
 ) -> CovariateShift:
     """Internal covariate shift of the step that the optimizer would take on this batch.
 
@@ -81,33 +89,37 @@ def measure_ics(
         for row in shift.rows:
             print(row.layer, row.l2, row.cosine)
 
-    The step is hypothetical: it is taken on copies. The model, its gradients and buffers, the
-    optimizer and torch's random state are as before. Modules run in the mode (training or
-    evaluation) they are in. The first layer has no row: nothing moves before it, so its shift is
-    exactly 0 and its cosine 1.
+    The step is hypothetical: the model and the optimizer take it on private copies of their
+    tensors, with all their hooks, and are afterwards as before, as are gradients, buffers, the
+    batch and the random generators (`normlab.measures.borrowed`). Modules run in the mode
+    (training or evaluation) they are in. The first layer has no row: nothing moves before it, so
+    its shift is exactly 0 and its cosine 1.
 
     Args:
         loss: (outputs, targets) -> the data loss, a single number. A penalty on weights that is
             part of it counts as loss; weight decay inside the optimizer does not.
         batch: (inputs, targets), each whatever `model` and `loss` take as one argument.
-        optimizer: holds parameters of `model`; its `step` takes no closure.
+        optimizer: holds parameters of `model`; its `step` needs no closure.
         layers: names of the layers to measure; None: all from the second on.
         control: also compute each layer's gradient with nothing moved.
         moved: "weights" leaves biases and norm parameters of earlier layers where they are.
         add_penalty: adds to `.grad` of the model it is given what the step follows beside the
             loss; G and G' are of the loss alone.
+        weights: names of the parameters that count as weights; None: those that `total_order`
+            finds.
 
     Raises:
         ValueError: a weight used twice, a layer that is frozen, does not run or gets no gradient,
-            a loss that is not a single number, an optimizer of another model.
+            a loss that is not a single number, an optimizer of another model or whose step needs a
+            closure or cannot be taken back, a batch that is not (inputs, targets).
+
+    Warns:
+        UserWarning: the control is far above rounding (see `CovariateShift.repeats`).
     """
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    if not any(id(parameter) in held for parameter in model.parameters()):
-        raise ValueError(
-            "the optimizer holds none of the model's parameters; build it on model.parameters()."
-        )
+    arguments.names("layers", layers)
+    arguments.one_of("moved", moved, Moved)
     return hypothetical_shift(
-        Replay(model),
+        Replay(model, weights=weights),
         model,
         loss,
         batch,
@@ -133,42 +145,17 @@ def hypothetical_shift(
 ) -> CovariateShift:
     """As `measure_ics`, on a replay of the model, which is captured anew."""
     replay.capture(model)
-    random = replay.random_state()
-    stepped, stepper = copy.deepcopy((model, optimizer))
-    stepped.zero_grad()
-    try:
-        with torch.enable_grad():
-            value = scalar(loss(stepped(batch[0]), batch[1]))
-        if value.requires_grad:
-            value.backward()
-        gradients = weight_gradients(stepped)
-        if add_penalty is not None:
-            add_penalty(stepped)
-        stepper.step()
-    finally:
-        random.restore()
-    after = dict(stepped.named_parameters())
+    step = hypothetical_step(model, loss, batch, optimizer, add_penalty)
     return covariate_shift(
         replay,
         loss,
         batch,
-        gradients=gradients,
-        after=after,
+        gradients=step.gradients,
+        after=step.after,
         layers=layers,
         controls=controls,
         moved=moved,
     )
-
-
-def weight_gradients(model: nn.Module) -> dict[str, Tensor]:
-    """Copies of the gradients that a backward pass left on a model's weights, by parameter name."""
-    parameters = dict(model.named_parameters())
-    return {
-        name: gradient.detach().clone()
-        for name in weight_names(model)
-        for gradient in [parameters[name].grad]
-        if gradient is not None
-    }
 
 
 def covariate_shift(
@@ -199,23 +186,23 @@ def covariate_shift(
     Raises:
         ValueError: as `measure_ics`.
     """
-    inputs, _ = batch
-    random = replay.random_state()
-    try:
+    inputs, targets = pair(batch)
+    batch = inputs, targets
+    # The live parameters themselves, as a rule, which are about to point elsewhere.
+    after = {name: value.detach() for name, value in after.items()}
+    with replay.lent():
         order = replay.order(inputs)
-        measured = select(order, layers, replay.network)
+        measured = select(order, layers, replay.network, replay.weights)
         for layer in measured:
-            _require_gradient(layer, gradients, after)
+            _require_gradient(layer, gradients, replay)
         controlled = [layer for layer in measured if controls is None or layer.name in controls]
         unmoved = _gradients(replay, loss, batch, order, controlled)
         before = {layer.weight: replay.parameter(layer.weight).clone() for layer in measured}
         shifted = _gradients(replay, loss, batch, order, measured, after=after, moved=moved)
-    finally:
-        random.restore()
     products = []
     for layer in measured:
-        gradient = _vector(gradients[layer.weight])
-        moved_gradient = _vector(shifted[layer.weight])
+        gradient = real_vector(gradients[layer.weight])
+        moved_gradient = real_vector(shifted[layer.weight])
         control = unmoved.get(layer.weight)
         products.append(
             torch.stack(
@@ -224,16 +211,21 @@ def covariate_shift(
                     _square(gradient),
                     _square(moved_gradient),
                     torch.dot(gradient, moved_gradient),
-                    _square(_vector(after[layer.weight]) - _vector(before[layer.weight])),
-                    _square(gradient - (_vector(control) if control is not None else math.nan)),
+                    _square(real_vector(after[layer.weight]) - real_vector(before[layer.weight])),
+                    _square(gradient - (real_vector(control) if control is not None else math.nan)),
                 ]
             )
         )
     # One transfer from the device for all layers.
     rows = torch.stack(products).tolist()
-    return CovariateShift(
-        tuple(_row(layer, *row) for layer, row in zip(measured, rows, strict=True))
-    )
+    parameters = list(replay.network.parameters())
+    found = tuple(_row(layer, *row) for layer, row in zip(measured, rows, strict=True))
+    far = [
+        row.layer for row in found if repeats(row.control, row.gradient_norm, parameters) is False
+    ]
+    if far:
+        warn_of_control(f"covariate shift of {', '.join(far)}")
+    return CovariateShift(found, repeats=not far if controlled else None)
 
 
 def _gradients(
@@ -261,12 +253,10 @@ def _gradients(
     return gradients
 
 
-def _require_gradient(
-    layer: WeightLayer, gradients: Mapping[str, Tensor], after: Mapping[str, Tensor]
-) -> None:
+def _require_gradient(layer: WeightLayer, gradients: Mapping[str, Tensor], replay: Replay) -> None:
     if layer.weight in gradients:
         return
-    if not after[layer.weight].requires_grad:
+    if not replay.live[layer.weight].requires_grad:
         raise ValueError(
             f"layer {layer.name} is frozen (requires_grad is False), so it has no gradient to "
             "compare; unfreeze it, or name the layers to measure without it."
@@ -275,11 +265,6 @@ def _require_gradient(
         f"layer {layer.name} has no gradient after the backward pass: the loss does not depend on "
         "it. Name the layers to measure without it."
     )
-
-
-def _vector(tensor: Tensor) -> Tensor:
-    """Flat and in double precision, so that a cosine near 1 keeps its digits."""
-    return tensor.detach().reshape(-1).to(torch.float64)
 
 
 def _square(vector: Tensor) -> Tensor:

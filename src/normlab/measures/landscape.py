@@ -10,8 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from normlab.measures import arguments
+from normlab.measures.control import repeats, warn_of_control
 from normlab.measures.replay import Loss
-from normlab.measures.surface import Surface, norm
+from normlab.measures.surface import Surface
+from normlab.measures.vectors import norm, real
+
+Direction = Literal["gradient", "random"]
 
 Draw = Callable[[str, torch.Size], Tensor]
 """(parameter name, shape) -> standard normal numbers."""
@@ -36,6 +41,9 @@ class Landscape:
     control: float
     """||g' - g|| with g' computed like the others at a = 0: the noise floor of the changes; NaN
     where it was not taken."""
+    repeats: bool | None = None
+    """Whether that pass gave g again, within rounding: else the numbers measure something of the
+    passes too. None where it was not taken."""
 
     @property
     def distances(self) -> tuple[float, ...]:
@@ -60,7 +68,7 @@ def measure_landscape(
     batch: tuple[Any, Any],
     step_sizes: Sequence[float],
     *,
-    direction: Literal["gradient", "random"] = "gradient",
+    direction: Direction = "gradient",
     seed: int = 0,
     control: bool = True,
 ) -> Landscape:
@@ -85,6 +93,8 @@ def measure_landscape(
         ValueError: a step size that is not positive, a frozen model, a loss that is not a single
             number or depends on no parameter.
     """
+    arguments.one_of("direction", direction, Direction)
+    _sorted(step_sizes)
     surface = Surface(model)
     surface.capture(model)
     _, gradient = surface.gradient(loss, batch)
@@ -124,31 +134,47 @@ def landscape(
     Raises:
         ValueError: as `measure_landscape`.
     """
-    sizes = tuple(sorted(step_sizes))
-    if not sizes or not 0 < sizes[0] <= sizes[-1] < math.inf:
-        raise ValueError(
-            f"step sizes must be greater than 0 and finite, at least one; got {list(step_sizes)}."
-        )
-    points = [_point(surface, loss, batch, gradient, direction, size) for size in sizes]
-    change = math.nan
-    if control:
-        _, change = _point(surface, loss, batch, gradient, direction, 0.0)
+    sizes = _sorted(step_sizes)
+    with surface.lent():
+        points = [_point(surface, loss, batch, gradient, direction, size) for size in sizes]
+        change = math.nan
+        if control:
+            _, change = _point(surface, loss, batch, gradient, direction, 0.0)
+    size = norm(gradient)
+    # Where the loss is not finite at theta itself there is nothing to repeat.
+    is_repeated = repeats(change, size, gradient) if math.isfinite(size) else None
+    if is_repeated is False:
+        warn_of_control("landscape")
     return Landscape(
         step_sizes=sizes,
-        gradient_norm=norm(gradient),
+        gradient_norm=size,
         losses=tuple(value for value, _ in points),
         gradient_changes=tuple(change for _, change in points),
         control=change,
+        repeats=is_repeated,
     )
 
 
 def random_direction(names: Sequence[str], gradient: Sequence[Tensor], draw: Draw) -> list[Tensor]:
     """An isotropic Gaussian direction over all parameters, as long as the gradient."""
     drawn = [
-        draw(name, tensor.shape).to(device=tensor.device, dtype=tensor.dtype)
+        draw(name, real(tensor).shape).to(real(tensor))
         for name, tensor in zip(names, gradient, strict=True)
     ]
+    drawn = [
+        torch.view_as_complex(numbers) if tensor.is_complex() else numbers
+        for numbers, tensor in zip(drawn, gradient, strict=True)
+    ]
     return list(torch._foreach_mul(drawn, norm(gradient) / norm(drawn)))
+
+
+def _sorted(step_sizes: Sequence[float]) -> tuple[float, ...]:
+    sizes = tuple(step_sizes)
+    if not sizes or not all(0 < size < math.inf for size in sizes):
+        raise ValueError(
+            f"step sizes must be greater than 0 and finite, at least one; got {list(sizes)}."
+        )
+    return tuple(sorted(sizes))
 
 
 def _point(

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+
+from normlab.measures.belongings import Belongings
+from normlab.measures.uses import Use, uses_of
 
 NORMALIZATIONS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 """torch's layers whose `weight` is a scale of features, whatever its number of dimensions."""
+
+WEIGHTED = (
+    nn.Linear,
+    nn.Bilinear,
+    nn.modules.conv._ConvNd,
+    nn.modules.rnn.RNNBase,
+    nn.modules.rnn.RNNCellBase,
+    nn.MultiheadAttention,
+    nn.Embedding,
+    nn.EmbeddingBag,
+)
+"""torch's modules that multiply with their parameters of two and more dimensions, or look them
+up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,71 +43,148 @@ class WeightLayer:
     parameters: tuple[str, ...]
 
 
-def weight_names(network: nn.Module) -> list[str]:
-    """Names of the parameters that are weights: at least two dimensions, not a normalization's."""
+def weight_names(network: nn.Module, weights: Sequence[str] | None = None) -> list[str]:
+    """Names of the parameters that are weights, as far as can be told without a forward.
+
+    A weight is what a matrix product or a convolution multiplies with, or what a lookup looks up.
+    Of torch's own modules it is known which do; a parameter of any other module is taken for one
+    where it has at least two dimensions greater than 1, and its first is not 1, as that of a
+    position or class token is: what is broadcast over the batch is no weight.
+
+    Args:
+        weights: names of parameters, or of layers, to be taken instead.
+
+    Raises:
+        ValueError: no such parameter.
+    """
+    if weights is not None:
+        return chosen_weights(network, weights)
     owners = dict(network.named_modules())
     return [
         name
         for name, parameter in network.named_parameters()
-        if parameter.ndim >= 2 and not isinstance(owners[name.rpartition(".")[0]], NORMALIZATIONS)
+        if _looks_like_a_weight(owners[name.rpartition(".")[0]], name, parameter)
     ]
 
 
-def weights_of_layers(network: nn.Module, layers: Iterable[str] | None) -> dict[str, str]:
+def chosen_weights(network: nn.Module, weights: Sequence[str]) -> list[str]:
+    """The parameters that somebody says are weights, in order of registration.
+
+    Raises:
+        ValueError: no such parameter; none at all.
+    """
+    known = dict(network.named_parameters())
+    found = set()
+    for name in weights:
+        parameter = name if name in known else f"{name}.weight"
+        if parameter not in known:
+            nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+            raise ValueError(
+                f"the network has no parameter {name!r}. Nearest: {_listed(nearest) or 'none'}."
+            )
+        found.add(parameter)
+    if not found:
+        raise ValueError("weights names no parameter; name some, or give None for the rule.")
+    return [name for name in known if name in found]
+
+
+def _looks_like_a_weight(owner: nn.Module, name: str, parameter: Tensor) -> bool:
+    if parameter.ndim < 2 or isinstance(owner, NORMALIZATIONS):
+        return False
+    own = name.rpartition(".")[2]
+    if isinstance(owner, WEIGHTED) and not own.startswith("bias"):
+        # Of weight_g and weight_v, the first is a gain (torch.nn.utils.weight_norm).
+        return not (own.endswith("_g") and f"{own[:-2]}_v" in owner._parameters)
+    return parameter.shape[0] > 1 and sum(size > 1 for size in parameter.shape) > 1
+
+
+def weights_of_layers(
+    network: nn.Module, layers: Iterable[str] | None, weights: Sequence[str] | None = None
+) -> dict[str, str]:
     """The names of the chosen layers' weights by layer; None: all, in order of registration.
+
+    Args:
+        weights: names of the parameters that count as weights; None: those of `weight_names`.
 
     Raises:
         ValueError: no such layer.
     """
-    weights = {name.removesuffix(".weight"): name for name in weight_names(network)}
-    chosen = list(weights) if layers is None else list(layers)
+    found = {layer_name(name): name for name in weight_names(network, weights)}
+    chosen = list(found) if layers is None else list(layers)
     for layer in chosen:
-        if layer not in weights:
+        if layer not in found:
             raise ValueError(
-                f"the network has no weight layer {layer!r}; it has {', '.join(weights)}."
+                f"the network has no weight layer {layer!r}; it has {', '.join(found)}."
             )
-    return {layer: weights[layer] for layer in chosen}
+    return {layer: found[layer] for layer in chosen}
 
 
-def total_order(network: nn.Module, forward: Callable[[], object]) -> tuple[WeightLayer, ...]:
+def layer_name(weight: str) -> str:
+    """A layer's name, from its weight's."""
+    return weight.removesuffix(".weight")
+
+
+def total_order(
+    network: nn.Module, forward: Callable[[], object], weights: Sequence[str] | None = None
+) -> tuple[WeightLayer, ...]:
     """The weights of a network in the order in which a forward pass first computes with them.
 
-    Every other parameter belongs to the weight used last before it; parameters used before the
-    first weight belong to that one. A weight that the forward never uses has no place and is
-    left out.
+    A weight is what a matrix product or a convolution multiplies the data with, or what the data
+    look up, be it as it is, cast, reshaped, cut, standardized or masked: the parameter whose
+    entries become the operand's. What is added to the data or scales them elementwise, or scales
+    a weight, is none: biases, norm parameters, gains, layer scales, temperatures, positions and
+    class tokens. Each of these belongs to the weight used last before it; those used before the
+    first weight belong to that one. A weight that the forward never uses has no place and is left
+    out.
 
     Args:
         forward: runs the network once; it is watched, not changed.
+        weights: names of the parameters that count as weights instead.
 
     Raises:
-        ValueError: a weight is used in two places, so that "earlier than it" means nothing.
+        ValueError: a weight is used in two places, so that "earlier than it" means nothing; no
+            parameter of a name in `weights`.
     """
-    weights = set(weight_names(network))
-    order = _order_of_use(network, weights, forward)
-    first = next((name for name in order if name in weights), None)
-    if first is None:
-        return ()
-    members: dict[str, list[str]] = {first: [first]}
-    current = first
-    for name in order:
-        if name in weights:
-            current = name
-            members.setdefault(name, [name])
+    given = None if weights is None else set(chosen_weights(network, weights))
+    uses = uses_of(network, _constants(network), forward)
+    found = given or {use.parameter for use in uses if use.is_weight}
+    counted = [use for use in uses if use.is_weight or given or use.parameter not in found]
+    _refuse_second_uses([use for use in counted if use.parameter in found], network)
+    members: dict[str, list[str]] = {}
+    early: list[str] = []
+    for name in dict.fromkeys(use.parameter for use in counted):
+        if name in found:
+            members[name] = [name, *early]
+            early = []
+        elif members:
+            members[next(reversed(members))].append(name)
         else:
-            members[current].append(name)
+            early.append(name)
     return tuple(
         WeightLayer(
-            index=index,
-            name=weight.removesuffix(".weight"),
-            weight=weight,
-            parameters=tuple(parameters),
+            index=index, name=layer_name(weight), weight=weight, parameters=tuple(parameters)
         )
         for index, (weight, parameters) in enumerate(members.items(), start=1)
     )
 
 
+def weights_in(network: nn.Module, forward: Callable[[], object]) -> list[str]:
+    """The weights of a network by the rule of `total_order`, in order of registration.
+
+    Of what the forward leaves unused, those that look like weights count (`weight_names`).
+    """
+    uses = uses_of(network, _constants(network), forward)
+    running = {use.parameter for use in uses}
+    found = {use.parameter for use in uses if use.is_weight}
+    idle = {name for name in weight_names(network) if name not in running}
+    return [name for name, _ in network.named_parameters() if name in found | idle]
+
+
 def select(
-    order: Sequence[WeightLayer], names: Sequence[str] | None, network: nn.Module
+    order: Sequence[WeightLayer],
+    names: Sequence[str] | None,
+    network: nn.Module,
+    weights: Sequence[str] | None = None,
 ) -> tuple[WeightLayer, ...]:
     """The layers to measure, in order: the named ones, or all but the first.
 
@@ -108,11 +198,8 @@ def select(
             f"least 2 weight layers; the forward of this one uses {len(order)}."
         )
     used = {layer.name: layer for layer in order}
-    idle = {
-        weight.removesuffix(".weight")
-        for weight in weight_names(network)
-        if weight not in {layer.weight for layer in order}
-    }
+    running = {parameter for layer in order for parameter in layer.parameters}
+    idle = {layer_name(name) for name in weight_names(network, weights) if name not in running}
     if names is None and idle:
         raise ValueError(
             f"{_listed(sorted(idle))} does not run in the forward, so it has no place in the "
@@ -133,71 +220,53 @@ def select(
     return tuple(layer for layer in order[1:] if names is None or layer.name in names)
 
 
-def _order_of_use(
-    network: nn.Module, weights: set[str], forward: Callable[[], object]
-) -> list[str]:
-    """Parameters by their first use; a weight used in two places is refused."""
-    names: dict[int, str] = {}
-    for name, parameter in network.named_parameters(remove_duplicate=False):
-        other = names.setdefault(id(parameter), name)
-        if name != other and other in weights:
-            raise _used_twice(f"{other} and {name} are one parameter")
-    runs: Counter[str] = Counter()
-
-    def count(name: str) -> Callable[[nn.Module, object], None]:
-        return lambda module, inputs: runs.update([name])
-
-    owners = {weight.rpartition(".")[0] for weight in weights}
-    handles = [
-        module.register_forward_pre_hook(count(name))
-        for name, module in network.named_modules()
-        if name in owners
-    ]
-    try:
-        with torch.no_grad(), _Uses(names) as uses:
-            forward()
-    finally:
-        for handle in handles:
-            handle.remove()
-    for name, num_runs in runs.items():
-        if num_runs > 1:
-            raise _used_twice(f"layer {name} runs {num_runs} times in one forward")
-    in_order: dict[str, None] = {}
-    current = ""
-    for name in uses.sequence:
-        if name in weights:
-            if name in in_order and name != current:
-                raise _used_twice(f"{name} is used again after {current}")
-            current = name
-        in_order.setdefault(name)
-    return list(in_order)
-
-
-class _Uses(TorchFunctionMode):
-    """Notes every parameter that a torch function turns into tensors, call after call.
-
-    Looking at a parameter (its device, its shape) gives no tensor and is not a use.
+def _refuse_second_uses(uses: Sequence[Use], network: nn.Module) -> None:
     """
+    Raises:
+        ValueError: a weight is used after another one again, or in another call of a module.
+    """
+    first: dict[str, Use] = {}
+    current = ""
+    for use in uses:
+        name = use.parameter
+        before = first.setdefault(name, use)
+        if before.call != use.call and before.module == use.module:
+            calls = 1 + len({u.call for u in uses if u.parameter == name} - {before.call})
+            names = _names(network, name)
+            if len(names) > 1:
+                raise _used_twice(f"{' and '.join(names)} are one parameter, used {calls} times")
+            raise _used_twice(f"layer {use.module} runs {calls} times in one forward")
+        if name != current and before is not use:
+            raise _used_twice(
+                f"{name} is used again after {current}: in {_called(before.module)} and in "
+                f"{_called(use.module)}"
+            )
+        if before.call != use.call:
+            names = _names(network, name)
+            what = (
+                f"{' and '.join(names)} are one parameter, used"
+                if len(names) > 1
+                else (f"{name} is used")
+            )
+            raise _used_twice(f"{what} in {_called(before.module)} and in {_called(use.module)}")
+        current = name
 
-    def __init__(self, names: dict[int, str]) -> None:
-        super().__init__()
-        self.names = names
-        self.sequence: list[str] = []
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if any(True for _ in _tensors(result)):
-            used = [*_tensors(args), *_tensors(list((kwargs or {}).values()))]
-            self.sequence += [self.names[id(t)] for t in used if id(t) in self.names]
-        return result
+def _constants(network: nn.Module) -> list[Tensor]:
+    """What a forward reads beside parameters and data."""
+    return [t for t in Belongings(network).tensors if not isinstance(t, nn.Parameter)]
 
 
-def _tensors(value: object) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
+def _names(network: nn.Module, parameter: str) -> list[str]:
+    """All names of a parameter."""
+    wanted = dict(network.named_parameters())[parameter]
+    return [
+        name for name, other in network.named_parameters(remove_duplicate=False) if other is wanted
+    ]
+
+
+def _called(module: str) -> str:
+    return module or "the network's own forward"
 
 
 def _used_twice(what: str) -> ValueError:

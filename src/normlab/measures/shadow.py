@@ -5,13 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from normlab.measures.ics import weight_gradients
-from normlab.measures.replay import Loss, RandomState, copy_settings, scalar
+from normlab.measures.belongings import RandomState
 
 
 class Shadow:
@@ -45,27 +43,6 @@ class Shadow:
         for parameter, own in zip(model.parameters(), self.network.parameters(), strict=True):
             own.requires_grad_(parameter.requires_grad)
 
-    def gradients(self, loss: Loss, batch: tuple[Any, Any]) -> dict[str, Tensor]:
-        """The gradient of every weight on a batch, by parameter name, in the modes that are set.
-
-        Running statistics are put back, so that every batch meets the same.
-
-        Raises:
-            ValueError: the loss is not a single number.
-        """
-        inputs, targets = batch
-        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
-        with undisturbed(self.network), torch.enable_grad():
-            value = scalar(loss(self.network(inputs), targets))
-            if value.requires_grad:
-                value.backward()
-        gradients = weight_gradients(self.network)
-        self.network.zero_grad()
-        with torch.no_grad():
-            for name, buffer in self.network.named_buffers():
-                buffer.copy_(buffers[name])
-        return gradients
-
 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
@@ -80,3 +57,10 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
 
 def _tensors(network: nn.Module) -> dict[str, Tensor]:
     return {**dict(network.named_parameters()), **dict(network.named_buffers())}
+
+
+def copy_settings(source: nn.Module, target: nn.Module) -> None:
+    """Give a module the plain settings of another: `training`, numbers, flags, strings."""
+    for name, value in vars(source).items():
+        if value is None or isinstance(value, bool | int | float | str):
+            vars(target)[name] = value

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from normlab.config import register, setting
+from normlab.measures.batches import Batch
 from normlab.measures.curvature import Curvature, curvature
-from normlab.measures.surface import Batch, Surface
+from normlab.measures.surface import Surface
 from normlab.probes.base import Measurement, Probe, StepView, defined, over_replicates, spread
 from normlab.probes.schedule import ScheduledConfig
 from normlab.randomness import generator
@@ -65,7 +66,7 @@ class CurvatureConfig(ScheduledConfig):
 
 
 class CurvatureProbe(Probe):
-    """Products on a copy, before the step's forward."""
+    """Products before the step's forward."""
 
     name = "curvature"
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from normlab.config import register, setting
 from normlab.measures.gradients import Replicates, cosine, gradients_of, norm
-from normlab.measures.ics import weight_gradients
-from normlab.measures.shadow import Shadow
+from normlab.measures.replay import Replay
+from normlab.measures.step import weight_gradients
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, StepView, defined
 from normlab.probes.layers import Layers, choose_layers
@@ -58,7 +58,7 @@ class GradientsConfig(ScheduledConfig):
 
 
 class GradientsProbe(SuccessiveProbe):
-    """Takes training's own gradients; those of replicate batches on a copy.
+    """Takes training's own gradients; those of replicate batches while it is on loan.
 
     Replicates meet the step's own dropout masks and noise, so that the spread is that of the data.
     """
@@ -75,12 +75,12 @@ class GradientsProbe(SuccessiveProbe):
         super().__init__(schedule)
         self._layers = layers
         self._num_replicates = num_replicates
-        self._shadow = Shadow(model) if num_replicates > 1 else None
+        self._replay = Replay(model) if num_replicates > 1 else None
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
         measures = self.schedule.measured.due(view.step)
-        if measures and self._shadow is not None:
-            self._shadow.follow(view.model)
+        if measures and self._replay is not None:
+            self._replay.capture(view.model)
         yield
         gradients = gradients_of(weight_gradients(view.model), view.model, self._layers)
         yield
@@ -100,15 +100,15 @@ class GradientsProbe(SuccessiveProbe):
         return Measurement(values=defined(values))
 
     def _signal_to_noise(self, view: StepView, gradients: dict[str, Tensor]) -> dict[str, float]:
-        """By layer; the copy holds theta_t, although training has moved on."""
-        if self._shadow is None:
+        """By layer; the replay holds theta_t, although training has moved on."""
+        if self._replay is None:
             return {}
         replicates = {layer: Replicates() for layer in self._layers}
         for layer, gradient in gradients.items():
             replicates[layer].add(gradient)
         batches = view.require_surroundings(self.name).replicates(view.step)
         for index in range(self._num_replicates - 1):
-            found = self._shadow.gradients(view.loss, batches.at(index))
+            found = self._replay.gradients(view.loss, batches.at(index))
             for layer, gradient in gradients_of(found, view.model, self._layers).items():
                 replicates[layer].add(gradient)
         return {layer: found.signal_to_noise() for layer, found in replicates.items()}

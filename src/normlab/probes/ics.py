@@ -13,9 +13,9 @@ from normlab.measures.ics import (
     CovariateShift,
     covariate_shift,
     hypothetical_shift,
-    weight_gradients,
 )
 from normlab.measures.replay import Replay
+from normlab.measures.step import weight_gradients
 from normlab.models.chain import weight_layers
 from normlab.probes.base import Measurement, Probe, StepView, defined, over_replicates, spread
 from normlab.probes.layers import Layers, choose_layers

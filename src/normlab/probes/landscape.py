@@ -92,7 +92,7 @@ class LandscapeConfig(ScheduledConfig):
 
 
 class LandscapeProbe(Probe):
-    """Passes on a copy, between the step's backward and the optimizer's step."""
+    """Passes between the step's backward and the optimizer's step."""
 
     name = "landscape"
 

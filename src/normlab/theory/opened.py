@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from normlab.measures.replay import Loss, RandomState, scalar
+from normlab.measures.belongings import RandomState
+from normlab.measures.replay import Loss, scalar
 from normlab.theory.sides import Equality
 from normlab.theory.standardized import batch_norm, by_unit, standardize
 

@@ -37,6 +37,7 @@ def conversation() -> Iterator[None]:
     os.environ.setdefault(REPORTING, "false")
     with suppress(Exception), _streams_to_nothing():
         import wandb
+
         from normlab.tracking.run_mirror import lean_settings
 
         wandb.setup(lean_settings())
