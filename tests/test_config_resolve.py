@@ -223,3 +223,8 @@ def test_the_batch_of_training_said_again_is_the_default() -> None:
 def test_evaluations_that_say_nothing_are_refused(words: tuple[str, ...], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         resolved(*words)
+
+
+def test_how_dropout_scales_counts_where_something_is_dropped() -> None:
+    assert resolved("inverted_dropout=false").inverted_dropout
+    assert not resolved("inverted_dropout=false", "dropout=0.1").inverted_dropout

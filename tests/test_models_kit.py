@@ -104,6 +104,16 @@ class TestDropout:
         inputs = torch.randn(4, 5)
         assert self.layer().eval()(inputs) is inputs
 
+    def test_not_inverted_scales_in_evaluation_instead_and_drops_the_same(self) -> None:
+        kit = Kit(norm=NoNormConfig(), dropout=0.25, inverted_dropout=False)
+        layer = dict(kit.dropped("dropout/a"))["dropout/a"]
+        inverted = dict(Kit(norm=NoNormConfig(), dropout=0.25).dropped("dropout/a"))["dropout/a"]
+        inputs = torch.randn(20, 30, dtype=torch.float64)
+        expected = inverted(inputs) * 0.75
+        torch.testing.assert_close(layer(inputs), expected, rtol=1e-15, atol=0.0)
+        assert set(layer(torch.ones(20, 30)).unique().tolist()) == {0.0, 1.0}
+        assert torch.equal(layer.eval()(inputs), inputs * 0.75)
+
     def test_mask_depends_on_seed_name_and_step_alone(self) -> None:
         inputs = torch.ones(10, 50)
         layer = self.layer()

@@ -64,6 +64,7 @@ def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
         "eval": ResolvedEvalConfig(**own),
         "checkpoint": dataclasses.replace(config.checkpoint, keep=keep),
         "inserted_norms": config.inserted_norms if config.start_from else "identity",
+        "inverted_dropout": config.inverted_dropout or not config.dropout,
         "steps": num_steps,
         "epochs": None,
     }

@@ -178,6 +178,11 @@ class RunConfig(Settings):
         at_least=0,
         below=1,
     )
+    inverted_dropout: bool = neutral(
+        True,
+        "true: what is kept is scaled up in training; false: everything is scaled down in "
+        "evaluation, so that training runs at another scale.",
+    )
     batch_size: int = setting(doc="Samples in the batch of each step.", at_least=1)
     steps: int | None = setting(None, "Length in updates.")
     epochs: float | None = setting(

@@ -36,6 +36,7 @@ class Kit:
     norm: NormConfig
     dropout: float = 0.0
     """Share of activations dropped."""
+    inverted_dropout: bool = True
     noise: float = 0.0
     """Deviation of the Gaussian noise behind every hidden activation."""
     activation: Activation = "relu"
@@ -155,7 +156,7 @@ class Kit:
         if self.dropout == 0:
             return []
         stream = Stream(self.seed, f"dropout/{self.scope}{name}", self.clock)
-        return [(name, Dropout(self.dropout, stream))]
+        return [(name, Dropout(self.dropout, stream, inverted=self.inverted_dropout))]
 
     def _noised(self, name: str) -> list[NamedModule]:
         if self.noise == 0:

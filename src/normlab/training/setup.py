@@ -43,6 +43,7 @@ def build_model(config: RunConfig, clock: Clock) -> Chain:
     kit = Kit(
         norm=config.norm,
         dropout=config.dropout,
+        inverted_dropout=config.inverted_dropout,
         noise=config.noise.activation,
         seed=config.seed,
         clock=clock,
