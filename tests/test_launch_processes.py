@@ -153,8 +153,9 @@ def test_a_worker_that_is_killed_costs_its_run_alone(
     assert states(tmp_path) == {0: "finished", 1: "interrupted", 2: "finished", 3: "finished"}
     killed = folders(tmp_path)[1].name
     assert (
-        f"failed {killed}  its process died (SIGKILL); run the same command again to carry it on"
+        f"interrupted {killed}  its process died (SIGKILL, as systems do where memory has run out)"
     ) in out
+    assert "1 run left to carry on: run the same command again." in out
     assert carry_on(*WORDS, cwd=tmp_path).code == 0
     # Three runs by workers, one by this process: serial and pool give the same bits.
     assert rows_by_seed(tmp_path) == undisturbed

@@ -71,6 +71,16 @@ def test_a_stop_is_an_interrupt(standing: Path, monkeypatch: pytest.MonkeyPatch)
         normlab.train(*WORDS)
 
 
+def test_a_lack_of_the_machines_is_no_interrupt_of_the_users(
+    standing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "the disk is full: could not write x"
+    result = Result("a", "interrupted", text=text, lack="the disk is full")
+    ending(monkeypatch, Launch(results=[result]))
+    with pytest.raises(OSError, match=rf"{text}\. The same call carries it on\."):
+        normlab.train(*WORDS)
+
+
 def test_norm_along_x_needs_no_colour_here_and_on_the_command_line(standing: Path) -> None:
     for norm in ("none", "batch"):
         normlab.train(*WORDS, f"norm={norm}")

@@ -43,6 +43,7 @@ def train(*words: str) -> RunFolder:
         ConfigError: as `compose`, before anything is written.
         RuntimeError: the run failed; the text is its traceback, where it came so far.
         KeyboardInterrupt: it was stopped; the same call carries it on.
+        OSError: the machine lacked something (room, memory); the same call carries it on then.
 
     Warns:
         UserWarning: for what the tracker has to say.
@@ -58,7 +59,11 @@ def train(*words: str) -> RunFolder:
         warnings.warn(outcome.warning, stacklevel=2)
     for failed in outcome.named("failed"):
         raise RuntimeError(f"{planned.name} failed:\n{planned.folder.traceback() or failed.text}")
-    if outcome.named("interrupted"):
+    for interrupted in outcome.named("interrupted"):
+        if interrupted.lack is not None:
+            raise OSError(
+                f"{planned.name} was interrupted: {interrupted.text}. The same call carries it on."
+            )
         raise KeyboardInterrupt(f"{planned.name} was stopped")
     return planned.folder
 

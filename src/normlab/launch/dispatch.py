@@ -29,6 +29,8 @@ class Launch:
     results: list[Result] = field(default_factory=list)
     warning: str | None = None
     """What the tracker has to say, if anything."""
+    was_stopped: bool = False
+    """By Ctrl-C or a signal, as against a run that was cut short by a full disk or a kill."""
 
     def named(self, *ends: str) -> list[Result]:
         return [result for result in self.results if result.end in ends]
@@ -41,9 +43,9 @@ class Launch:
     @property
     def exit_code(self) -> int:
         """0 only where every run has finished; 130 after a stop, as shells have it."""
-        if self.named("interrupted"):
+        if self.was_stopped:
             return 130
-        return 1 if self.named("failed") else 0
+        return 1 if self.named("failed", "interrupted") else 0
 
 
 def launch(
@@ -79,6 +81,7 @@ def launch(
                 outcome.results += first.launcher.carry_out(
                     generation, stop, display, mirror, alone=len(runs) == 1
                 )
+        outcome.was_stopped = stop.requested
         patience = STOPPED_PATIENCE_SECONDS if stop.requested else MIRROR_PATIENCE_SECONDS
     finally:
         outcome.warning = mirror.finish(patience)

@@ -15,6 +15,7 @@ from normlab.data import load
 from normlab.metrics import headlines, split_price
 from normlab.plan.runs import PlannedRun
 from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder
+from normlab.records.lack import lacking
 from normlab.records.provenance import Provenance, provenance
 from normlab.records.recorder import FolderRecorder
 from normlab.records.rows import lines_of, read_rows
@@ -39,6 +40,8 @@ class Result:
     """It had ended so before; nothing was done now."""
     text: str = ""
     """What to tell about it in a line: the outcome, or the error."""
+    lack: str | None = None
+    """What the machine lacked, where that is what interrupted it."""
 
 
 class Watcher(Protocol):
@@ -76,7 +79,8 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
 
     A finished run is left alone, and so is one that failed before unless the launcher asks for
     it again. Every failure ends in the run's folder and in the result; only KeyboardInterrupt
-    and the like come out of here. A run whose start is not there has not begun: that failure is in
+    and the like come out of here. A run that lacked room, memory or its file system is
+    interrupted. A run whose start is not there has not begun: that failure is in
     the result alone, so that the same command carries it out once the start is there.
 
     Args:
@@ -106,7 +110,17 @@ def execute(run: PlannedRun, watcher: Watcher, *, num_threads: int | None) -> Re
     except AlreadyDone:
         return _earlier_result(run, folder)
     except Exception as error:
+        lack = lacking(error)
+        if lack is not None:
+            text = f"{lack}: {_in_a_line(error)}"
+            return Result(run.name, "interrupted", text=text, lack=lack)
         return Result(run.name, "failed", text=f"{type(error).__name__}: {error}")
+
+
+def _in_a_line(error: Exception) -> str:
+    """What was raised: torch adds the stack of its C++ to what it says."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return text.strip().partition("\n")[0] or type(error).__name__
 
 
 def _has_begun(folder: RunFolder) -> bool:

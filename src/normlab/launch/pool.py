@@ -51,7 +51,7 @@ def run_in_pool(
     """Carry the runs out in worker processes, a run to each that is free.
 
     A worker that dies (out of memory, killed) costs its run this attempt and no other; the run
-    stays resumable. Workers leave Ctrl-C to this process, which asks them to stop.
+    is interrupted, to be carried on. Workers leave Ctrl-C to this process, which asks them to stop.
     """
     return _Pool(runs, launcher, stop, display, mirror).run()
 
@@ -175,8 +175,10 @@ class _Pool:
             return
         code = worker.process.exitcode
         cause = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
-        text = f"its process died ({cause}); run the same command again to carry it on"
-        self._end_run(worker, Result(worker.run.name, "failed", text=text))
+        if code == -signal.SIGKILL:
+            cause += ", as systems do where memory has run out"
+        text = f"its process died ({cause})"
+        self._end_run(worker, Result(worker.run.name, "interrupted", text=text, lack=text))
 
     def _end_run(self, worker: _Worker, result: Result) -> None:
         assert worker.run is not None

@@ -17,7 +17,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import socket
@@ -31,6 +30,7 @@ from typing import Any, Literal, get_args
 
 from normlab.records.files import read_json, write_json_whole, write_whole
 from normlab.records.identity import Identity
+from normlab.records.lack import lacking
 from normlab.records.lock import STALE_SECONDS, Heartbeat, Lock, is_held
 from normlab.records.provenance import Provenance
 
@@ -189,9 +189,10 @@ class RunFolder:
         """Hold the run while the block carries it out; yields the state it was found in.
 
         A block that ends with `finish` leaves the run finished. One that raises an `Exception`
-        leaves it failed, with its traceback; one that is stopped (KeyboardInterrupt, SystemExit,
-        a full disk) or just ends leaves it interrupted. A run found interrupted keeps its rows,
-        arrays and checkpoint, to be carried on from.
+        leaves it failed, with its traceback; one that is stopped (KeyboardInterrupt, SystemExit),
+        that lacks something of the machine (`lacking`: room, memory, a mount) or just ends leaves
+        it interrupted. A run found interrupted keeps its rows, arrays and checkpoint, to be
+        carried on from.
 
         Args:
             config: the resolved configuration as nested plain values.
@@ -307,13 +308,18 @@ class RunFolder:
         write_json_whole(self.path / "provenance.json", first)
 
     def _close_with(self, error: Exception) -> None:
-        is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if self._holding is None or is_full:  # with room again, the run can be carried on
+        if self._holding is None:
+            return
+        said = f"{type(error).__name__}: {error}"
+        lack = lacking(error)
+        if lack is not None:  # once there is room, the run can be carried on
+            with suppress(OSError, MemoryError):
+                self._close({"state": "interrupted", "error": f"{lack} ({said})"})
             return
         try:
             text = "".join(traceback.format_exception(error))
             write_whole(self.path / "traceback.txt", text.encode())
-            self._close({"state": "failed", "error": f"{type(error).__name__}: {error}"})
+            self._close({"state": "failed", "error": said})
         except OSError as unwritten:
             error.add_note(f"The run's folder could not record this: {unwritten}")
 
