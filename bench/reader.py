@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from normlab.metrics.layered import unnamed
 from normlab.records import FolderRecorder, Identity, Provenance, RunFolder, metrics_frame
+from normlab.records.checksums import write_checksums
 
 NUM_RUNS = 1_000
 NUM_STEPS = 1_000
@@ -43,13 +44,14 @@ def make_runs(root: Path, num_runs: int, num_steps: int = NUM_STEPS) -> None:
         shutil.copytree(first, copy)
         identity = _identity(index).plain()
         (copy / "identity.json").write_text(json.dumps(identity, indent=2))
+        write_checksums(copy, {"status.json": (copy / "status.json").read_bytes()}, ())
 
 
 def _record_run(folder: RunFolder, num_steps: int) -> Path:
     values = np.random.default_rng(0).standard_normal((num_steps, len(METRICS)))
-    config = {"norm": {"name": "batch", "eps": 1e-5}, "seed": 0}
+    config = {group: {"name": "some"} for group in ("model", "norm", "init", "data")}
     provenance = Provenance(facts={}, diff=None)
-    with folder.claim(config=config, identity=_identity(0), provenance=provenance):
+    with folder.claim(config={**config, "seed": 0}, identity=_identity(0), provenance=provenance):
         recorder = FolderRecorder(folder.path)
         for step in range(num_steps):
             recorder.record(step, unnamed(dict(zip(METRICS, values[step].tolist(), strict=True))))

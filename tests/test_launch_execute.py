@@ -47,6 +47,7 @@ def test_a_run_is_carried_out_and_then_left_alone(results_dir: Path) -> None:
     assert watcher.started_at == [0]
     assert run.folder.state() == "finished"
     assert {path.name for path in run.folder.path.iterdir()} - {"diff.patch"} == {
+        "checksums.json",
         "config.json",
         "identity.json",
         "lock",

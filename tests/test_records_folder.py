@@ -16,9 +16,10 @@ import pytest
 
 from normlab.records import lock
 from normlab.records.files import write_json_whole
-from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder, State, run_folders
+from normlab.records.folder import AlreadyDone, HeldByAnother, RunFolder, run_folders
 from normlab.records.identity import Identity
 from normlab.records.provenance import Provenance
+from normlab.records.states import State
 
 IDENTITY = Identity(
     cell="c" * 64,
@@ -29,7 +30,10 @@ IDENTITY = Identity(
     science={"batch_size": 10},
     measurement={},
 )
-CONFIG = {"norm": {"name": "batch"}, "seed": 0}
+CONFIG = {
+    **{group: {"name": "some"} for group in ("model", "norm", "init", "data")},
+    "seed": 0,
+}
 
 
 def claim(

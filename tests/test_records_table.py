@@ -1,6 +1,7 @@
 """Many runs as one table: every number once, filters by the user's words, early selection."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def make_run(
     config = {
         "model": {"name": "mlp", "widths": [10, 20]},
         "norm": {"name": norm, "eps": 1e-5, "affine": True},
+        "init": {"name": "he"},
         "data": {"name": "digits", "limit": None},
         "optimizer": {"name": "sgd", "lr": lr},
         "probe": {"ics": {"every": 10}},
@@ -245,11 +247,17 @@ def test_a_filter_is_a_key_and_values(word: str) -> None:
         parse_filters(word)
 
 
-def test_a_damaged_run_is_named(tmp_path: Path) -> None:
+def test_a_damaged_run_is_left_out_and_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = make_run(tmp_path, "none", 0.1, 0, rows=ROWS)
+    make_run(tmp_path, "none", 0.1, 1, rows=ROWS)
     (folder.path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"mlp-none-0\.1-s0/config\.json is damaged.*start over"):
-        runs_frame(tmp_path)
+    assert runs_frame(tmp_path)["seed"].tolist() == [1]
+    told = capsys.readouterr().err
+    assert re.search(r"left out: .*mlp-none-0\.1-s0/config\.json is damaged.*start over", told)
+    assert runs_frame(tmp_path)["seed"].tolist() == [1]
+    assert capsys.readouterr().err == ""
 
 
 def test_flatten_uses_the_users_words() -> None:

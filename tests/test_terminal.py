@@ -11,7 +11,7 @@ import pytest
 from rich.progress import Progress, TextColumn
 from rich.table import Table
 from support import command_line
-from support.recorded_runs import finished_run, folder_of, loss_rows
+from support.recorded_runs import finished_run, folder_of, loss_rows, without_checksums
 
 from normlab.cli.completion import complete_runs
 from normlab.cli.console import make_console
@@ -61,7 +61,7 @@ def evil_run(results_dir: Path) -> str:
     """A run whose folder's name, settings, summary and error hold what a terminal obeys."""
     name = f"run-{RED}evil"
     finished_run(results_dir, name, loss_rows(0, 3))
-    path = folder_of(results_dir, name)
+    path = without_checksums(folder_of(results_dir, name))
     for file in ("config.json", "identity.json", "provenance.json", "status.json"):
         content = json.loads((path / file).read_text())
         content |= {"config.json": {"norm": {"name": EVIL}}, "status.json": {"error": EVIL}}.get(
@@ -69,6 +69,8 @@ def evil_run(results_dir: Path) -> str:
         )
         (path / file).write_text(json.dumps(content))
     (path / "traceback.txt").write_text(EVIL)
+    torn = finished_run(results_dir, f"run-{RED}torn", loss_rows(0, 3))
+    (torn / "provenance.json").unlink()
     return name
 
 
@@ -84,6 +86,7 @@ def evil_run(results_dir: Path) -> str:
         ("ls", f"{RED}=1"),
         ("plot", "--y", RED),
         ("measure", "evil", RED),
+        ("ls", "--verify"),
     ],
 )
 def test_no_command_sends_what_a_record_holds(

@@ -93,7 +93,7 @@ def _settled(runs: Sequence[PlannedRun]) -> tuple[list[Result], list[PlannedRun]
     done: list[Result] = []
     todo: list[PlannedRun] = []
     for run in runs:
-        if run.folder.state() == "finished":
+        if run.folder.standing() == "finished":
             done.append(Result(run.name, "finished", skipped=True))
         else:
             todo.append(run)

@@ -187,9 +187,7 @@ def _carry_out(
         summary["diverged_at"] = diverged_at
     if config.checkpoint.keep_final:
         Checkpoint.of(config.steps, setup.model, setup.optimizer).save(folder.checkpoint_path)
-    folder.finish(outcome, summary)
-    if not config.checkpoint.keep_final:
-        folder.checkpoint_path.unlink(missing_ok=True)
+    folder.finish(outcome, summary, keep_checkpoint=config.checkpoint.keep_final)
     return Result(run.name, "finished", text=_headline(outcome, summary))
 
 

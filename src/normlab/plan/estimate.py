@@ -18,9 +18,8 @@ def seconds_left(runs: Sequence[PlannedRun], num_workers: int) -> float | None:
     by_cell: dict[str, list[float]] = defaultdict(list)
     left: list[PlannedRun] = []
     for run in runs:
-        status = run.folder.status()
-        if status.get("state") == "finished":
-            by_cell[run.identity.cell].append(float(status["seconds"]))
+        if run.folder.standing() == "finished":
+            by_cell[run.identity.cell].append(float(run.folder.status()["seconds"]))
         else:
             left.append(run)
     known = [seconds for cell in by_cell.values() for seconds in cell]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from normlab.config import DataConfig, ResolvedRun, RunConfig
 from normlab.config.compose import Composer
@@ -19,8 +19,9 @@ from normlab.plan.grid import Combination
 from normlab.plan.preflight import check_run
 from normlab.plan.starts import locate_start
 from normlab.records.flatten import written
-from normlab.records.folder import RunFolder, State
+from normlab.records.folder import RunFolder
 from normlab.records.identity import Identity, identify
+from normlab.records.states import Standing, State
 
 
 @dataclass(frozen=True)
@@ -116,18 +117,18 @@ def _checksum(data: DataConfig) -> str:
 
 @dataclass(frozen=True)
 class RunStates:
-    """The state of each run of a plan: finished, running, interrupted, failed or missing."""
+    """The state of each run of a plan: finished, running, interrupted, failed, missing, damaged."""
 
-    states: Mapping[str, State]
+    states: Mapping[str, Standing]
 
     @staticmethod
     def of(runs: Sequence[PlannedRun]) -> RunStates:
-        return RunStates({run.name: run.folder.state() for run in runs})
+        return RunStates({run.name: run.folder.standing() for run in runs})
 
     def count(self, state: State) -> int:
         return Counter(self.states.values())[state]
 
     def __str__(self) -> str:
         counts = Counter(self.states.values())
-        order: tuple[State, ...] = ("finished", "running", "interrupted", "failed", "missing")
+        order: tuple[Standing, ...] = (*get_args(State), "damaged")
         return ", ".join(f"{counts[state]} {state}" for state in order if counts[state])

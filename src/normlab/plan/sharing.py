@@ -11,7 +11,8 @@ from normlab.config import ProbeConfig
 from normlab.config.convert import resolved_run
 from normlab.config.run import EvalConfig
 from normlab.plan.runs import PlannedRun
-from normlab.records import run_folders
+from normlab.records import Damaged, run_folders
+from normlab.records.damage import tell
 from normlab.training.start import kept_checkpoint
 
 Training = tuple[str, int]
@@ -50,10 +51,15 @@ def reuse(runs: Sequence[PlannedRun], runs_dir: Path) -> list[PlannedRun]:
     needed = {_training(run) for run in runs}
     finished: dict[Training, list[PlannedRun]] = defaultdict(list)
     for folder in run_folders(runs_dir):
-        identity = folder.identity()
-        training = (identity.cell, identity.seed)
-        if training in needed and folder.state() == "finished":
+        try:
+            identity = folder.identity()
+            training = (identity.cell, identity.seed)
+            if training not in needed or folder.state() != "finished":
+                continue
             stored = resolved_run(folder.config())
+        except Damaged as damage:
+            tell(damage)
+        else:
             stored = dataclasses.replace(stored, results_dir=str(runs_dir.parent))
             finished[training].append(PlannedRun(stored, identity, {}))
     return [_finished_or(run, finished[_training(run)]) for run in runs]

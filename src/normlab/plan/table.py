@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from normlab.config.convert import plain
 from normlab.plan.runs import PlannedRun
-from normlab.records import metrics_frame
+from normlab.records import Damaged, metrics_frame
 from normlab.records.columns import CATEGORIES
+from normlab.records.damage import tell
 from normlab.records.flatten import flatten, written
 
 if TYPE_CHECKING:
@@ -20,17 +21,24 @@ ALWAYS = ("model", "norm", "init", "data", "optimizer.lr", "dropout", "batch_siz
 RATE = "samples_per_second"
 
 
-def results_table(runs: Sequence[PlannedRun], metrics: Sequence[str] | None = None) -> pd.DataFrame:
+def results_table(
+    runs: Sequence[PlannedRun],
+    metrics: Sequence[str] | None = None,
+    on_damage: Callable[[Damaged], None] = tell,
+) -> pd.DataFrame:
     """What the runs have recorded so far, one row a number.
 
     Columns: run, cell, seed, step, metric, layer, value; state, outcome and chance (the accuracy
     of a constant answer) of the run; `ALWAYS`, and the factors of the plan.
-    """
 
-    begun = [run.folder for run in runs if (run.folder.path / "identity.json").exists()]
-    table = metrics_frame(begun, metrics=metrics)
+    Args:
+        on_damage: is handed what is wrong with a run that is left out.
+    """
+    begun = [run for run in runs if run.folder.standing() not in ("missing", "damaged")]
+    folders = [run.folder for run in begun]
+    table = metrics_frame(folders, metrics=metrics, on_damage=on_damage)
     if metrics and RATE in metrics:
-        table = concatenate([table, _rates(runs)])
+        table = concatenate([table, _rates(begun)])
     return table.merge(facts_table(runs), on="run", how="left")
 
 
@@ -82,11 +90,12 @@ def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
     entries = []
     for run in runs:
         settings = flatten(plain(run.config))
-        status = run.folder.status()
+        state = run.folder.standing()
+        status = {} if state == "damaged" else run.folder.status()
         entries.append(
             {
                 "run": run.name,
-                "state": run.folder.state(),
+                "state": state,
                 "outcome": status.get("outcome"),
                 "chance": status.get("summary", {}).get("chance"),
                 **{key: settings[key] for key in ALWAYS if key in settings},

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from normlab.records.damage import Damaged
+
+MOST_JSON_BYTES = 64 * 1024 * 1024
+"""Far beyond what a record's JSON files have; it keeps what is something else out of memory."""
 
 
 @contextmanager
@@ -41,6 +47,27 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def remove_temporaries(folder: Path) -> None:
+    """Remove what `whole_file` left in a run's folder when its process was killed.
+
+    For the run's holder alone, who is then the only one to write files of these names there; what
+    others write into the folder at their own time is left (`OTHERS`).
+    """
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in OTHERS]
+        for name in files:
+            match = _TEMPORARY.fullmatch(name)
+            if match and match["name"] not in OTHERS:
+                os.unlink(os.path.join(parent, name))
+
+
+OTHERS = ("mirror.json", "measured")
+"""Written by the mirror and by `runs measure`, which do not hold the run."""
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}")
+"""As `tempfile` names them."""
+
+
 def _read_umask() -> int:
     umask = os.umask(0)
     os.umask(umask)
@@ -65,8 +92,47 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_json_whole(path: Path, value: Any) -> None:
+    """As `json_bytes` has it."""
+    write_whole(path, json_bytes(value))
+
+
+def json_bytes(value: Any) -> bytes:
     """Indented JSON in Python's dialect: NaN, Infinity and -Infinity stay what they are."""
-    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def read_whole(path: Path, way_out: str, most_bytes: int | None = None) -> bytes:
+    """The content of a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        Damaged: it cannot be read, or is longer than `most_bytes`.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if most_bytes is not None and size > most_bytes:
+                raise Damaged(path, f"{size:,} bytes, where {most_bytes:,} are many", way_out)
+            return file.read()
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise Damaged(
+                path, f"a link to {os.readlink(path)}, which is not there", way_out
+            ) from None
+        raise
+    except OSError as error:
+        raise Damaged(path, error.strerror or str(error), way_out) from error
+
+
+def parse_json(content: bytes, path: Path, way_out: str) -> Any:
+    """
+    Raises:
+        Damaged: it is not JSON.
+    """
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, str(error), way_out) from error
 
 
 def read_json(path: Path, way_out: str) -> Any:
@@ -74,9 +140,6 @@ def read_json(path: Path, way_out: str) -> Any:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is not JSON; `way_out` says what to do then.
+        Damaged: it cannot be read or is not JSON; `way_out` says what to do then.
     """
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged and cannot be read ({error}). {way_out}") from error
+    return parse_json(read_whole(path, way_out, MOST_JSON_BYTES), path, way_out)

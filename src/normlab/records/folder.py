@@ -13,6 +13,7 @@
       checkpoint.pt    where an interrupted run goes on from
       checkpoint-STEP.pt   the network before update STEP, for runs that start there
       traceback.txt    why a failed run failed
+      checksums.json   of the files of a run that has finished
 """
 
 from __future__ import annotations
@@ -22,21 +23,29 @@ import shutil
 import socket
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
-from normlab.records.files import read_json, write_json_whole, write_whole
+from normlab.records import schema
+from normlab.records.checksums import remove_checksums, verify, write_checksums
+from normlab.records.damage import START_OVER, Damaged, tell
+from normlab.records.files import (
+    MOST_JSON_BYTES,
+    json_bytes,
+    parse_json,
+    read_whole,
+    remove_temporaries,
+    write_json_whole,
+    write_whole,
+)
 from normlab.records.identity import Identity
 from normlab.records.lack import lacking
 from normlab.records.lock import STALE_SECONDS, Heartbeat, Lock, is_held
 from normlab.records.provenance import Provenance
-
-State = Literal["missing", "running", "finished", "failed", "interrupted"]
-Outcome = Literal["trained", "diverged", "stuck"]
-
+from normlab.records.states import Outcome, Standing, State
 
 _STATUS_WAY_OUT = (
     'Delete it to have the run start over, or write {"state": "interrupted"} into it to have '
@@ -77,11 +86,7 @@ class RunFolder:
         self._holding: _Holding | None = None
 
     def __repr__(self) -> str:
-        try:
-            state: str = self.state()
-        except ValueError:
-            state = "damaged"
-        return f"{type(self).__name__}({str(self.path)!r}, {state})"
+        return f"{type(self).__name__}({str(self.path)!r}, {self.standing()})"
 
     @property
     def name(self) -> str:
@@ -104,7 +109,7 @@ class RunFolder:
         """How the run stands; one whose holder died while running is interrupted.
 
         Raises:
-            ValueError: status.json is damaged; the text says what to do.
+            Damaged: status.json is; the text says what to do.
         """
         status = self.status()
         while status.get("state") == "running" and not self._holder_lives(status):
@@ -114,44 +119,60 @@ class RunFolder:
             status = latest
         return _state_in(status)
 
-    def status(self) -> dict[str, Any]:
-        """status.json as it stands (a dead holder's still says running); empty before a run."""
+    def standing(self) -> Standing:
+        """The state, for who looks at many runs: that of a damaged one is told of, once."""
         try:
-            status = read_json(self.status_path, _STATUS_WAY_OUT)
+            return self.state()
+        except Damaged as damage:
+            tell(damage)
+            return "damaged"
+
+    def status(self) -> dict[str, Any]:
+        """status.json as it stands (a dead holder's still says running); empty before a run.
+
+        Raises:
+            Damaged: it cannot be read, or is not what was recorded.
+        """
+        try:
+            content = read_whole(self.status_path, _STATUS_WAY_OUT, MOST_JSON_BYTES)
         except FileNotFoundError:
             return {}
-        if not isinstance(status, dict) or status.get("state") not in get_args(State):
-            raise ValueError(
-                f"{self.status_path} is damaged: its state is none of "
-                f"{', '.join(get_args(State))}. {_STATUS_WAY_OUT}"
-            )
+        plain = parse_json(content, self.status_path, _STATUS_WAY_OUT)
+        status = _checked(plain, schema.status, self.status_path, _STATUS_WAY_OUT)
+        if status["state"] == "finished":
+            verify(self.path, "status.json", content)
         return status
 
     def identity(self) -> Identity:
         """
         Raises:
             FileNotFoundError: the run was never started.
-            ValueError: identity.json is damaged.
+            Damaged: identity.json cannot be read, or is not what was recorded.
         """
-        return Identity.from_plain(self._read("identity.json"))
+        return Identity.from_plain(self._read("identity.json", schema.identity))
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration as nested plain values; errors as in `identity`."""
-        return dict(self._read("config.json"))
+        return self._read("config.json", schema.config)
 
     def provenance(self) -> dict[str, Any]:
         """Errors as in `identity`."""
-        return dict(self._read("provenance.json"))
+        return self._read("provenance.json", schema.provenance)
 
     def traceback(self) -> str | None:
         path = self.path / "traceback.txt"
-        return path.read_text() if path.exists() else None
+        return path.read_text(errors="replace") if path.exists() else None
 
-    def _read(self, file_name: str) -> dict[str, Any]:
-        content: dict[str, Any] = read_json(
-            self.path / file_name, "Delete the run's folder to have the run start over."
-        )
-        return content
+    def _read(self, file_name: str, check: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        path = self.path / file_name
+        try:
+            content = read_whole(path, START_OVER, MOST_JSON_BYTES)
+        except FileNotFoundError:
+            if not os.path.lexists(self.status_path):
+                raise
+            raise Damaged(path, "it is missing") from None
+        verify(self.path, file_name, content)
+        return _checked(parse_json(content, path, START_OVER), check, path, START_OVER)
 
     def _holder_lives(self, status: Mapping[str, Any]) -> bool:
         if self._holding is not None or is_held(self.path / "lock"):
@@ -202,7 +223,8 @@ class RunFolder:
         Raises:
             HeldByAnother: a living process holds it.
             AlreadyDone: it has finished or failed, and `again` is false.
-            ValueError: the folder belongs to another identity, or a file in it is damaged.
+            ValueError: the folder belongs to another identity, or a file in it is damaged
+                (`Damaged`).
             OSError: the folder cannot be written to.
         """
         self.path.mkdir(parents=True, exist_ok=True)
@@ -223,10 +245,24 @@ class RunFolder:
         finally:
             lock.release()
 
-    def finish(self, outcome: Outcome, summary: Mapping[str, float | None]) -> None:
-        """Mark the claimed run finished; its metrics and arrays are written by then."""
+    def finish(
+        self,
+        outcome: Outcome,
+        summary: Mapping[str, float | None],
+        *,
+        keep_checkpoint: bool = True,
+    ) -> None:
+        """Mark the claimed run finished; all that it records is written by then.
+
+        Args:
+            keep_checkpoint: whether the last checkpoint, if there is one, stays.
+        """
         assert outcome in get_args(Outcome), outcome
-        self._close({"state": "finished", "outcome": outcome, "summary": dict(summary)})
+        result = {"state": "finished", "outcome": outcome, "summary": dict(summary)}
+        going = () if keep_checkpoint else (self.checkpoint_path,)
+        self._close(result, going)
+        for path in going:  # not before: a run that is killed until then goes on from it
+            path.unlink(missing_ok=True)
 
     def _begin(
         self,
@@ -245,7 +281,10 @@ class RunFolder:
         if found in ("finished", "failed") and not again:
             raise AlreadyDone(f"{self.path} has already {found}.")
         self._refuse_other(identity)
-        if found != "interrupted":
+        if found == "interrupted":
+            remove_checksums(self.path)
+            remove_temporaries(self.path)
+        else:
             self._clear()
         earlier_seconds = _earlier_seconds(status, lock) if found == "interrupted" else 0.0
         write_json_whole(self.path / "config.json", config)
@@ -323,21 +362,23 @@ class RunFolder:
         except OSError as unwritten:
             error.add_note(f"The run's folder could not record this: {unwritten}")
 
-    def _close(self, result: Mapping[str, Any]) -> None:
+    def _close(self, result: Mapping[str, Any], going: Sequence[Path] = ()) -> None:
         assert self._holding is not None, "the run is not claimed"
         holding = self._let_go()
-        seconds = holding.earlier_seconds + time.monotonic() - holding.began
-        write_json_whole(
-            self.status_path,
+        content = json_bytes(
             {
                 **result,
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "started": holding.started,
                 "ended": time.time(),
-                "seconds": seconds,
-            },
+                "seconds": holding.earlier_seconds + time.monotonic() - holding.began,
+            }
         )
+        if result["state"] == "finished":
+            leave_out = [path.name for path in going]
+            write_checksums(self.path, {"status.json": content}, leave_out)
+        write_whole(self.status_path, content)
 
     def _let_go(self) -> _Holding:
         assert self._holding is not None
@@ -369,6 +410,15 @@ def _state_in(status: Mapping[str, Any]) -> State:
     return state
 
 
+def _checked(
+    plain: Any, check: Callable[[Any], dict[str, Any]], path: Path, way_out: str
+) -> dict[str, Any]:
+    try:
+        return check(plain)
+    except ValueError as error:
+        raise Damaged(path, str(error), way_out) from error
+
+
 def run_folders(root: Path) -> list[RunFolder]:
     """Every run folder under a results/runs folder, by name; none where there is no such folder."""
     if not root.is_dir():
@@ -376,5 +426,5 @@ def run_folders(root: Path) -> list[RunFolder]:
     return [
         RunFolder(root / name)
         for name in sorted(os.listdir(root))
-        if (root / name / "identity.json").exists()
+        if any(os.path.lexists(root / name / file) for file in ("identity.json", "status.json"))
     ]

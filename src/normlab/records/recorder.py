@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -15,7 +16,9 @@ import numpy.typing as npt
 
 from normlab.metrics import describe
 from normlab.metrics.layered import Layered, named
-from normlab.records.files import whole_file, write_whole
+from normlab.records.checksums import verify
+from normlab.records.damage import START_OVER, Damaged
+from normlab.records.files import read_whole, whole_file, write_whole
 from normlab.records.rows import COLUMNS, LINES, lines_of, read_lines, read_rows, write_columns
 
 FLUSH_ROWS = 50
@@ -177,9 +180,30 @@ def array_names(folder: Path) -> list[str]:
 
 
 def read_arrays(folder: Path, name: str) -> dict[int, npt.NDArray[Any]]:
-    """An array of a run at each step it was recorded, by increasing step."""
+    """An array of a run at each step it was recorded, by increasing step.
+
+    Raises:
+        Damaged: one of them is.
+    """
     paths = {int(path.stem): path for path in array_path(folder, name, 0).parent.glob("[0-9]*.npy")}
-    return {step: np.load(paths[step], allow_pickle=False) for step in sorted(paths)}
+    return {step: read_array(folder, paths[step]) for step in sorted(paths)}
+
+
+def read_array(folder: Path, path: Path) -> npt.NDArray[Any]:
+    """An array of a run from its file.
+
+    Raises:
+        Damaged: it is no array, or not the one that was recorded.
+    """
+    content = read_whole(path, START_OVER)
+    verify(folder, str(path.relative_to(folder)), content)
+    try:
+        array: npt.NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError, SyntaxError) as error:
+        raise Damaged(path, str(error)) from error
+    if not isinstance(array, np.ndarray):
+        raise Damaged(path, "it is an archive of several arrays")
+    return array
 
 
 def _cut_arrays(root: Path, resume_step: int) -> None:

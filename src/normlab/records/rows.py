@@ -18,7 +18,9 @@ import numpy as np
 
 from normlab.metrics import full_name, split_name
 from normlab.metrics.layered import Series
-from normlab.records.files import whole_file
+from normlab.records.checksums import read_checksums, verify
+from normlab.records.damage import START_OVER, Damaged
+from normlab.records.files import read_whole, whole_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -65,12 +67,15 @@ def read_rows(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -
     """The rows recorded so far, of the metrics whose name is `wanted` (`ics/l2/conv5` of a layer).
 
     Raises:
-        ValueError: a line before the last is damaged.
+        Damaged: a line before the last is, or metrics.parquet; or the rows of a finished run are
+            not those that were recorded.
     """
     try:
         lines = read_lines(folder / LINES)
     except FileNotFoundError:
-        return _read_columns(folder / COLUMNS, wanted)
+        return _read_columns(folder, wanted)
+    if COLUMNS in read_checksums(folder):
+        raise Damaged(folder / LINES, "a finished run has none", "Move it out of the folder.")
     return _to_rows(lines, wanted)
 
 
@@ -79,21 +84,31 @@ def read_lines(path: Path) -> list[dict[str, float]]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a line before the last is damaged.
+        Damaged: a line before the last is.
     """
-    lines = path.read_bytes().split(b"\n")
+    lines = read_whole(path, START_OVER).split(b"\n")
     parsed = []
     for number, line in enumerate(lines[:-1], start=1):  # the rest has no newline: torn
         try:
             row = json.loads(line)
-            row["step"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(
-                f"{path} is damaged at line {number} ({error}). Delete that line, or delete the "
-                "run's folder to have the run start over."
-            ) from error
+            _refuse_other_row(row)
+        except (ValueError, RecursionError) as error:
+            way_out = f"Delete that line, or delete {path.parent} to have the run start over."
+            raise Damaged(path, str(error), way_out, place=f"line {number}") from error
         parsed.append(row)
     return parsed
+
+
+def _refuse_other_row(row: Any) -> None:
+    if not isinstance(row, dict) or type(step := row.get("step")) is not int:
+        raise ValueError("not a step with its values")
+    if not 0 <= step < 2**63:
+        raise ValueError(f"step {step}")
+    if not set(map(type, row.values())) <= _NUMBERS:
+        raise ValueError("a value is no number")
+
+
+_NUMBERS = {int, float}
 
 
 def lines_of(rows: Rows) -> list[dict[str, float]]:
@@ -118,7 +133,13 @@ def write_columns(folder: Path) -> None:
     for name, column in sorted(columns.items()):
         arrays[name] = _arrow(pa.float64(), column.numbers, column.is_recorded)
     with whole_file(folder / COLUMNS) as file:
-        pq.write_table(pa.table(arrays), file, use_dictionary=False, compression="zstd")
+        pq.write_table(
+            pa.table(arrays),
+            file,
+            use_dictionary=False,
+            compression="zstd",
+            write_page_checksum=True,  # for as long as the run has not written its own
+        )
     (folder / LINES).unlink()
 
 
@@ -153,18 +174,40 @@ def _to_rows(lines: list[dict[str, float]], wanted: Callable[[str], bool]) -> Ro
     return Rows(steps=np.array(steps, dtype=np.int64), columns=columns)
 
 
-def _read_columns(path: Path, wanted: Callable[[str], bool]) -> Rows:
-    if not path.exists():
+def _read_columns(folder: Path, wanted: Callable[[str], bool]) -> Rows:
+    path = folder / COLUMNS
+    try:
+        content = read_whole(path, START_OVER)
+    except FileNotFoundError:
+        if COLUMNS in read_checksums(folder):
+            raise Damaged(path, "it is missing") from None
         return Rows(steps=np.empty(0, dtype=np.int64), columns={})
+    verify(folder, COLUMNS, content)
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        names = [name for name in file.schema_arrow.names if name != "step" and wanted(name)]
-        table = file.read(columns=["step", *names], use_threads=False)
+    try:
+        with pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True) as file:
+            _refuse_other_columns(file.schema_arrow)
+            names = [name for name in file.schema_arrow.names if name != "step" and wanted(name)]
+            table = file.read(columns=["step", *names], use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Damaged(path, str(error)) from error
     return Rows(
         steps=_numpy(table.column("step")),
         columns={split_name(name): _column(table.column(name)) for name in names},
     )
+
+
+def _refuse_other_columns(schema: pyarrow.Schema) -> None:
+    import pyarrow as pa
+
+    kinds = dict(zip(schema.names, schema.types, strict=True))
+    if kinds.pop("step", None) != pa.int64():
+        raise ValueError("it has no steps")
+    for name, kind in kinds.items():
+        if kind != pa.float64():
+            raise ValueError(f"{name} is of {kind}")
 
 
 def _column(chunks: pyarrow.ChunkedArray) -> Column:

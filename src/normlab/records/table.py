@@ -19,6 +19,7 @@ import numpy.typing as npt
 from normlab.metrics import describe, full_name
 from normlab.metrics.layered import Series
 from normlab.records.columns import OF_RUN, SUMMARY
+from normlab.records.damage import Damaged, tell
 from normlab.records.flatten import Value, flatten, parse_filters, refuse_unknown_keys, written
 from normlab.records.folder import RunFolder, run_folders
 from normlab.records.rows import Rows, read_rows
@@ -35,7 +36,12 @@ NUM_READERS = 4
 TIMES = ("started", "ended", "seconds")
 
 
-def runs_frame(runs: Path | Iterable[RunFolder], where: str | Iterable[str] = ()) -> pd.DataFrame:
+def runs_frame(
+    runs: Path | Iterable[RunFolder],
+    where: str | Iterable[str] = (),
+    *,
+    on_damage: Callable[[Damaged], None] = tell,
+) -> pd.DataFrame:
     """One row a run.
 
     Columns: run and cell (names), seed, state, outcome; the configuration by the user's keys
@@ -46,13 +52,15 @@ def runs_frame(runs: Path | Iterable[RunFolder], where: str | Iterable[str] = ()
         runs: a results/runs folder, or run folders.
         where: filters on any of these columns, such as "norm=batch,none optimizer.lr=0.1"; also
             "sweep=ID", which passes the runs of a sweep.
+        on_damage: is handed what is wrong with a run that is left out; by default a line about it
+            is written to stderr.
 
     Raises:
-        ValueError: a filter's key is in no run (the nearest are named), or a file is damaged.
+        ValueError: a filter's key is in no run (the nearest are named).
     """
     import pandas as pd
 
-    entries = [entry for _, entry in _select(runs, where, with_status=True)]
+    entries = [entry for _, entry in _select(runs, where, with_status=True, on_damage=on_damage)]
     return pd.DataFrame(entries, columns=None if entries else [*OF_RUN, "state", "outcome"])
 
 
@@ -63,6 +71,7 @@ def metrics_frame(
     metrics: Sequence[str] | None = None,
     steps: range | None = None,
     factors: Sequence[str] = (),
+    on_damage: Callable[[Damaged], None] = tell,
 ) -> pd.DataFrame:
     """One row a recorded number, ordered by run, metric and step.
 
@@ -77,20 +86,25 @@ def metrics_frame(
             ("ics/*/conv1"); None: all. What is not asked for is not read.
         steps: only these steps; None: all.
         factors: further columns of `runs_frame` to join, such as "norm" or "optimizer.lr".
+        on_damage: is handed what is wrong with a run that is left out.
 
     Raises:
         ValueError: as `runs_frame`; also for a factor in no run, and a metric that does not exist.
     """
     filters = parse_filters(where)
     if filters or factors:
-        selected = _select(runs, where, with_status=True)
+        selected = _select(runs, where, with_status=True, on_damage=on_damage)
         refuse_unknown_keys(factors, {key for _, entry in selected for key in entry})
     else:
-        selected = _select(runs, (), with_status=False)
+        selected = _select(runs, (), with_status=False, on_damage=on_damage)
     wanted = _matcher(metrics)
 
     def read(folder: RunFolder) -> Rows:
-        return _select_steps(read_rows(folder.path, wanted), steps)
+        try:
+            return _select_steps(read_rows(folder.path, wanted), steps)
+        except Damaged as damage:
+            on_damage(damage)
+            return Rows(steps=np.empty(0, dtype=np.int64), columns={})
 
     with ThreadPoolExecutor(max_workers=min(NUM_READERS, os.cpu_count() or 1)) as pool:
         tables = list(pool.map(read, [folder for folder, _ in selected]))
@@ -112,14 +126,25 @@ def nearest_recorded(runs: Path | Iterable[RunFolder], where: str | Iterable[str
 
 
 def _select(
-    runs: Path | Iterable[RunFolder], where: str | Iterable[str], *, with_status: bool
+    runs: Path | Iterable[RunFolder],
+    where: str | Iterable[str],
+    *,
+    with_status: bool,
+    on_damage: Callable[[Damaged], None] = tell,
 ) -> list[tuple[RunFolder, dict[str, Any]]]:
     folders = run_folders(runs) if isinstance(runs, Path) else list(runs)
     filters = parse_filters(where)
     for of_sweeps in (filter_ for filter_ in filters if filter_.key == SWEEPS):
         folders = _in_sweeps(folders, of_sweeps.values)
     filters = [filter_ for filter_ in filters if filter_.key != SWEEPS]
-    entries = [(folder, _entry(folder, with_status)) for folder in folders]
+    entries = []
+    for folder in folders:
+        try:
+            entries.append((folder, _entry(folder, with_status)))
+        except Damaged as damage:
+            on_damage(damage)
+        except FileNotFoundError:  # being claimed or cleared at this moment
+            continue
     refuse_unknown_keys(
         (filter_.key for filter_ in filters), {key for _, entry in entries for key in entry}
     )
@@ -164,7 +189,9 @@ def _entry(folder: RunFolder, with_status: bool) -> dict[str, Any]:
     }
     if with_status:
         status = folder.status()
-        entry |= {"state": folder.state(), "outcome": status.get("outcome")}
+        is_over = status.get("state") == "finished"  # then nobody has to be asked
+        state = "finished" if is_over else folder.state()
+        entry |= {"state": state, "outcome": status.get("outcome")}
         entry |= flatten(folder.config())
         entry |= {key: status.get(key) for key in TIMES}
         summary = status.get("summary", {})

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from normlab.metrics import METRICS, axis_text, is_known
+from normlab.records.damage import Damaged, tell
 from normlab.records.rows import Column, Rows, read_rows
 
 Floats = npt.NDArray[np.float64]
@@ -47,7 +48,11 @@ def curves(folders: Sequence[Path]) -> dict[str, Any]:
 
 def _series(folder: Path) -> dict[str, tuple[npt.NDArray[np.int64], Floats]]:
     """Every metric of a run over its steps, layers averaged."""
-    rows = read_rows(folder)
+    try:
+        rows = read_rows(folder)
+    except Damaged as damage:
+        tell(damage)
+        return {}
     layers: dict[str, list[Column]] = {}
     for (metric, _), column in rows.columns.items():
         layers.setdefault(metric, []).append(column)

@@ -106,7 +106,7 @@ class Calculation:
         arguments = {**self.settings, "seed": self.seed}
         if self.start_from is not None:
             parent, step = parent_of(self.start_from, self.seed, runs)
-            if parent.folder.state() != "finished":
+            if parent.folder.standing() != "finished":
                 return None
             diverged = parent.folder.status()["outcome"] == "diverged"
             if diverged and kept_checkpoint(parent.folder, step) is None:

@@ -18,7 +18,8 @@ from normlab.figures.manifest import redraw, save, table_hash
 from normlab.figures.sheet import Sheet
 from normlab.plan.runs import PlannedRun
 from normlab.plan.table import concatenate, results_table
-from normlab.records import RunFolder
+from normlab.records import Damaged, RunFolder
+from normlab.records.damage import tell
 from normlab.records.provenance import current_commit
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
@@ -55,7 +56,13 @@ def draw_and_judge(
     found = {task: task.table(runs) for task in computed}
     tables = [table for table in found.values() if table is not None]
     num_computed = len(tables)
-    recorded = results_table(runs, experiment.metrics) if runs else None
+    damages: list[Damaged] = []
+
+    def leave_out(damage: Damaged) -> None:
+        tell(damage)
+        damages.append(damage)
+
+    recorded = results_table(runs, experiment.metrics, leave_out) if runs else None
     if recorded is not None and not recorded.empty:
         tables = [recorded, *tables]
     if not tables:
@@ -63,7 +70,7 @@ def draw_and_judge(
     factors = {key for task in computed for key in task.factors}
     table = concatenate(tables, factors)
     folder = results / experiment.name / scale
-    lacking = completeness(runs, num_computed, len(computed))
+    lacking = completeness(runs, num_computed, len(computed), damages)
     carried = {run.name: _provenance_of(run.folder) for run in runs}
     commit = {"commit": current_commit()}
     carried |= {task.run_name: commit for task, rows in found.items() if rows is not None}
@@ -103,11 +110,23 @@ def drawing_of(experiment: Experiment) -> Callable[[pd.DataFrame], Sheet]:
     return draw
 
 
-def completeness(runs: Sequence[PlannedRun], num_computed: int = 0, num_to_compute: int = 0) -> str:
-    """How much of a plan there is: "37 of 45 runs, 2 failed, 6 missing; data: cifar10-jpeg"."""
+def completeness(
+    runs: Sequence[PlannedRun],
+    num_computed: int = 0,
+    num_to_compute: int = 0,
+    damages: Sequence[Damaged] = (),
+) -> str:
+    """How much of a plan there is: "37 of 45 runs, 2 failed, 6 missing; data: cifar10-jpeg".
+
+    Args:
+        damages: of files of runs, which are then not counted as finished.
+    """
     parts = []
     if runs:
-        states = Counter(run.folder.state() for run in runs)
+        damaged = {folder for damage in damages for folder in damage.path.parents}
+        states = Counter(
+            "damaged" if run.folder.path in damaged else run.folder.standing() for run in runs
+        )
         others = [f"{states[state]} {state}" for state in states if state != "finished"]
         parts.append(", ".join([f"{states['finished']} of {len(runs)} runs", *others]))
     if num_to_compute:
@@ -172,7 +191,13 @@ def _share_of_pixels_off(sheet: Sheet, note: str, path: Path) -> float:
 
 
 def _provenance_of(folder: RunFolder) -> Mapping[str, Any]:
-    return folder.provenance() if (folder.path / "provenance.json").exists() else {}
+    try:
+        return folder.provenance()
+    except FileNotFoundError:
+        return {}
+    except Damaged as damage:
+        tell(damage)
+        return {}
 
 
 def _hooks(experiment: Experiment) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from normlab.records import RunFolder
+from normlab.records import Damaged, RunFolder
 from normlab.records.flatten import Value, flatten
 from normlab.tracking.conversation import answered_within
 from normlab.tracking.failure import concerns_every_run, reason_of
@@ -49,12 +49,17 @@ def push_runs(
     """
     factors = varied_keys(folders)
     for folder in folders:
+        try:
+            is_running = folder.state() == "running"
+        except Damaged as damage:
+            yield Pushed(folder.name, str(damage))
+            continue
+        if is_running:
+            yield Pushed(folder.name, "it is being carried out; push it when it is over")
+            continue
         settings = settings_of(
             folder, results_dir, mode=mode, project=project, entity=entity, factors=factors
         )
-        if folder.state() == "running":
-            yield Pushed(folder.name, "it is being carried out; push it when it is over")
-            continue
         try:
             with answered_within():
                 mirror_run(folder.path, settings, with_checkpoint=with_checkpoint)

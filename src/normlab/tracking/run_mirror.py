@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from normlab.config.registry import MODULES
 from normlab.records.files import read_json, write_json_whole
 from normlab.records.folder import RunFolder
+from normlab.records.recorder import read_array
 from normlab.records.rows import lines_of, read_rows
 from normlab.tracking.rows import OrderedRows, Row, best_values
 from normlab.tracking.settings import MirrorSettings
@@ -182,7 +181,7 @@ class RunMirror:
 
         logged: dict[str, Any] = {"step": row.step, **row.values}
         for name, path in row.histograms.items():
-            edges, counts = np.load(path, allow_pickle=False)
+            edges, counts = read_array(self._folder.path, path)
             logged[name] = wandb.Histogram(np_histogram=(counts[:-1], edges))
         for name in sorted(logged.keys() - self._defined - {"step"}):
             self._run.define_metric(name, step_metric="step")

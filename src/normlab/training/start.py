@@ -13,6 +13,7 @@ from normlab.config.convert import resolved_run
 from normlab.config.start import Start
 from normlab.models.fitting import misfit
 from normlab.randomness import Clock
+from normlab.records.damage import Damaged, tell
 from normlab.records.folder import RunFolder, run_folders
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.setup import build_model
@@ -63,12 +64,18 @@ def starting_checkpoint(config: ResolvedRun, runs_dir: Path) -> Path | None:
     assert start.step is not None, "a resolved start names its step"
     known = []
     for folder in run_folders(runs_dir):
-        if f"-s{config.seed}-" not in folder.name or folder.identity().cell != start.run:
+        if f"-s{config.seed}-" not in folder.name:
             continue
-        path = kept_checkpoint(folder, start.step)
+        try:
+            if folder.identity().cell != start.run:
+                continue
+            path = kept_checkpoint(folder, start.step)
+        except Damaged as damage:
+            tell(damage)
+            continue
         if path is not None:
             return path
-        known.append(f"{folder.name} ({folder.state()})")
+        known.append(f"{folder.name} ({folder.standing()})")
     where = f"the network of cell {start.run[:10]} with seed {config.seed} before update"
     if known:
         raise ValueError(

@@ -51,11 +51,15 @@ class Ls(OfRuns, Printing):
     reverse: bool = False
     columns: str | None = None
     csv: bool = False
+    verify: bool = False
 
     def carry_out(self) -> int:
         from normlab.cli.console import make_console
         from normlab.cli.runs.listing import list_runs
+        from normlab.cli.runs.verify import verify_runs
 
+        if self.verify:
+            return verify_runs(self.runs_dir, self.filter, make_console())
         list_runs(self, make_console())
         return 0
 
@@ -279,6 +283,11 @@ def _add_ls(ls: argparse.ArgumentParser) -> None:
     ls.add_argument("--reverse", action="store_true", help="the other way round")
     ls.add_argument("--columns", metavar="A,B", help="these columns alone")
     ls.add_argument("--csv", action="store_true", help="all columns, unabridged, as CSV")
+    ls.add_argument(
+        "--verify",
+        action="store_true",
+        help="compare every file with its checksum; 1 if any is off",
+    )
 
 
 def _add_best(best: argparse.ArgumentParser) -> None:
