@@ -139,7 +139,7 @@ class Display:
         line = Text.assemble(
             (count, "dim"), (end, STYLES[result.end]), f" {result.name}  ", (result.text, "dim")
         )
-        self._console.print(line, highlight=False)
+        self._console.print(line, highlight=False, soft_wrap=True)
 
 
 class _Pace:
