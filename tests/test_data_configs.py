@@ -57,8 +57,8 @@ def test_script_decodes_a_folder(tmp_path: Path) -> None:
 
 def test_script_says_what_is_wrong_without_a_traceback(tmp_path: Path) -> None:
     done = run_script("image_folder", "--path", str(tmp_path))
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == (
-        "data.path must hold train/CLASS/ and test/CLASS/ with images; "
+        "error: data.path must hold train/CLASS/ and test/CLASS/ with images; "
         f"{tmp_path / 'train'} is not a folder.\n"
     )

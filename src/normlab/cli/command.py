@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from normlab.cli.output import go_on_unread
+from normlab.cli.parser import Parser
 from normlab.cli.start import STOPPED, say_stopped
 from normlab.words import printable
 
@@ -68,7 +69,7 @@ def make_parser(
     description: str | None,
     prog: str | None = None,
 ) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=prog, description=description, formatter_class=Help)
+    parser = Parser(prog=prog, description=description, formatter_class=Help)
     add_arguments(parser)
     return parser
 
@@ -103,6 +104,12 @@ def tell_error(text: str) -> None:
     print(f"error: {printable(text)}", file=sys.stderr)
 
 
+def told_by_system(error: OSError) -> str:
+    """What the operating system said, and of which file; files that we write say so themselves."""
+    said = error.strerror or str(error)
+    return f"{error.filename}: {said}." if error.filename is not None else said
+
+
 def carry_out(action: Action) -> int:
     """Carry out an action; what goes wrong is told in a line, and the exit code says so."""
     if not isinstance(action, Printing):
@@ -114,7 +121,7 @@ def carry_out(action: Action) -> int:
         code: int = getattr(error, "exit_code", 2)
         return code
     except OSError as error:
-        tell_error(error.strerror or str(error))
+        tell_error(told_by_system(error))
     except KeyboardInterrupt:
         say_stopped()
         return STOPPED

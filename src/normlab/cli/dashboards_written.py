@@ -9,6 +9,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from normlab.analysis.scales import SCALES
 from normlab.cli.console import make_console
 from normlab.cli.dashboard import LayOut
 from normlab.config.errors import ConfigError, hint
@@ -69,8 +70,17 @@ def _make_dashboards(asked: LayOut, console: Console) -> Iterator[Dashboard]:
 
     project = Project(asked.here)
     results = project.results if asked.results_dir is None else Path(asked.results_dir)
+    if asked.results_dir is not None and not results.is_dir():
+        raise ConfigError(
+            f"--results-dir must be a folder of experiments' results; {asked.results_dir!r} "
+            "is none. Leave it out for results/ of the folder you stand in."
+        )
     sweeps = {path.parent.name: path.parent for path in results.glob("sweeps/*/sweep.json")}
     experiments = project.names
+    if asked.scale is not None and asked.scale not in SCALES:
+        raise ConfigError(
+            f"scale={asked.scale}: there is no such scale." + hint(asked.scale, SCALES, "Scales")
+        )
     names: Iterable[str] = asked.names
     if not names:
         yield overview(results)
@@ -86,6 +96,8 @@ def _make_dashboards(asked: LayOut, console: Console) -> Iterator[Dashboard]:
                 + hint(name, known, "There are")
             )
         (experiment,) = project.load([name])
+        if asked.names and asked.scale is not None:
+            experiment.scale(asked.scale)  # which refuses one that the experiment does not have
         scale = asked.scale if asked.scale in experiment.scales else None
         try:
             yield experiment_dashboard(experiment, results, project.composer(), scale)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from normlab.cli.command import tell_error
 from normlab.cli.completion import complete_choices
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class GetData:
         try:
             config = self._config()
             source = config.source()
-        except (ValueError, ConnectionError) as error:
-            print(error, file=sys.stderr)
+        except ConnectionError as error:
+            tell_error(str(error))
             return 1
         num_train, num_test = len(source.train_inputs), len(source.test_inputs)
         print(f"data={config.NAME}: {num_train:,} + {num_test:,} images, sha256 {source.checksum}")
@@ -47,12 +47,22 @@ class GetData:
         from normlab.data.image_folder import ImageFolderConfig
 
         if self.name == ImageFolderConfig.NAME:
+            if self.path is None:
+                raise ValueError(
+                    "data=image_folder needs a folder that holds train/CLASS/ and test/CLASS/ with "
+                    "images: give --path DIR."
+                )
             return ImageFolderConfig(path=self.path, resize=self.resize)
         downloadable = {
             name: kind
             for name, kind in choices("data").items()
             if issubclass(kind, DownloadableConfig)
         }
+        if self.name in choices("data") and self.name not in downloadable:
+            raise ValueError(
+                f"data={self.name} is made by normlab itself, and there is nothing to get: train "
+                "on it as it is."
+            )
         if self.name not in downloadable:
             raise ValueError(unknown("data", self.name, [*downloadable, ImageFolderConfig.NAME]))
         config = downloadable[self.name](root=self.root)

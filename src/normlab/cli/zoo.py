@@ -18,12 +18,13 @@ class Zoo(Printing):
 
     def carry_out(self) -> int:
         from normlab.cli.zoo_text import markdown
+        from normlab.records.files import write_whole
 
         text = markdown(*Places(Path.cwd()).configs)
         if self.output is None:
             print(text, end="")
         else:
-            Path(self.output).write_text(text)
+            write_whole(Path(self.output), text.encode())
         return 0
 
 

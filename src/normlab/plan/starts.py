@@ -12,7 +12,6 @@ import torch
 
 from normlab.config import Component, NormConfig, RunConfig
 from normlab.config.convert import run_config
-from normlab.config.errors import hint
 from normlab.config.settings import described
 from normlab.config.start import Start
 from normlab.models.inherit import insertions
@@ -21,6 +20,7 @@ from normlab.records.flatten import written
 from normlab.records.folder import RunFolder, run_folders
 from normlab.training.setup import build_model
 from normlab.training.start import kept_checkpoint
+from normlab.words import nearest_few
 
 _CELL_AT_STEP = re.compile(r"[0-9a-f]{64}@\d+")
 
@@ -29,23 +29,19 @@ def locate_start(config: RunConfig) -> RunConfig:
     """The configuration with RUN@STEP of its `start_from` replaced by that run's CELL@STEP.
 
     Raises:
-        ValueError: no such run, one of another seed, or one that did not keep its network there.
+        ValueError: no such run, or several whose names begin so; one of another seed, or one that
+            did not keep its network there.
     """
     if config.start_from is None or _CELL_AT_STEP.fullmatch(config.start_from):
         return config
     start = Start.parse(config.start_from)
-    folder = RunFolder(Path(config.results_dir) / "runs" / start.run)
-    names = [known.name for known in run_folders(folder.path.parent)]
-    if start.run not in names:
-        raise ValueError(
-            f"start_from={config.start_from}: {folder.path.parent} has no run of that name."
-            + hint(start.run, names, "Runs")
-        )
+    runs_dir = Path(config.results_dir) / "runs"
+    folder = RunFolder(runs_dir / _whole_name(start.run, config, runs_dir))
     identity = folder.identity()
     if identity.seed != config.seed:
         raise ValueError(
             "a run starts from a run of its own seed, so that pairs stay pairs; "
-            f"{start.run} has seed={identity.seed}, this one seed={config.seed}. "
+            f"{folder.name} has seed={identity.seed}, this one seed={config.seed}. "
             f"Give seed={identity.seed}."
         )
     step = folder.config()["steps"] if start.step is None else start.step
@@ -57,6 +53,29 @@ def locate_start(config: RunConfig) -> RunConfig:
         )
     config = dataclasses.replace(config, start_from=str(Start(identity.cell, step)))
     return adapt_to_parent(config, run_config(folder.config()))
+
+
+def _whole_name(text: str, config: RunConfig, runs_dir: Path) -> str:
+    """The name of the one run that is called so, or whose name alone begins so."""
+    names = [known.name for known in run_folders(runs_dir)]
+    if text in names:
+        return text
+    begin = [name for name in names if name.startswith(text)]
+    if len(begin) == 1:
+        return begin[0]
+    said = f"start_from={config.start_from}: "
+    if begin:
+        raise ValueError(
+            f"{said}the names of {len(begin)} runs begin so: {', '.join(begin[:5])}"
+            f"{', …' if len(begin) > 5 else ''}. Give more of it."
+        )
+    if not names:
+        raise ValueError(f"{said}{runs_dir} has no run of that name, nor any other.")
+    near = nearest_few(text, names) or names[:3]
+    raise ValueError(
+        f"{said}{runs_dir} has no run of that name. Runs: {', '.join(near)}. "
+        f"`normlab runs ls` lists all {len(names)}."
+    )
 
 
 AnyRun = TypeVar("AnyRun", bound=RunConfig)

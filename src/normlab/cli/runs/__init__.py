@@ -22,15 +22,30 @@ if TYPE_CHECKING:
     from normlab.records import RunFolder
 
 
+DEFAULT = "results"
+
+
 @dataclass(frozen=True, kw_only=True)
 class OfRuns:
     """An action on the runs of a results folder."""
 
-    results_dir: str = "results"
+    results_dir: str = DEFAULT
 
     @property
     def runs_dir(self) -> Path:
-        return Path(self.results_dir) / "runs"
+        """
+        Raises:
+            ValueError: --results-dir is no folder; the one it is by default need not be there.
+        """
+        folder = Path(self.results_dir)
+        is_there = folder.is_dir() or (not folder.exists() and self.results_dir == DEFAULT)
+        if not self.results_dir.strip() or not is_there:
+            what = "is a file" if folder.is_file() else "is not there"
+            raise ValueError(
+                f"--results-dir must be a folder that holds runs/; {self.results_dir!r} {what}. "
+                f"Leave it out for {DEFAULT}/ of the folder you stand in."
+            )
+        return folder / "runs"
 
     def find(self, text: str) -> RunFolder:
         from normlab.cli.runs.find import find_run
@@ -236,8 +251,14 @@ class Leet(OfRuns):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--results-dir", default="results", help="default: results")
-    add = add_actions(parser)
+    parser.add_argument("--results-dir", default=DEFAULT, help=f"default: {DEFAULT}")
+    add_action = add_actions(parser)
+
+    def add(name: str, action: type[Action]) -> argparse.ArgumentParser:
+        sub = add_action(name, action)  # the folder may stand behind the action too
+        sub.add_argument("--results-dir", default=argparse.SUPPRESS, help=f"default: {DEFAULT}")
+        return sub
+
     _add_ls(add("ls", Ls))
     _add_best(add("best", BestLevels))
     one_run: tuple[tuple[str, type[Action]], ...] = (

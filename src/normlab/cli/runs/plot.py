@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from normlab.cli.runs import Plot
+from normlab.records.files import whole_file
 from normlab.records.selection import selected_table
 from normlab.records.sweeps import TABLE, Sweep, only_sweep
 from normlab.records.table import runs_frame
@@ -40,8 +41,8 @@ def plot_runs(asked: Plot, console: Console) -> Path:
         sheet = drawn.sheet
         if drawn.remark:
             console.print(f"[yellow]warning[/yellow] {escape(drawn.remark)}", highlight=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with whole_file(path) as file:
+        sheet.save(file, path.suffix.lstrip(".").lower())
     return path
 
 
@@ -127,4 +128,6 @@ def _checked(path: Path) -> Path:
             f"output must be a file that ends in {', '.join(f'.{kind}' for kind in KINDS)}; got "
             f"{str(path)!r}."
         )
+    if path.is_dir():
+        raise ValueError(f"output must be a file; {path} is a folder. Give {path}/plot.png.")
     return path

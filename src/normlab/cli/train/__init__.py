@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from normlab import __version__
-from normlab.cli.command import tell_error
+from normlab.cli.command import tell_error, told_by_system
 from normlab.cli.output import go_on_unread
 from normlab.cli.start import STOPPED, say_stopped
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None, prog: str | None = None) -> NoR
     except (ValueError, OmegaConfBaseException) as error:
         _refuse(str(error).strip().splitlines()[0])
     except OSError as error:  # a full disk, say; the runs it met are kept to be carried on
-        _refuse(error.strerror or str(error))
+        _refuse(told_by_system(error))
     except KeyboardInterrupt:
         say_stopped()
         sys.exit(STOPPED)

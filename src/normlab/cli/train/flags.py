@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from normlab.cli.parser import Parser
 from normlab.config.compose import Composer, is_hydras, parse, refuse_hydra, refuse_hydra_launching
 from normlab.config.errors import ConfigError
 from normlab.config.source import CONFIG_NAME
@@ -28,9 +29,11 @@ def read_flags(arguments: Sequence[str], prog: str | None = None) -> argparse.Na
         ConfigError: for a flag that would have Hydra read other configs than normlab does, and a
             word that would have it launch runs, or set what only --cfg and the like show.
     """
-    parser = get_args_parser()
-    parser.prog = prog or parser.prog
+    parser = Parser(prog=prog, parents=[get_args_parser()], add_help=False)
     asked = parser.parse_args(arguments)
+    for flag in ("resolve", "package"):
+        if getattr(asked, flag) and not asked.cfg:
+            raise ConfigError(f"--{flag} says how --cfg prints a configuration; add --cfg job.")
     for name in NOT_TAKEN:
         if getattr(asked, name) is not None:
             raise ConfigError(
