@@ -207,13 +207,15 @@ def test_numbers_and_names_out_of_range_are_refused() -> None:
     for modules in ((), "bn"):
         with pytest.raises(ValueError, match="names the modules to measure, at least one, in a l"):
             measure_activations(model, inputs, modules)
-    with pytest.raises(ValueError, match="num_units must be at least 0; got -1"):
+    with pytest.raises(ValueError, match="num_units must be a whole number of 0 or gr"):
         measure_activations(model, inputs, ["bn"], num_units=-1)
-    with pytest.raises(ValueError, match="num_bins must be at least 1; got 0"):
+    with pytest.raises(ValueError, match="num_bins must be a whole number of 1 or greater; got 0"):
         measure_activations(model, inputs, ["bn"], num_bins=0)
     for limit in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="limit must be a number above 0; got"):
             measure_activations(model, inputs, ["bn"], limit=limit)
+    with pytest.raises(ValueError, match=r"the lower and the upper one; got \(1, 0\)"):
+        saturated_share(inputs, (1, 0))
     with pytest.raises(ValueError, match=r"units must be among the 3 there are; got \[1, 3\]"):
         distribution(torch.ones(2, 3), [1, 3], bin_edges(None, 2, 6.0))
     for edges in ([0.0], [0.0, 0.0, 1.0], [0.0, math.nan]):

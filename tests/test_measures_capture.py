@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from normlab.measures import Captured, Point, measure_activations, watching
-from normlab.measures.capture import tensors_in
+from normlab.measures import (
+    Captured,
+    Point,
+    measure_activations,
+    measure_blocks,
+    measure_statistics,
+    watching,
+)
 
 
 def random(*shape: int) -> Tensor:
@@ -74,7 +81,7 @@ def test_a_tensor_in_a_structure(case: tuple[Any, int | str | None]) -> None:
 
 def test_which_of_several_tensors_must_be_said() -> None:
     inputs = random(3, 2)
-    model = Around(Gives(lambda x: {"a": x, "b": x}))
+    model = Around(Gives(lambda x: {"a": x, "b": 2 * x}))
     with pytest.raises(ValueError, match=r"inner is a dict, not a tensor; .* 'output', part='a'\)"):
         seen(model, Point("inner"), inputs)
     with pytest.raises(ValueError, match=r"inner has no part 'c'; it has 'a', 'b'\."):
@@ -150,7 +157,7 @@ def test_a_checkpointed_block_ran_once(reentrant: bool) -> None:
         def forward(self, inputs: Tensor) -> Any:
             return checkpoint(self.inner, inputs, use_reentrant=reentrant)
 
-    model, inputs = Checkpointed(), random(4, 2).requires_grad_()
+    model, inputs = Checkpointed().double(), random(4, 2).double().requires_grad_()
     points = [Point("inner.1"), Point("inner.1", run=0)]
     captured = Captured()
     with watching(model, points, captured.keep):
@@ -184,12 +191,89 @@ def test_parts_of_a_script_module_are_refused() -> None:
 
 
 def test_a_point_has_one_of_two_sides() -> None:
-    with pytest.raises(ValueError, match="one of input, output; got 'inputs'"):
+    with pytest.raises(ValueError, match="is one of 'input', 'output'; got 'inputs'"):
         Point("0", "inputs")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="counted from 0; got run=-1 of 0"):
+    with pytest.raises(ValueError, match=r"run, counted from 0, must be .* got -1"):
         Point("0", run=-1)
 
 
-def test_every_tensor_of_a_structure() -> None:
-    one, other = random(2), random(3)
-    assert list(tensors_in({"a": (one, None, 3), "b": [Output(other)]})) == [one, other]
+class Keeps(nn.Module):
+    """Cannot be copied: a result of its forward is an attribute. Writes to its input, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.bn, self.relu = nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU()
+        self.closure: Any = lambda values: self.linear(values)
+
+    def forward(self, batch: dict[str, list[Tensor]]) -> Tensor:
+        (inputs,) = batch["inputs"]
+        inputs.mul_(2).add_(1)
+        self.features = self.closure(inputs)
+        outputs: Tensor = self.relu(self.bn(self.features))
+        return outputs
+
+
+def test_what_cannot_be_copied_is_measured_and_no_batch_is_written_to() -> None:
+    torch.manual_seed(0)
+    model = Keeps().double()
+    batches = [{"inputs": [random(size, 3).double()]} for size in (6, 4)]
+    targets = [random(size, 4).double() for size in (6, 4)]
+    kept = [batch["inputs"][0].clone() for batch in batches]
+    model(copy.deepcopy(batches[0])).sum().backward()
+    features, gradient = model.features, model.linear.weight.grad
+    state, random_state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+
+    def spoils(outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs - targets.mul_(2)).square().sum(1)
+
+    activations = measure_activations(model, batches[0], ["linear", "relu"])
+    blocks = measure_blocks(model, batches[0], {"": (Point("linear"), Point("relu"))})
+    gap = measure_statistics(
+        model, batches[0], batches, zip(batches, targets, strict=True), errors=spoils
+    )
+    hidden = [model.linear(2 * inputs + 1) for inputs in kept]
+    assert activations["linear"].mean == pytest.approx(hidden[0].mean().item(), rel=1e-10)
+    assert blocks[""].branch == activations["linear"].variance
+    torch.testing.assert_close(gap.layers["bn"].population.mean, torch.cat(hidden).mean(0))
+    expected = [
+        (nn.functional.batch_norm(values, None, None, training=True).relu() - 2 * target)
+        for values, target in zip(hidden, [random(6, 4), random(4, 4)], strict=True)
+    ]
+    error = torch.cat(expected).square().sum(1).mean().item()
+    assert gap.errors["batch"] == pytest.approx(error, rel=1e-6)
+    assert all(map(torch.equal, kept, (batch["inputs"][0] for batch in batches)))
+    assert all(map(torch.equal, targets, (random(6, 4).double(), random(4, 4).double())))
+    assert model.features is features
+    assert model.linear.weight.grad is gradient
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+
+
+def test_a_forward_runs_in_the_caller_s_own_grad_mode() -> None:
+    class Asks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.end = nn.Identity()
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            outputs: Tensor = self.end(inputs * (1 + torch.is_grad_enabled()))
+            return outputs
+
+    inputs = torch.ones(3, 2)
+    assert measure_activations(Asks(), inputs, ["end"])["end"].mean == 2
+    with torch.no_grad():
+        assert measure_activations(Asks(), inputs, ["end"])["end"].mean == 1
+    with torch.inference_mode():
+        assert measure_activations(Asks(), inputs, ["end"])["end"].mean == 1
+
+
+def test_what_can_be_read_once_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    once = iter([random(4, 2)])
+    points = (Point("0"), Point("1"))
+    with pytest.raises(ValueError, match="can be read only once"):
+        measure_activations(model, once, ["0"])
+    with pytest.raises(ValueError, match="can be read only once"):
+        measure_blocks(model, once, {"block": points})
+    with pytest.raises(ValueError, match="can be read only once"):
+        measure_statistics(model, once, [random(4, 2)], [])

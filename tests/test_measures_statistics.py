@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import numpy as np
@@ -216,6 +217,12 @@ UNCLEAR: dict[str, tuple[Any, Any]] = {
 def test_shapes_that_do_not_say_what_an_error_is_are_refused(case: tuple[Any, Any]) -> None:
     with pytest.raises(ValueError, match=r"sample's error is cannot be told .* Give classes"):
         sample_errors(*case)
+
+
+def test_scores_that_are_nan_have_no_error() -> None:
+    found = sample_errors(torch.tensor([[1.0, math.nan], [1.0, 0.0]]), torch.tensor([0, 0]))
+    assert found.isnan().tolist() == [True, False]
+    assert found[1] == 0
 
 
 def test_targets_that_are_no_class_are_refused() -> None:

@@ -279,6 +279,23 @@ def test_channels_shuffled_between_groups_are_followed() -> None:
     assert_measured(model, random(3, 2, 7), {"1.end": 1})
 
 
+def test_a_batch_normalization_of_ones_own_reads_channels_unless_they_are_seen_elsewhere() -> None:
+    class Acts(nn.BatchNorm2d):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs).relu()
+
+    class Last(nn.BatchNorm1d):
+        def forward(self, inputs: Tensor) -> Tensor:
+            return super().forward(inputs.transpose(1, 2)).transpose(1, 2)
+
+    torch.manual_seed(0)
+    mixes = Then(lambda x: torch.einsum("nhwc,dc->ndhw", x, torch.ones(4, 5).to(x)))
+    model = nn.Sequential(mixes, Acts(4)).double()
+    assert_measured(model, random(3, 4, 4, 3), {"1": 1})
+    model = nn.Sequential(nn.Linear(3, 5), Last(5)).double()
+    assert_measured(model, random(4, 5, 3), {"1": 2})
+
+
 def test_what_the_user_says_goes_first() -> None:
     torch.manual_seed(0)
     inputs = random(4, 3, 3)
@@ -305,5 +322,5 @@ def test_later_forwards_need_not_be_followed(monkeypatch: pytest.MonkeyPatch) ->
             model(random(2, 4, 3, seed=seed))
         outputs = model[:2](random(2, 4, 3, seed=seed))
         assert torch.equal(captured[point], outputs.transpose(1, 2))
-        monkeypatch.setattr("normlab.measures.unit_axis._marking", None)
+        monkeypatch.setattr("normlab.measures.unit_axis._following", None)
     assert all(not module._forward_hooks for module in model.modules())

@@ -57,7 +57,7 @@ def test_shares_need_weights_and_a_magnitude() -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
 def test_a_traced_network_has_weights_too() -> None:
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
     traced = torch.jit.trace(model, torch.ones(1, 2))
     assert measure_weights(traced, 0.1) == measure_weights(model, 0.1)
 
@@ -82,3 +82,8 @@ def test_every_weight_of_a_network_and_no_bias_or_norm() -> None:
     assert list(measure_weights(model, 0.1, layers=["3"])) == ["3"]
     with pytest.raises(ValueError, match="no weight layer '1'; it has 0, 3"):
         measure_weights(model, 0.1, layers=["1"])
+    with pytest.raises(ValueError, match="layers names nothing to measure; name some"):
+        measure_weights(model, 0.1, layers=[])
+    assert list(measure_weights(model, 0.1, weights=["1", "3"])) == ["1", "3"]
+    with pytest.raises(ValueError, match="the network has no parameter 'gamma'"):
+        measure_weights(model, 0.1, weights=["gamma"])

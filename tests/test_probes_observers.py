@@ -450,7 +450,7 @@ def test_choices_are_followed() -> None:
     [
         (("probe.activations.places=[]",), r"probe\.activations\.places must name one or more of"),
         (("probe.activations.num_units=-1",), r"num_units must be 0 or greater; got -1"),
-        (("probe.activations.num_bins=1",), r"probe\.activations\.num_bins must be 2 or greater"),
+        (("probe.activations.num_bins=1",), r"probe\.activations\.num_bins must be 2 to 100000"),
         (("probe.activations.limit=0",), r"probe\.activations\.limit must be greater than 0"),
         (("probe.moment_drift.steps=[0]",), r"step 0 has none\. Name steps from 1 on"),
         (("probe.gradients.replicates=0",), r"replicates must be 1 or greater; got 0"),

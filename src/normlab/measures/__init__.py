@@ -22,7 +22,6 @@ from normlab.measures.layers import WeightLayer, total_order
 from normlab.measures.moments import UnitMoments, drift, unit_moments
 from normlab.measures.replay import Replay
 from normlab.measures.residual import BlockVariance, measure_blocks
-from normlab.measures.shadow import Shadow
 from normlab.measures.statistics import (
     LayerStatistics,
     StatisticsGap,
@@ -48,7 +47,6 @@ __all__ = [
     "Point",
     "Replay",
     "Replicates",
-    "Shadow",
     "StatisticsGap",
     "Surface",
     "UnitMoments",

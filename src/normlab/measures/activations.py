@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from normlab.measures.arguments import at_least
 from normlab.measures.capture import Point, more_than_once, not_run
 from normlab.measures.moments import UnitMoments, full_precision, unit_moments
-from normlab.measures.shadow import undisturbed
-from normlab.measures.unit_axis import UnitAxes, UnitAxis
+from normlab.measures.unit_axis import UnitAxes, UnitAxis, run_watched
 from normlab.randomness import generator
 
 PERCENTILES = (15, 50, 85)
@@ -75,14 +74,14 @@ def measure_activations(
     limit: float = 6.0,
     unit_axis: UnitAxis = None,
 ) -> dict[str, ActivationStatistics]:
-    """Distributions of what the named modules give, in a forward of a copy of the model.
+    """Distributions of what the named modules give, in a forward of the model on loan.
 
         statistics = measure_activations(model, inputs, ["layer1.0.bn1", "layer1.0.conv2"])
         statistics["layer1.0.bn1"].variance
         measure_activations(vit, inputs, {"attention": Point("blocks.0.attn", part=0)})
 
-    The copy runs in the modes (training or evaluation) its modules are in, and with gradients if
-    the caller has them on, as a step's own forward does.
+    It runs in the modes (training or evaluation) its modules are in, and with gradients if the
+    caller has them on, as a step's own forward does; it and `inputs` stay as they were.
 
     Args:
         modules: by name; or points of them under names of one's own.
@@ -97,11 +96,9 @@ def measure_activations(
             does not run once; complex values; units that cannot be told; a number out of range.
     """
     points = _points(modules)
-    if num_units < 0:
-        raise ValueError(f"num_units must be at least 0; got {num_units}.")
+    at_least("num_units", num_units, 0)
     bin_edges(None, num_bins, limit)
-    network = copy.deepcopy(model)
-    kinds = dict(network.named_modules(remove_duplicate=False))
+    kinds = dict(model.named_modules(remove_duplicate=False))
     found: dict[Point, ActivationStatistics] = {}
     names = {point: name for name, point in points.items()}
 
@@ -117,9 +114,7 @@ def measure_activations(
             edges=bin_edges(activation, num_bins, limit),
         )
 
-    watched = UnitAxes(unit_axis).watching(network, points.values(), summarize)
-    with undisturbed(network), watched:
-        network(inputs)
+    run_watched(model, inputs, UnitAxes(unit_axis), points.values(), summarize)
     for point in points.values():
         if point not in found:
             raise not_run(point, "leave it out of `modules`")
@@ -167,6 +162,7 @@ def activation_statistics(
 
 def fixed_units(name: str, num_units: int, num_wanted: int) -> tuple[int, ...]:
     """Some of a layer's units, drawn from the layer's name: the same at every step of every run."""
+    at_least("num_wanted", num_wanted, 0)
     order = torch.randperm(num_units, generator=generator(0, "activations", name))
     return tuple(sorted(order[:num_wanted].tolist()))
 
@@ -178,8 +174,7 @@ def bin_edges(activation: nn.Module | None, num_bins: int, limit: float) -> NDAr
     Raises:
         ValueError: no bin, or a limit that is not a number above 0.
     """
-    if num_bins < 1:
-        raise ValueError(f"num_bins must be at least 1; got {num_bins}.")
+    at_least("num_bins", num_bins, 1)
     if not 0 < limit < math.inf:
         raise ValueError(f"limit must be a number above 0; got {limit}.")
     low = 0.0 if isinstance(activation, nn.ReLU) else -limit
@@ -226,6 +221,8 @@ def saturated_share(values: Tensor, bounds: tuple[float, float]) -> float:
     """Share of the values near one of their bounds, as `SATURATED_SHARE` has it, of those that are
     numbers; NaN where none is."""
     low, high = bounds
+    if not low < high:
+        raise ValueError(f"bounds are the lower and the upper one; got {bounds}.")
     margin = SATURATED_SHARE * (high - low)
     near = (values < low + margin) | (values > high - margin)
     share = near.double().mean()

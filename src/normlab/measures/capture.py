@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from normlab.measures.arguments import at_least, one_of
+from normlab.measures.batches import tensors_in
 from normlab.measures.belongings import Watcher
 
 Receiver = Callable[["Point", Tensor], None]
@@ -37,14 +39,9 @@ class Point:
     """Which of the module's runs in a forward, counted from 0; None: it runs once."""
 
     def __post_init__(self) -> None:
-        if self.side not in get_args(Side):
-            raise ValueError(
-                f"the side of a point is one of {', '.join(get_args(Side))}; got {self.side!r}."
-            )
-        if self.run is not None and self.run < 0:
-            raise ValueError(
-                f"the runs of a module are counted from 0; got run={self.run} of {self.module}."
-            )
+        one_of("the side of a point", self.side, Side)
+        if self.run is not None:
+            at_least("run, counted from 0,", self.run, 0)
 
 
 @contextmanager
@@ -119,14 +116,6 @@ def in_backward() -> bool:
     return bool(torch._C._current_graph_task_id() != -1)
 
 
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """Every tensor in nested tuples, lists, mappings and dataclasses."""
-    if isinstance(value, Tensor):
-        yield value
-    for held in _parts(value).values():
-        yield from tensors_in(held)
-
-
 def more_than_once(point: Point) -> ValueError:
     """The refusal of a module whose runs a measure would mix."""
     return ValueError(
@@ -182,7 +171,7 @@ def _tensor(point: Point, value: Any) -> Tensor:
             )
         value = parts[point.part]
         place, kind = f"part {point.part!r} of {place}", type(value).__name__
-    tensors = list(tensors_in(value))
+    tensors = tensors_in(value)
     if len(tensors) != 1:
         part = next((p for p, held in _parts(value).items() if isinstance(held, Tensor)), None)
         or_part = (

@@ -78,6 +78,11 @@ def same_units(one: UnitMoments, other: UnitMoments) -> None:
         )
 
 
+def double(values: Tensor) -> Tensor:
+    """In float64, or complex128."""
+    return values.to(torch.complex128 if values.is_complex() else torch.float64)
+
+
 def full_precision(values: Tensor) -> Tensor:
     """Without gradient history; float32 for half precision, else as it is.
 

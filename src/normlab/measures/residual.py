@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,7 @@ from torch import Tensor, nn
 
 from normlab.measures.capture import Point, more_than_once, not_run
 from normlab.measures.moments import unit_moments
-from normlab.measures.shadow import undisturbed
-from normlab.measures.unit_axis import UnitAxes, UnitAxis
+from normlab.measures.unit_axis import UnitAxes, UnitAxis, run_watched
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +36,7 @@ def measure_blocks(
     *,
     unit_axis: UnitAxis = None,
 ) -> dict[str, BlockVariance]:
-    """Variances of branch and skip in a forward of a copy of the model, in the modes it is in, and
+    """Variances of branch and skip in a forward of the model on loan, in the modes it is in, and
     with gradients if the caller has them on.
 
         measure_blocks(resnet, inputs, {"layer1.0": (Point("layer1.0.bn2"),
@@ -58,7 +56,6 @@ def measure_blocks(
             "`blocks` names the blocks to measure, at least one, each with the points where branch "
             "and skip reach the sum; got none."
         )
-    network = copy.deepcopy(model)
     found: dict[Point, float] = {}
 
     def summarize(point: Point, values: Tensor) -> None:
@@ -67,9 +64,7 @@ def measure_blocks(
         found[point] = mean_variance(values)
 
     points = [point for pair in blocks.values() for point in pair]
-    watched = UnitAxes(unit_axis).watching(network, points, summarize)
-    with undisturbed(network), watched:
-        network(inputs)
+    run_watched(model, inputs, UnitAxes(unit_axis), points, summarize)
     for point in points:
         if point not in found:
             raise not_run(point, "leave its block out")

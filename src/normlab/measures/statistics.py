@@ -10,9 +10,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from normlab.measures.capture import Point, tensors_in
-from normlab.measures.moments import UnitMoments, same_units, unit_moments
-from normlab.measures.shadow import Shadow, undisturbed
+from normlab.measures.batches import pair, protected, tensors_in
+from normlab.measures.borrowed import borrowed
+from normlab.measures.capture import Point
+from normlab.measures.moments import UnitMoments, double, same_units, unit_moments
 from normlab.measures.unit_axis import UnitAxes, UnitAxis
 
 Source = Literal["ema", "precise", "batch"]
@@ -68,7 +69,8 @@ def measure_statistics(
         gap = measure_statistics(model, batch, population_batches, [(inputs, targets), ...])
         gap.errors["ema"] - gap.errors["precise"]
 
-    All of it happens on a copy; weights, running statistics and modes stay as they are.
+    All of it happens on loan: weights, running statistics, modes and batches stay as they are.
+    Passes run without gradients.
 
     Args:
         batch: inputs of the mini-batch whose statistics are meant.
@@ -87,13 +89,11 @@ def measure_statistics(
         ValueError: the network has no layer with running statistics; no batches; outputs and
             targets whose shapes do not say what an error is.
     """
-    shadow = Shadow(model)
     axes = UnitAxes(unit_axis)
-    return statistics_gap(shadow, model, batch, population, held_out, errors or sample_errors, axes)
+    return statistics_gap(model, batch, population, held_out, errors or sample_errors, axes)
 
 
 def statistics_gap(
-    shadow: Shadow,
     model: nn.Module,
     batch: Any,
     population: Iterable[Any],
@@ -101,40 +101,33 @@ def statistics_gap(
     errors: Errors,
     axes: UnitAxes,
 ) -> StatisticsGap:
-    """`measure_statistics` with a copy made before."""
-    shadow.follow(model)
+    """`measure_statistics` with axes that may be known from before."""
     names = statistics_layers(model)
     if not names:
         raise ValueError(
             "the network has no layer with running statistics of the batch, so there is nothing to "
             "compare. Choose a batch normalization."
         )
-    modules = dict(shadow.network.named_modules())
-    running = {
-        name: UnitMoments(
-            modules[name].get_buffer("running_mean").clone(),
-            modules[name].get_buffer("running_var").clone(),
-        )
-        for name in names
-    }
-    shadow.network.train()
-    _, of_batch = population_statistics(shadow.network, names, [batch], axes)
-    shadow.follow(model)
-    shadow.network.train()
-    num_samples, of_population = population_statistics(shadow.network, names, population, axes)
-    names = tuple(name for name in names if name in of_batch and name in of_population)
-    running = {name: running[name] for name in names}
-    batches = list(held_out)
-    by_source: dict[Source, Mapping[str, UnitMoments]] = {
-        "ema": running,
-        "precise": of_population,
-        "batch": running,
-    }
-    scores: dict[Source, float] = {}
-    for source, moments in by_source.items():
-        shadow.follow(model)
-        _evaluate_by(shadow.network, source, moments)
-        scores[source] = mean_error(shadow.network, batches, errors)
+    with borrowed(model) as loan, torch.no_grad():
+        running = {name: _running(model.get_submodule(name)) for name in names}
+        model.train()
+        _, of_batch = population_statistics(model, names, [batch], axes)
+        loan.restart()
+        model.train()
+        num_samples, of_population = population_statistics(model, names, population, axes)
+        names = tuple(name for name in names if name in of_batch and name in of_population)
+        running = {name: running[name] for name in names}
+        batches = [pair(samples) for samples in held_out]
+        by_source: dict[Source, Mapping[str, UnitMoments]] = {
+            "ema": running,
+            "precise": of_population,
+            "batch": running,
+        }
+        scores: dict[Source, float] = {}
+        for source, moments in by_source.items():
+            loan.restart()
+            _evaluate_by(model, source, moments)
+            scores[source] = mean_error(model, batches, errors)
     return StatisticsGap(
         layers={
             name: LayerStatistics(
@@ -169,9 +162,9 @@ def population_statistics(
 
         mu = E[mu_b]        var = E[mu_b^2 + var_b] - mu^2 = E[var_b] + E[(mu_b - mu)^2]
 
-    Running statistics of the network may move. Double precision, (C,) each. A layer that runs
-    several times in a forward is averaged over its runs, as its running statistics are; one that
-    never runs is left out.
+    Running statistics of the network may move, batches do not. Double precision, (C,) each. A layer
+    that runs several times in a forward is averaged over its runs, as its running statistics are;
+    one that never runs is left out.
 
     Args:
         axes: where the layers' units are; None: as the layers say.
@@ -186,16 +179,16 @@ def population_statistics(
 
     def add(point: Point, values: Tensor) -> None:
         moments = unit_moments(values)
-        means[point.module].append(moments.mean.double())
+        means[point.module].append(double(moments.mean))
         variances[point.module].append(moments.variance.double())
         weights[point.module].append(sizes[-1])
 
     points = [Point(name, "input") for name in layers]
-    watched = (axes or UnitAxes()).watching(network, points, add)
-    with undisturbed(network), torch.no_grad(), watched:
+    with torch.no_grad(), (axes or UnitAxes()).watching(network, points, add):
         for inputs in batches:
+            inputs, _ = pair((inputs, None))
             sizes.append(num_samples_of(inputs))
-            network(inputs)
+            network(protected(inputs))
     if not sizes:
         raise ValueError("population statistics need at least one batch; got none.")
     return sum(sizes), {
@@ -231,7 +224,7 @@ def mean_distance(moments: UnitMoments, population: UnitMoments) -> float:
     """
     same_units(moments, population)
     scale = population.variance.double().sum().sqrt()
-    return _over((moments.mean.double() - population.mean.double()).norm(), scale)
+    return _over((double(moments.mean) - double(population.mean)).norm(), scale)
 
 
 def variance_distance(moments: UnitMoments, population: UnitMoments) -> float:
@@ -250,7 +243,8 @@ def sample_errors(outputs: Any, targets: Any) -> Tensor:
     of each output to its target. (B,)
 
     - Whole targets (B,) or (B, 1) are classes, and outputs (B, K) their scores. With positions,
-      (B, d, ...) and (B, K, d, ...), the error is the share of positions.
+      (B, d, ...) and (B, K, d, ...), the error is the share of positions. Scores with a NaN have
+      no class, and their error is NaN.
     - Targets with a fraction (B, ...) are numbers, and outputs have their shape, up to dimensions
       of 1.
 
@@ -287,6 +281,7 @@ def sample_errors(outputs: Any, targets: Any) -> Tensor:
             "without a class, or give `errors` of your own."
         )
     wrong = (outputs.argmax(1) != targets).double()
+    wrong = wrong.masked_fill(outputs.isnan().any(1), math.nan)
     return _by_sample(wrong).mean(1)
 
 
@@ -317,8 +312,11 @@ def mean_error(network: nn.Module, batches: Sequence[tuple[Any, Any]], errors: E
     """
     if not batches:
         raise ValueError("an evaluation needs at least one batch of held-out samples; got none.")
-    with undisturbed(network), torch.no_grad():
-        found = [_checked(errors(network(inputs), targets)) for inputs, targets in batches]
+    with torch.no_grad():
+        found = [
+            _checked(errors(network(protected(inputs)), protected(targets)))
+            for inputs, targets in batches
+        ]
     return torch.cat(found).mean().item()
 
 
@@ -330,6 +328,11 @@ def _checked(errors: Any) -> Tensor:
             "all but the first dimension."
         )
     return errors
+
+
+def _running(layer: nn.Module) -> UnitMoments:
+    buffers = dict(layer.named_buffers(recurse=False))
+    return UnitMoments(buffers["running_mean"].clone(), buffers["running_var"].clone())
 
 
 def _evaluate_by(network: nn.Module, source: Source, moments: Mapping[str, UnitMoments]) -> None:
@@ -350,7 +353,7 @@ def _pooled(means: Tensor, variances: Tensor, sizes: Sequence[int]) -> UnitMomen
     weights = torch.tensor(sizes, dtype=torch.float64, device=means.device)
     weights = (weights / weights.sum()).unsqueeze(1)
     mean = (weights * means).sum(0)
-    variance = (weights * (variances + (means - mean).square())).sum(0)
+    variance = (weights * (variances + (means - mean).abs().square())).sum(0)
     return UnitMoments(mean, variance)
 
 

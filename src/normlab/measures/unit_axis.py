@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from normlab.measures.batches import pair, protected
+from normlab.measures.belongings import Watcher
+from normlab.measures.borrowed import borrowed
 from normlab.measures.capture import Point, Receiver, watching
 from normlab.measures.following import FollowedUnits
 
@@ -63,9 +66,9 @@ class UnitAxes:
             receive(point, values if axis == 1 else values.movedim(axis, 1))
 
         with ExitStack() as stack:
-            if any(self._is_open(point, modules.get(point.module)) for point in points):
-                stack.enter_context(_marking(modules.values(), followed))
             stack.enter_context(watching(model, points, hand_over))
+            if any(self._is_open(point, modules[point.module]) for point in points):
+                stack.enter_context(_following(model, followed))
             yield
 
     def _check_names(self, points: Iterable[Point]) -> None:
@@ -82,11 +85,10 @@ class UnitAxes:
             return self._given.get(point.module)
         return self._given
 
-    def _is_open(self, point: Point, module: nn.Module | None) -> bool:
+    def _is_open(self, point: Point, module: nn.Module) -> bool:
         """Whether it takes following to tell."""
         return (
-            module is not None
-            and point not in self._known
+            point not in self._known
             and self._said(point) is None
             and _own_axis_at(point, module) is None
         )
@@ -99,6 +101,9 @@ class UnitAxes:
             axis = _own_axis_at(point, module)
         if axis is None and values.dim() > 2:
             axis = followed.axis(values)
+            if axis is None and isinstance(module, nn.modules.batchnorm._NormBase):
+                # A subclass with a forward of its own, behind what cannot be followed.
+                axis = 1 if values.shape[1] == module.num_features else None
             if axis is None:
                 raise ValueError(
                     f"it cannot be told which dimension counts the units of the {point.side} of "
@@ -115,6 +120,16 @@ class UnitAxes:
                 f"{axis}; it has shape {tuple(values.shape)}. Name one of its dimensions."
             )
         return axis % values.dim()
+
+
+def run_watched(
+    model: nn.Module, inputs: Any, axes: UnitAxes, points: Iterable[Point], receive: Receiver
+) -> None:
+    """One forward of the model on loan, in the caller's own grad mode, on inputs of its own."""
+    inputs, _ = pair((inputs, None))
+    grad = torch.is_grad_enabled()
+    with borrowed(model), torch.set_grad_enabled(grad), axes.watching(model, points, receive):
+        model(protected(inputs))
 
 
 def own_axis(module: nn.Module) -> int | None:
@@ -146,8 +161,8 @@ def _own_axis_at(point: Point, module: nn.Module) -> int | None:
 
 
 @contextmanager
-def _marking(modules: Iterable[nn.Module], followed: FollowedUnits) -> Iterator[None]:
-    """Follow the units of all layers that have some."""
+def _following(model: nn.Module, followed: FollowedUnits) -> Iterator[None]:
+    """Follow the units of all layers that have some, through the forwards of a network."""
 
     def mark(module: nn.Module, args: Any, output: Any) -> None:
         values = output[0] if isinstance(output, tuple) and output else output
@@ -155,8 +170,16 @@ def _marking(modules: Iterable[nn.Module], followed: FollowedUnits) -> Iterator[
         if isinstance(values, Tensor) and axis is not None and -values.dim() <= axis < values.dim():
             followed.mark(values, axis)
 
-    with ExitStack() as stack:
-        for module in modules:
+    def start(module: nn.Module, args: Any) -> None:
+        forward.enter_context(followed)
+
+    def stop(module: nn.Module, args: Any, output: Any) -> None:
+        forward.close()
+
+    with ExitStack() as hooks, ExitStack() as forward:
+        for module in model.modules():
             if own_axis(module) is not None:
-                stack.callback(module.register_forward_hook(mark).remove)
-        yield stack.enter_context(followed)
+                hooks.callback(module.register_forward_hook(Watcher(mark)).remove)
+        hooks.callback(model.register_forward_pre_hook(Watcher(start)).remove)
+        hooks.callback(model.register_forward_hook(Watcher(stop), always_call=True).remove)
+        yield

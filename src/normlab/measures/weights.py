@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from normlab.measures.arguments import names
 from normlab.measures.layers import weights_of_layers
 from normlab.measures.sparsity import sparsity, zeros
 
@@ -34,20 +35,29 @@ class WeightStatistics:
 
 
 def measure_weights(
-    model: nn.Module, learning_rate: float, *, layers: Sequence[str] | None = None
+    model: nn.Module,
+    learning_rate: float,
+    *,
+    layers: Sequence[str] | None = None,
+    weights: Sequence[str] | None = None,
 ) -> dict[str, WeightStatistics]:
     """Statistics of a network's weights by layer, in order of registration.
 
     Args:
         layers: names of the layers to measure; None: all.
+        weights: names of the parameters that count as weights, or of their layers; None: what
+            torch's modules multiply with, and of others' parameters those with two dimensions
+            greater than 1 (`weight_names`).
 
     Raises:
-        ValueError: no such layer; a learning rate that is negative or no number.
+        ValueError: no such layer or parameter; a learning rate that is negative or no number.
     """
+    names("layers", layers)
+    names("weights", weights)
     parameters = dict(model.named_parameters())  # a ScriptModule has no get_parameter
     return {
         layer: weight_statistics(parameters[weight], learning_rate)
-        for layer, weight in weights_of_layers(model, layers).items()
+        for layer, weight in weights_of_layers(model, layers, weights).items()
     }
 
 

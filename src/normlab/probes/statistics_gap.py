@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from normlab.config import register, setting
-from normlab.measures.shadow import Shadow
 from normlab.measures.statistics import (
     StatisticsGap,
     mean_distance,
@@ -75,7 +74,7 @@ class StatisticsGapConfig(ScheduledConfig):
 
     def build(self, model: nn.Module, num_steps: int) -> StatisticsGapProbe:
         due = self.schedule(num_steps)
-        return StatisticsGapProbe(self, model, self._measured(model), due)
+        return StatisticsGapProbe(self, self._measured(model), due)
 
     def _measured(self, model: nn.Module) -> tuple[str, ...]:
         names = statistics_layers(model)
@@ -90,34 +89,30 @@ class StatisticsGapConfig(ScheduledConfig):
 
 
 class StatisticsGapProbe(Probe):
-    """Passes over replicate training batches and held-out samples, on a copy."""
+    """Passes over replicate training batches and held-out samples, by the model on loan."""
 
     name = "statistics_gap"
 
     def __init__(
         self,
         config: StatisticsGapConfig,
-        model: nn.Module,
         layers: Sequence[str],
         schedule: Schedule,
     ) -> None:
         self.schedule = schedule
         self._config = config
         self._layers = layers
-        self._shadow = Shadow(model) if layers else None
         self._axes = UnitAxes()
 
     def due(self, step: int) -> bool:
-        return self._shadow is not None and super().due(step)
+        return bool(self._layers) and super().due(step)
 
     def measure(self, view: StepView) -> Generator[None, None, Measurement]:
-        assert self._shadow is not None
         surroundings = view.require_surroundings(self.name)
         batches = surroundings.replicates(view.step)
         num_batches = math.ceil(self._config.population_samples / batches.batch_size)
         num_batches = min(num_batches, batches.steps_per_epoch)
         gap = statistics_gap(
-            self._shadow,
             view.model,
             view.inputs,
             (batches.at(index).inputs for index in range(num_batches)),
