@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,16 @@ from support.parts import gradient_of
 from support.surface_twin import naive_gradient, naive_lanczos, naive_product
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils.parametrizations import weight_norm
 
-from normlab.measures import Surface, measure_curvature, measure_landscape
+from normlab.measures import (
+    Curvature,
+    Surface,
+    measure_curvature,
+    measure_gradients,
+    measure_ics,
+    measure_landscape,
+)
 from normlab.measures.curvature import lanczos
 
 SIZES = (0.05, 0.1, 0.4)
@@ -282,3 +291,199 @@ def test_a_changed_model_is_refused() -> None:
     model.append(nn.Linear(3, 3).double())
     with pytest.raises(ValueError, match="not those it had when it was copied"):
         surface.capture(model)
+
+
+class Complex(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 3, dtype=torch.complex128)
+        self.b = nn.Linear(3, 3, dtype=torch.complex128)
+        self.c = nn.Linear(3, 3, dtype=torch.float64)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.c(self.b(self.a(inputs.to(torch.complex128))).abs())
+        return outputs
+
+
+class Paired(nn.Module):
+    """The same function of pairs of real numbers."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.names = [name for name, _ in model.named_parameters()]
+        self.pairs = nn.ParameterList(
+            torch.view_as_real(p.detach()).clone() if p.is_complex() else p.detach().clone()
+            for p in model.parameters()
+        )
+        self.model = [model]
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        values = [torch.view_as_complex(p) if p.shape[-1] == 2 else p for p in self.pairs]
+        found: Tensor = torch.func.functional_call(
+            self.model[0], dict(zip(self.names, values, strict=True)), (inputs,)
+        )
+        return found
+
+
+def test_complex_parameters_are_pairs_of_real_ones() -> None:
+    torch.manual_seed(0)
+    model = Complex()
+    inputs, targets = torch.randn(6, 4, dtype=torch.float64), torch.randint(3, (6,))
+    batch = (inputs, targets)
+    twin = Paired(model)
+    for measure in (
+        partial(measure_curvature, num_iterations=60),
+        partial(measure_landscape, step_sizes=SIZES),
+        partial(measure_landscape, step_sizes=SIZES, direction="random"),
+    ):
+        found, expected = measure(model, cross_entropy, batch), measure(twin, cross_entropy, batch)
+        for name in ("gradient_norm", "losses", "gradient_changes", "along_gradient", "control"):
+            if hasattr(expected, name):
+                numbers = pytest.approx(getattr(expected, name), rel=1e-9)
+                assert getattr(found, name) == numbers, name
+        if isinstance(found, Curvature) and isinstance(expected, Curvature):
+            assert found.eigenvalues[0] == pytest.approx(expected.eigenvalues[0], rel=1e-9)
+    gradients = {row.layer: row for row in measure_gradients(model, cross_entropy, [batch])}
+    cross_entropy(model(inputs), targets).backward()
+    size = gradient_of(model.b.weight).abs().square().sum().sqrt().item()
+    assert gradients["b"].norm == pytest.approx(size, rel=1e-12)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    row = measure_ics(model, cross_entropy, batch, optimizer)["b"]
+    assert row.gradient_norm == pytest.approx(size, rel=1e-12)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    own = gradient_of(model.b.weight).clone()
+    with torch.no_grad():
+        for name in ("a.weight", "a.bias"):
+            p = model.get_parameter(name)
+            p.copy_(before[name] - 0.1 * gradient_of(p))
+    model.zero_grad()
+    cross_entropy(model(inputs), targets).backward()
+    there = gradient_of(model.b.weight)
+    assert row.l2 == pytest.approx((own - there).abs().square().sum().sqrt().item(), rel=1e-10)
+    product = (own.conj() * there).sum().real.item()
+    assert row.cosine == pytest.approx(product / (size * there.norm().item()), rel=1e-10)
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.q, self.v = nn.Linear(4, 4).double(), nn.Linear(4, 3).double()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        q = self.q(inputs)
+        if self.training:
+            return nn.functional.scaled_dot_product_attention(q, inputs, self.v(inputs)).mean(1)
+        shares = torch.softmax(q @ inputs.transpose(1, 2) / 2, -1)
+        outputs: Tensor = (shares @ self.v(inputs)).mean(1)
+        return outputs
+
+
+def test_curvature_runs_through_fused_attention() -> None:
+    torch.manual_seed(0)
+    batch = (torch.randn(5, 6, 4).double(), torch.randint(3, (5,)))
+    model = Attending()
+    fused = measure_curvature(model, cross_entropy, batch, num_iterations=8)
+    plain = measure_curvature(model.eval(), cross_entropy, batch, num_iterations=8)
+    assert fused.eigenvalues == pytest.approx(plain.eigenvalues, rel=1e-8)
+
+
+def test_curvature_of_a_normalized_weight_is_that_of_its_formula() -> None:
+    """torch's fused second derivative of it is wrong."""
+
+    class Formula(nn.Module):
+        def __init__(self, layer: nn.Module) -> None:
+            super().__init__()
+            self.bias, self.g, self.v = (nn.Parameter(p.detach()) for p in layer.parameters())
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            weight = self.v * (self.g / self.v.norm(dim=1, keepdim=True))
+            return nn.functional.linear(inputs, weight, self.bias)
+
+    torch.manual_seed(0)
+    layer = weight_norm(nn.Linear(4, 4)).double()
+    tail = nn.Linear(4, 3).double()
+    batch = (torch.randn(6, 4).double(), torch.randint(3, (6,)))
+    fused = nn.Sequential(layer, nn.Tanh(), tail)
+    plain = nn.Sequential(Formula(layer), nn.Tanh(), tail)
+    found = measure_curvature(fused, cross_entropy, batch, num_iterations=40)
+    expected = measure_curvature(plain, cross_entropy, batch, num_iterations=40)
+    for place in (0, -1):
+        value = pytest.approx(expected.eigenvalues[place], rel=1e-9)
+        assert found.eigenvalues[place] == value
+
+
+def test_an_operation_without_a_second_derivative_is_named() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Hardsigmoid(inplace=True), nn.Linear(4, 3))
+    batch = (torch.randn(6, 4), torch.randint(3, (6,)))
+    text = r"an operation in module 1 \(Hardsigmoid\) has none: derivative for aten::hardsigmoid"
+    with pytest.raises(ValueError, match=text):
+        measure_curvature(model, cross_entropy, batch)
+
+
+def test_products_that_are_not_symmetric_are_told() -> None:
+    matrix = torch.randn(9, 9, generator=torch.Generator().manual_seed(0)).double()
+    start = torch.ones(9, dtype=torch.float64)
+    with pytest.warns(UserWarning, match="products with the Hessian are not symmetric"):
+        lanczos(lambda vector: matrix @ vector, start, 4)
+
+
+def test_sparse_gradients_count_like_dense_ones() -> None:
+    class Words(nn.Module):
+        def __init__(self, sparse: bool) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.words = nn.Embedding(9, 4, sparse=sparse)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            outputs: Tensor = self.head(self.words(ids).mean(1))
+            return outputs
+
+    batch = (torch.randint(9, (6, 5)), torch.randint(3, (6,)))
+    sparse, dense = Words(sparse=True).double(), Words(sparse=False).double()
+    found = measure_landscape(sparse, cross_entropy, batch, SIZES)
+    expected = measure_landscape(dense, cross_entropy, batch, SIZES)
+    assert found.losses == pytest.approx(expected.losses, rel=1e-12)
+    assert found.gradient_changes == pytest.approx(expected.gradient_changes, rel=1e-10)
+    rows = measure_gradients(sparse, cross_entropy, [batch, batch])
+    twins = measure_gradients(dense, cross_entropy, [batch, batch])
+    assert [row.norm for row in rows] == pytest.approx([row.norm for row in twins], rel=1e-12)
+
+
+def test_words_and_numbers_are_checked() -> None:
+    model, batch = convolutional(nn.BatchNorm2d), images()
+    wrong: Any
+    for wrong in ("rand", None, 1):
+        with pytest.raises(ValueError, match=r"direction is one of 'gradient', 'random'; got "):
+            measure_landscape(model, cross_entropy, batch, SIZES, direction=wrong)
+    with pytest.raises(ValueError, match=r"step sizes must be .* got \[0\.1, nan, 0\.2\]"):
+        measure_landscape(model, cross_entropy, batch, [0.1, math.nan, 0.2])
+    for wrong in (0, -1, 1.5, True, math.nan):
+        with pytest.raises(ValueError, match=r"num_iterations must be a whole number of 1 or"):
+            measure_curvature(model, cross_entropy, batch, num_iterations=wrong)
+    with pytest.raises(ValueError, match=r"num_trace_probes must be a whole number of 0 or"):
+        measure_curvature(model, cross_entropy, batch, num_trace_probes=-1)
+    for loss, text in [
+        (lambda o, t: cross_entropy(o, t).item(), "got a float: return the loss itself"),
+        (lambda o, t: (cross_entropy(o, t), 0), "got a tuple: return the loss alone"),
+        (lambda o, t: cross_entropy(o, t) * 1j, "it is complex"),
+    ]:
+        for measure in (measure_curvature, partial(measure_landscape, step_sizes=SIZES)):
+            with pytest.raises(ValueError, match=text):
+                measure(model, loss, batch)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=text):
+            measure_gradients(model, loss, [batch])  # type: ignore[arg-type]
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with pytest.raises(ValueError, match=text):
+            measure_ics(model, loss, batch, optimizer)  # type: ignore[arg-type]
+    wrong = "weight"
+    with pytest.raises(ValueError, match=r"moved is one of 'all', 'weights'; got 'weight'"):
+        measure_ics(model, cross_entropy, batch, optimizer, moved=wrong)
+    for choose in (
+        lambda layers: measure_ics(model, cross_entropy, batch, optimizer, layers=layers),
+        lambda layers: measure_gradients(model, cross_entropy, [batch], layers=layers),
+    ):
+        with pytest.raises(ValueError, match="layers names nothing to measure"):
+            choose([])
+        with pytest.raises(ValueError, match="layers takes a list of names"):
+            choose("5")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,9 @@ def measure_curvature(
 
     Modules run in the mode (training or evaluation) they are in; with batch normalization in
     training mode the batch's statistics are part of the function that is differentiated. All
-    products are of this batch and of the random state of now. Parameters, gradients, buffers and
+    products are of this batch and of the random state of now, in operations whose second
+    derivative is right (attention and weight normalization run by their formulas), without hooks
+    on parameters. Parameters, gradients, buffers and
     random state stay as they are.
 
     Args:
@@ -123,23 +126,39 @@ def lanczos(
 
     Args:
         start: (P,), not zero.
+
+    Warns:
+        UserWarning: the products are not those of a symmetric operator, beyond rounding.
     """
     num_iterations = min(num_iterations, start.numel())
     basis = start.new_empty((num_iterations, start.numel()))
     vector = start / torch.linalg.vector_norm(start)
     diagonal: list[float] = []
     beside: list[float] = []
+    asymmetry = scale = 0.0
     for count in range(1, num_iterations + 1):
         basis[count - 1] = vector
         image = product(vector)
         diagonal.append(_dot(vector, image))
-        for _ in range(2):
-            image = image - (basis[:count] @ image) @ basis[:count]
+        for again in (False, True):
+            along = basis[:count] @ image
+            if not again:
+                known = along.new_tensor([0.0] * (count - 2) + beside[-1:])
+                asymmetry = max(asymmetry, *(along[:-1] - known).abs().tolist(), 0.0)
+            image = image - along @ basis[:count]
         beside.append(float(torch.linalg.vector_norm(image, dtype=torch.float64)))
         scale = max(map(abs, (*diagonal, *beside[:-1])))
         if not beside[-1] > 100 * torch.finfo(start.dtype).eps * scale:
             break
         vector = image / beside[-1]
+    if asymmetry > 10 * math.sqrt(torch.finfo(start.dtype).eps) * scale:
+        warnings.warn(
+            "products with the Hessian are not symmetric, so the eigenvalues are not its own: the "
+            "second derivative of some operation is wrong, or its result differs from one product "
+            "to the next. Compare with plain operations in the place of fused ones.",
+            UserWarning,
+            stacklevel=2,
+        )
     size = len(diagonal)
     tridiagonal = torch.diag(torch.tensor(diagonal, dtype=torch.float64))
     for row in range(size - 1):

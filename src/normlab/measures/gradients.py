@@ -42,7 +42,8 @@ def measure_gradients(
         for row in measure_gradients(model, nn.functional.cross_entropy, batches):
             print(row.layer, row.norm, row.signal_to_noise)
 
-    Parameters, gradients, buffers, the batches and the random generators stay as they are.
+    They are as a backward pass leaves them, after hooks on parameters. Parameters, `.grad`,
+    buffers, the batches and the random generators stay as they are.
 
     Args:
         loss: (outputs, targets) -> a single number.

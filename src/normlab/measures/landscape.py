@@ -78,7 +78,8 @@ def measure_landscape(
         found = measure_landscape(model, nn.functional.cross_entropy, (inputs, targets), sizes)
         print(min(found.losses), max(found.losses), found.beta)
 
-    Modules run in the mode (training or evaluation) they are in, each time with the buffers and
+    Gradients are as a backward pass leaves them, after hooks on parameters. Modules run in the
+    mode (training or evaluation) they are in, each time with the buffers and
     the random state of now. Parameters, gradients, buffers and random state stay as they are.
 
     Args:

@@ -92,7 +92,7 @@ def _looks_like_a_weight(owner: nn.Module, name: str, parameter: Tensor) -> bool
     if parameter.ndim < 2 or isinstance(owner, NORMALIZATIONS):
         return False
     own = name.rpartition(".")[2]
-    if isinstance(owner, WEIGHTED) and not own.startswith("bias"):
+    if isinstance(owner, WEIGHTED) and "weight" in own:
         # Of weight_g and weight_v, the first is a gain (torch.nn.utils.weight_norm).
         return not (own.endswith("_g") and f"{own[:-2]}_v" in owner._parameters)
     return parameter.shape[0] > 1 and sum(size > 1 for size in parameter.shape) > 1
@@ -148,11 +148,12 @@ def total_order(
     given = None if weights is None else set(chosen_weights(network, weights))
     uses = uses_of(network, _constants(network), forward)
     found = given or {use.parameter for use in uses if use.is_weight}
-    counted = [use for use in uses if use.is_weight or given or use.parameter not in found]
-    _refuse_second_uses([use for use in counted if use.parameter in found], network)
+    _refuse_second_uses(
+        [use for use in uses if use.parameter in found and (use.is_weight or given)], network
+    )
     members: dict[str, list[str]] = {}
     early: list[str] = []
-    for name in dict.fromkeys(use.parameter for use in counted):
+    for name in dict.fromkeys(use.parameter for use in uses):
         if name in found:
             members[name] = [name, *early]
             early = []

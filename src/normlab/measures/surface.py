@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from normlab.measures.batches import Batch, pair, protected
 from normlab.measures.replay import Loss, Replay, derivatives, scalar
-from normlab.measures.twice import without_second_derivative
+from normlab.measures.twice import PlainKernels, without_second_derivative
 from normlab.measures.vectors import dense, flat, unflattened
 
 
@@ -88,6 +88,7 @@ class Surface:
             self._displaced(None, 0.0) as parameters,
             torch.autocast(device, enabled=False),
             sdpa_kernel(SDPBackend.MATH),
+            PlainKernels(),
             _without_hooks(parameters),
         ):
             value = self._loss(loss, batch)

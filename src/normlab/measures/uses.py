@@ -162,13 +162,19 @@ class _Watch(TorchDispatchMode):
         meets_data = any(origin.is_data for origin in origins)
         operands = self._operands(name, args, inputs)
         if meets_data:
-            weights = [
-                parameter
+            multiplied = [
+                origin
                 for tensor, origin in zip(inputs, origins, strict=True)
                 if not origin.is_data and id(tensor) in operands
-                for parameter in origin.entries
             ]
-            self._use(weights, [p for origin in origins for p in origin.parameters])
+            weights = [parameter for origin in multiplied for parameter in origin.entries]
+            together = [p for origin in (*multiplied, *origins) for p in origin.parameters]
+            if name in RECURRENT:  # given as weights, then biases: each bias after its weight
+                biases = [p for p in dict.fromkeys(together) if p not in weights]
+                together = [p for pair in zip(weights, biases, strict=False) for p in pair]
+                self._use(weights, [*together, *weights, *biases], weights_first=False)
+            else:
+                self._use(weights, together)
             return DATA
         size = max((tensor.numel() for tensor in results), default=0)
         joins = name in ("cat", "stack")
@@ -202,9 +208,11 @@ class _Watch(TorchDispatchMode):
             return {id(tensor) for tensor in inputs[1:] if tensor.dim() >= 2}
         return set()
 
-    def _use(self, weights: Sequence[str], parameters: Sequence[str]) -> None:
+    def _use(
+        self, weights: Sequence[str], parameters: Sequence[str], *, weights_first: bool = True
+    ) -> None:
         module, call = self.running[-1]
-        for parameter in dict.fromkeys((*weights, *parameters)):
+        for parameter in dict.fromkeys((*weights, *parameters) if weights_first else parameters):
             self.uses.append(Use(parameter, parameter in weights, module, call))
 
 
