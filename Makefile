@@ -75,9 +75,9 @@ figures: $(READY) ## every experiment at SCALE: run what is missing, draw, judge
 claims: $(READY) ## rebuild results/ledger.md and ledger.json from the verdicts
 	@$(RUN) scripts/experiment.py claims
 
-dashboard: $(READY) ## lay experiments and sweeps out in W&B as their figures are (EXPERIMENT=NAME, DRY=1)
+dashboard: $(READY) ## lay experiments and sweeps out in W&B as their figures are (EXPERIMENT=NAME, DRY=1, FULL=1)
 	@$(RUN) scripts/dashboard.py $(EXPERIMENT) $(if $(filter file,$(origin SCALE)),,--scale $(SCALE)) \
-		$(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) $(if $(DRY),--dry)
+		$(if $(PROJECT),--project $(PROJECT)) $(if $(ENTITY),--entity $(ENTITY)) $(if $(DRY),--dry) $(if $(FULL),--full)
 
 leet: $(READY) ## W&B's terminal UI on the local runs; no account, no network
 	@$(RUN) scripts/runs.py leet

@@ -222,9 +222,15 @@ def test_a_dry_run_prints_what_would_be_written_and_asks_no_one(
     results_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    results_dir.mkdir(exist_ok=True)
     words = ("--dry", "--results-dir", str(results_dir))
-    ended = run_script("dashboard.py", "saito_batch_norm", "--scale", "smoke", *words)
+    asked = ("saito_batch_norm", "--scale", "smoke", *words)
+    ended = run_script("dashboard.py", *asked)
     assert (ended.code, ended.err) == (0, "")
+    assert len(ended.out.splitlines()) < 10
+    assert "8 cells" in ended.out
+    assert "training accuracy: train/accuracy" in ended.out
+    ended = run_script("dashboard.py", *asked, "--full")
     told = yaml.safe_load(ended.out)
     assert told["name"] == "saito_batch_norm"
     assert [panel["y"] for panel in told["report"][0]] == ["train/accuracy"] * 4

@@ -247,7 +247,7 @@ def test_an_experiment_of_them_is_planned_run_and_shown(own: OwnFolder) -> None:
     own.did("experiment.py", "claims", "--quiet")
     own.did("experiment.py", "report")
     report = (own.path / "results" / "report" / "index.html").read_text()
-    layout = own.did("dashboard.py", *words[:1], "--dry", "--results-dir", "results")
+    layout = own.did("dashboard.py", *words[:1], "--dry", "--full", "--results-dir", "results")
     with working_in(own.path):
         colors = {norm: norm_color(norm) for norm in ("none", "batch", "squash", "clipped")}
     assert colors["none"] == "#4d4d4d"

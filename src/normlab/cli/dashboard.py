@@ -22,6 +22,7 @@ class LayOut:
     project: str = "normlab"
     entity: str | None = None
     dry: bool = False
+    full: bool = False
     results_dir: str | None = None
     here: Path = field(default_factory=Path.cwd)
 
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", help="default: the largest with results")
     parser.add_argument("--project", default="normlab", help="in W&B (default: normlab)")
     parser.add_argument("--entity", help="default: the account's own")
-    parser.add_argument("--dry", action="store_true", help="print what would be written")
+    parser.add_argument("--dry", action="store_true", help="print a summary, and write nothing")
+    parser.add_argument("--full", action="store_true", help="with --dry: every panel, as YAML")
     parser.add_argument("--results-dir", help="default: results")
     parser.set_defaults(action=LayOut)

@@ -17,6 +17,10 @@ from normlab.dashboards.layout import Dashboard
 from normlab.studies.project import Project
 from normlab.tracking.conversation import answered_within, conversation
 from normlab.tracking.failure import reason_of
+from normlab.words import plural
+
+MOST_NAMED = 4
+"""Metrics of a section that a summary names."""
 
 
 def lay_out(asked: LayOut) -> int:
@@ -27,6 +31,13 @@ def lay_out(asked: LayOut) -> int:
     """
     console = make_console()
     dashboards = _make_dashboards(asked, console)
+    if asked.full and not asked.dry:
+        raise ConfigError("--full says how much --dry prints; give --dry too.")
+    if asked.dry and not asked.full:
+        for dashboard in dashboards:
+            console.print("\n".join(_summary(dashboard)), markup=False, highlight=False)
+        console.print("Nothing was written. --full prints every panel.", highlight=False)
+        return 0
     if asked.dry:
         for dashboard in dashboards:
             text = yaml.safe_dump(
@@ -36,6 +47,27 @@ def lay_out(asked: LayOut) -> int:
         return 0
     with conversation():
         return _write(list(dashboards), asked, console)
+
+
+def _summary(dashboard: Dashboard) -> Iterator[str]:
+    """A dashboard in a few lines: what it is of, and its sections with their metrics."""
+    yield dashboard.title
+    counts = [
+        plural(len(dashboard.cells), "cell"),
+        plural(sum(len(cell.runs) for cell in dashboard.cells), "run"),
+        plural(sum(len(row) for row in dashboard.rows), "panel") + " in the report",
+        plural(len(dashboard.claims), "claim"),
+    ]
+    if dashboard.cells:
+        yield f"  {', '.join(counts)}"
+    for section in dashboard.sections:
+        metrics = dict.fromkeys(chart.y for chart in section.charts)
+        yield f"  {section.name}: {_some(list(metrics))}"
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MOST_NAMED])
+    return shown if len(names) <= MOST_NAMED else f"{shown} and {len(names) - MOST_NAMED} more"
 
 
 def _write(dashboards: Sequence[Dashboard], asked: LayOut, console: Console) -> int:

@@ -145,14 +145,14 @@ class Experiment:
         try:
             runs = plan_staged_runs(composer, combinations, starts)
         except ConfigError as error:
-            raise self._placed(error) from None
+            raise self.placed(error) from None
         for task in computed:
             if task.start_from is not None:
                 parent_of(task.start_from, task.seed, runs)
         experiments = {self.name: claims_hash(self.claims_path)}
         return [replace(run, experiments=experiments) for run in runs]
 
-    def _placed(self, error: ConfigError) -> ConfigError:
+    def placed(self, error: ConfigError) -> ConfigError:
         """The error of a setting with the line of the file that sets it, where one does."""
         named = re.match(r"[\w.]+", str(error))
         lines = [n for keys, n in self.lines.items() if named and keys[-1] == named[0]]

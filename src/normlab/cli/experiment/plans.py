@@ -21,6 +21,7 @@ from normlab.plan.sharing import reuse, share
 from normlab.studies.code import check_figure
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
+from normlab.studies.outline import outline, with_states
 from normlab.studies.project import Project
 from normlab.studies.sweep import factors_of
 from normlab.words import plural
@@ -37,7 +38,9 @@ def run_experiments(asked: Run) -> int:
     Raises:
         ConfigError: for what cannot be run or read, before anything is written.
     """
-    experiments, plans = _plan(asked)
+    experiments = _chosen(asked, Project(asked.here))
+    plans = _plan(asked, experiments)
+    _check_ends(experiments)
     console = make_console()
     exit_code = _run(experiments, plans, asked.scale, console)
     if exit_code == STOPPED:
@@ -48,18 +51,37 @@ def run_experiments(asked: Run) -> int:
 
 def draw_experiments(asked: Draw) -> int:
     """Draw and judge experiments from the runs there are; errors as above."""
-    experiments, plans = _plan(asked)
+    experiments = _chosen(asked, Project(asked.here))
+    plans = _plan(asked, experiments)
+    _check_ends(experiments)
     _draw(experiments, plans, asked, make_console())
     return 0
 
 
 def print_plans(asked: Plan) -> int:
-    """Print what would be run; errors as above."""
-    experiments, plans = _plan(asked)
-    console = make_console()
+    """Print what would be run, as far as it can be told without data that are not on disk; errors
+    as above."""
+    project, console = Project(asked.here), make_console()
+    experiments, composer = _chosen(asked, project), project.composer()
+    outlines = {
+        one.name: outline(
+            one,
+            composer,
+            asked.scale,
+            extra_words=asked.words,
+            seeds=_seeds(asked.seeds),
+            cell=asked.cell,
+        )
+        for one in experiments
+    }
+    plans = _plan(asked, [one for one in experiments if not outlines[one.name].missing])
+    _check_ends(experiments)
     for experiment in experiments:
+        found, runs = outlines[experiment.name], plans.get(experiment.name, [])
+        if runs:
+            found = with_states(found, runs)
         computed = _computed(experiment, asked)
-        print_plan(experiment, asked.scale, plans[experiment.name], computed, console)
+        print_plan(experiment, asked.scale, found, runs, computed, console)
     return 0
 
 
@@ -89,12 +111,22 @@ def write_wandb_sweeps(asked: WandbSweep) -> int:
     return 0
 
 
-def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
+def _chosen(asked: Selection, project: Project) -> Sequence[Experiment]:
+    """Those that have the scale; where none does, all, of which planning refuses the first."""
     _refuse_own_words(asked.words)
-    project = Project(asked.here)
     chosen = project.load(asked.names)
-    # those that have the scale; where none does, all, of which planning refuses the first
-    experiments = [one for one in chosen if asked.scale in one.scales] or chosen
+    return [one for one in chosen if asked.scale in one.scales] or chosen
+
+
+def _check_ends(experiments: Sequence[Experiment]) -> None:
+    """Refuse what cannot be drawn or judged: it is not trained."""
+    for experiment in experiments:
+        check_figure(experiment.folder)
+        experiment.check_claims()
+
+
+def _plan(asked: Selection, experiments: Sequence[Experiment]) -> Plans:
+    project = Project(asked.here)
     composer = project.composer()
     words = [
         f"launcher={asked.launcher}",
@@ -112,12 +144,8 @@ def _plan(asked: Selection) -> tuple[Sequence[Experiment], Plans]:
         )
         for experiment in experiments
     }
-    for experiment in experiments:
-        # what cannot be drawn or judged is not trained
-        check_figure(experiment.folder)
-        experiment.check_claims()
     runs_dir = project.results / "runs"
-    return experiments, {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
+    return {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
 
 
 def _refuse_own_words(words: Sequence[str]) -> None:

@@ -14,9 +14,11 @@ from normlab.plan.estimate import duration, seconds_left
 from normlab.plan.runs import PlannedRun
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
+from normlab.studies.outline import Outline, cell_texts
 from normlab.studies.project import Project
 from normlab.words import plural
 
+ORDER = ("finished", "running", "interrupted", "failed", "missing")
 STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
 
@@ -32,45 +34,74 @@ def print_experiments(here: Path) -> int:
 def print_plan(
     experiment: Experiment,
     scale: str,
+    found: Outline,
     runs: Sequence[PlannedRun],
     computed: Sequence[Calculation],
     console: Console,
 ) -> None:
-    """Cells, seeds, states and the time that is left."""
+    """Cells, seeds, states and the time that is left, in 80 columns.
+
+    Args:
+        runs: those that can be named; none where data are not on disk.
+    """
     if computed:
         num_seeds = len({task.seed for task in computed})
-        arms = dict.fromkeys(task.factors["arm"] for task in computed)
+        texts = cell_texts([dict(task.factors) for task in computed])
+        arms = dict.fromkeys(texts)
         console.print(
             f"{experiment.name} at scale {scale}: {plural(len(computed), 'table')} computed anew "
             f"whenever it is drawn, {plural(num_seeds, 'seed')} each of {', '.join(arms)}.",
             highlight=False,
+            markup=False,
         )
-    if not runs:
+    if not found.cells:
         return
-    states = {run.name: run.folder.state() for run in runs}
-    by_arm: dict[str, list[PlannedRun]] = {}
-    for run in runs:
-        by_arm.setdefault(run.factors["arm"], []).append(run)
-    table = Table(title=f"{experiment.name} at scale {scale}", title_justify="left")
-    table.add_column("cell", no_wrap=True)
-    for heading in ("seeds", "finished", "running", "interrupted", "failed", "missing", "steps"):
-        table.add_column(heading, justify="right")
-    for arm, own in by_arm.items():
-        counts = [
-            sum(states[run.name] == state for run in own)
-            for state in ("finished", "running", "interrupted", "failed", "missing")
-        ]
-        cells = [str(count) if count else MISSING for count in counts]
-        table.add_row(escape(arm), str(len(own)), *cells, str(own[0].config.steps))
-    console.print(table)
+    num_runs = sum(cell.num_runs for cell in found.cells)
+    counts = f"{plural(len(found.cells), 'cell')}, {plural(num_runs, 'run')}"
+    console.print(f"{experiment.name} at scale {scale}: {counts}.", highlight=False)
+    console.print(_cells_table(found))
+    for name, other in found.standing_in.items():
+        console.print(
+            f"{other} stands in for {name}, which is not on disk.", highlight=False, style="yellow"
+        )
+    for text in found.missing.values():
+        console.print(escape(text), highlight=False, style="yellow")
+    cost = experiment.scale(scale).cost
+    known = f" The experiment's own estimate: {cost}." if cost else ""
+    if not runs:
+        console.print(
+            f"Without its data a run has no name, so no state is known.{known}", highlight=False
+        )
+        return
     num_workers = runs[0].config.launcher.num_at_once()
     left = seconds_left(runs, num_workers)
-    cost = experiment.scale(scale).cost
     if left is not None:
-        console.print(f"{len(runs)} runs; about {duration(left)} left with {num_workers} workers.")
+        console.print(
+            f"About {duration(left)} left with {plural(num_workers, 'worker')}.", highlight=False
+        )
     else:
-        known = f" The experiment's own estimate: {cost}." if cost else ""
-        console.print(f"{len(runs)} runs; no run has finished, so no time is measured yet.{known}")
+        console.print(f"No run has finished, so no time is measured yet.{known}", highlight=False)
+
+
+def _cells_table(found: Outline) -> Table:
+    """A line a cell, or several where a narrow terminal has no room for its text."""
+    data = {cell.data for cell in found.cells}
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("cell", overflow="fold")
+    if len(data) > 1:
+        table.add_column("data", no_wrap=True)
+    for heading in ("steps", "runs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("state")
+    for cell in found.cells:
+        states = ", ".join(f"{cell.states[one]} {one}" for one in ORDER if cell.states.get(one))
+        steps = MISSING if cell.steps is None else str(cell.steps)
+        of_data = [escape(cell.data)] if len(data) > 1 else []
+        unknown = "data not here" if cell.data in found.missing else MISSING
+        table.add_row(escape(cell.text), *of_data, steps, str(cell.num_runs), states or unknown)
+    if len(data) == 1:
+        table.caption, table.caption_justify = f"data: {escape(data.pop())}", "left"
+    return table
 
 
 def print_claims(claims: Sequence[dict[str, object]], console: Console) -> None:
