@@ -293,6 +293,7 @@ def test_a_name_with_a_dot_is_a_name(tmp_path: Path) -> None:
 
 NORM_FILE = "configs/norm/mine.yaml"
 TRAIN = "train norm=mine"
+IMAGES = "train data=image_folder data.path=p"
 
 CONFIGS: list[tuple[Files, str, str]] = [
     (own(""), TRAIN, f"{NORM_FILE}: needs the key name, of a norm. Such as:\n\n    name: batch\n"),
@@ -411,6 +412,49 @@ CONFIGS: list[tuple[Files, str, str]] = [
 
 @pytest.mark.parametrize(("files", "command", "fragment"), CONFIGS)
 def test_configs_and_components_of_ones_own(
+    files: Files, command: str, fragment: str, tmp_path: Path
+) -> None:
+    refused(files, command, fragment, tmp_path)
+
+
+PLACES: list[tuple[Files, str, str]] = [
+    ({"results": "a file"}, "train", "/results is not a folder. Give another one."),
+    ({"results/runs": "a file"}, "train", "/results/runs is not a folder. Give another one."),
+    ({"results/sweeps": "a file"}, "train -m seed=0,1", "/results/sweeps is not a folder."),
+    ({"results/runs": "a file"}, "runs ls", "results/runs must be a folder of runs; it is a file."),
+    (
+        {"results/runs": "a file"},
+        "runs push",
+        "results/runs must be a folder of runs; it is a file.",
+    ),
+    ({"results/report": "a file", "results/runs/x/y": ""}, "experiment report", "/results/report/"),
+    (
+        {"results/a/smoke/verdicts.json/x": ""},
+        "experiment claims",
+        "/verdicts.json: Is a directory.",
+    ),
+    (
+        {"results/demo/smoke/manifest.json/x": ""},
+        "experiment verify",
+        "/manifest.json: Is a directo",
+    ),
+    ({"a": "a file"}, "zoo --output a/zoo.md", "could not write a/zoo.md: "),
+    ({"a": "a file"}, "experiment wandb-sweep demo --output a", "could not write a/demo-smoke"),
+    (
+        {"p/train/a/x.png": "no", "p/test/a/y.png": "no"},
+        IMAGES,
+        "p/train/a/x.png cannot be read as",
+    ),
+    (
+        {"p/train/a/x.txt": "no", "p/test/a/y.txt": "no"},
+        IMAGES,
+        "p/train has none (looked for .bmp",
+    ),
+]
+
+
+@pytest.mark.parametrize(("files", "command", "fragment"), PLACES)
+def test_what_the_system_refuses_is_named(
     files: Files, command: str, fragment: str, tmp_path: Path
 ) -> None:
     refused(files, command, fragment, tmp_path)

@@ -13,6 +13,8 @@ TINY = (
     *("eval.limit=32", "tracker=none"),
 )
 
+STANDARDS = {"false", "scaled"}
+
 
 @pytest.mark.parametrize(
     ("words", "key", "levels"),
@@ -20,6 +22,9 @@ TINY = (
         (["norm='none',\"batch\""], "norm", {"none", "batch"}),
         (["norm=glob([none,batch])"], "norm", {"none", "batch"}),
         (["data.limit=null,64,48"], "data.limit", {None, 64.0, 48.0}),
+        (["data.resize=auto,16"], "data.resize", {"auto", "16"}),
+        (["norm.weight_standardization=false,scaled"], "norm.weight_standardization", STANDARDS),
+        (["eval.every=1,100000000000000000000000000"], "eval.every", {1.0, 1e26}),
         (["norm=lp", "norm.p=1,2,inf"], "norm.p", {1.0, 2.0, float("inf")}),
     ],
 )

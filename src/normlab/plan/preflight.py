@@ -81,8 +81,12 @@ def _refuse_unwritable(results_dir: str) -> None:
             f"results_dir must name a folder; got {results_dir!r}. Give results_dir=results, or "
             "results_dir=. for the folder you stand in."
         )
-    folder = Path(results_dir).absolute()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    for name in ("", "runs", "sweeps"):
+        _refuse_unwritable_folder(results_dir, Path(results_dir, name).absolute())
+
+
+def _refuse_unwritable_folder(results_dir: str, folder: Path) -> None:
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not there.is_dir() or not os.access(there, os.W_OK):
         what = "write-protected" if there.is_dir() else "not a folder"
         raise ConfigError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from normlab.config.convert import plain
+from normlab.config.run import LARGEST_SEED
 from normlab.plan.runs import PlannedRun
 from normlab.records import Damaged, metrics_frame
 from normlab.records.columns import CATEGORIES
@@ -87,7 +88,7 @@ def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
     """One row a run of the plan, begun or not: what `results_table` joins to its numbers."""
     import pandas as pd
 
-    entries = []
+    entries: list[dict[str, Any]] = []
     for run in runs:
         settings = flatten(plain(run.config))
         state = run.folder.standing()
@@ -103,9 +104,29 @@ def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
                 **{key: table_value(value) for key, value in run.factors.items() if key != "seed"},
             }
         )
+    for key in {key for entry in entries for key in entry}:
+        _make_alike(entries, key)
     return pd.DataFrame(entries)
 
 
 def table_value(value: Any) -> Any:
-    """A setting as a table has it: a list, such as `model.widths`, written with commas."""
-    return ",".join(map(written, value)) if isinstance(value, list) else value
+    """A setting as a table has it: a list, such as `model.widths`, written with commas; a whole
+    number that no column holds, as a float."""
+    if isinstance(value, list):
+        return ",".join(map(written, value))
+    is_long = isinstance(value, int) and abs(value) > LARGEST_SEED
+    return float(value) if is_long else value
+
+
+def _make_alike(entries: Sequence[dict[str, Any]], key: str) -> None:
+    """Write a column's values where they are of several kinds (`data.resize`: auto, 16), of which
+    no file of tables holds a column; what is missing stays so."""
+    values = [entry.get(key) for entry in entries]
+    kinds = {_kind(value) for value in values if value is not None}
+    if len(kinds) > 1:
+        for entry, value in zip(entries, values, strict=True):
+            entry[key] = None if value is None else written(value)
+
+
+def _kind(value: Any) -> type:
+    return float if type(value) is int else type(value)

@@ -45,6 +45,8 @@ class OfRuns:
                 f"--results-dir must be a folder that holds runs/; {self.results_dir!r} {what}. "
                 f"Leave it out for {DEFAULT}/ of the folder you stand in."
             )
+        if (folder / "runs").is_file():
+            raise ValueError(f"{folder / 'runs'} must be a folder of runs; it is a file.")
         return folder / "runs"
 
     def find(self, text: str) -> RunFolder:
