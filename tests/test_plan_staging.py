@@ -192,6 +192,19 @@ def test_a_start_lies_among_the_runs(results_dir: Path) -> None:
             planned("norm=none", f"start_from={run}@4", results_dir=results_dir)
 
 
+def test_a_start_may_be_the_beginning_of_one_name(results_dir: Path) -> None:
+    parent = finished("norm=none", "checkpoint.keep_final=true", results_dir=results_dir)
+    whole = planned("norm=none", f"start_from={parent.name}@end", results_dir=results_dir)
+    begun = planned("norm=none", "start_from=mlp-none@end", results_dir=results_dir)
+    assert begun.name == whole.name
+    other = finished("norm=none", "steps=7", results_dir=results_dir)
+    with pytest.raises(ConfigError, match="the names of 2 runs begin so: mlp-none-"):
+        planned("norm=none", "start_from=mlp-none@end", results_dir=results_dir)
+    exact = planned("norm=none", f"start_from={parent.name}@end", results_dir=results_dir)
+    assert other.name != parent.name
+    assert exact.name == whole.name
+
+
 def test_a_norm_does_not_turn_into_another(results_dir: Path) -> None:
     parent = finished("norm=layer", "checkpoint.keep_final=true", results_dir=results_dir)
     start = f"start_from={parent.name}@end"

@@ -102,6 +102,8 @@ def overview(results: Path) -> Dashboard:
 
 def _scale_with_results(experiment: Experiment, results: Path) -> str:
     there = [scale for scale in SCALES if scale in experiment.scales]
+    if not there:
+        experiment.scale(SCALES[0])  # which says that it needs one
     done = [s for s in there if (results / experiment.name / s / "table.parquet").exists()]
     return done[-1] if done else there[0]
 

@@ -23,6 +23,10 @@ from normlab.training.device import resolve_device
 
 MOST_STEPS = 10**9
 MOST_THREADS = 1024
+MOST_ON_A_DEVICE = 2**40
+"""Bytes, more than any CUDA device has. What one has is not asked: the answer needs a context,
+which takes a second and may not be there before processes are forked; and a device that is too
+small fails the run alone, not the machine."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def refuse_data_beyond_memory(config: RunConfig) -> None:
         ConfigError: this machine's memory could not hold the training samples.
     """
     samples = _data_bytes(config)
-    memory, whose = memory_of(config)
+    memory, whose = _machine_memory()
     if samples > memory:
         raise ConfigError(
             f"the {config.data.num_train_samples:,} training samples of shape "
@@ -91,7 +95,8 @@ def refuse_beyond_memory(config: RunConfig, size: Size) -> None:
     states = weights * (1 + _states(config.optimizer))
     activations = (2 if config.precision == "bfloat16" else number) * size.activations
     needed = weights + states + activations + _data_bytes(config)
-    memory, whose = memory_of(config)
+    is_on_device = resolve_device(config.device).type == "cuda"
+    memory, whose = (MOST_ON_A_DEVICE, "no device has") if is_on_device else _machine_memory()
     if needed > memory:
         raise ConfigError(
             f"this run needs at least {_shown(needed)} of memory ({_shown(weights)} of weights, "
@@ -99,14 +104,6 @@ def refuse_beyond_memory(config: RunConfig, size: Size) -> None:
             f"{_shown(activations)} of activations of {config.batch_size} samples), and {whose} "
             f"{_shown(memory)}. Make the network smaller, or batch_size or data.resize."
         )
-
-
-def memory_of(config: RunConfig) -> tuple[int, str]:
-    """The bytes of memory where a run computes, and whose they are, as words before a number."""
-    device = resolve_device(config.device)
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory, f"{device} has"
-    return _machine_memory()
 
 
 @cache

@@ -13,6 +13,7 @@ from normlab.cli.console import make_console
 from normlab.cli.experiment import Draw, Plan, Run, Selection, WandbSweep
 from normlab.cli.experiment.tables import print_claims, print_plan
 from normlab.cli.start import STOPPED
+from normlab.cli.train.runs import print_remarks
 from normlab.config.compose import parse
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
@@ -194,6 +195,7 @@ def _run(
     standing = RunStates.of(runs)
     counts = f"{len(runs)} runs, {standing}" if runs else "nothing to train"
     console.print(f"[bold]{title}[/bold] at scale {scale}: {counts}.")
+    print_remarks(runs, console)
     outcome = launch(runs, console, title=title, factors=factors_of(runs)) if runs else Launch()
     for result in outcome.named("failed"):
         word = "failed before" if result.skipped else "failed"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from normlab.cli.console import make_console
 from normlab.config.compose import Composer
@@ -35,7 +36,7 @@ def run(plain: Mapping[str, Any]) -> int:
         )
         _print_summary(planned, console)
         return 0
-    _print_remarks([planned], console)
+    print_remarks([planned], console)
     outcome = launch([planned], console)
     if outcome.named("finished"):
         _print_summary(planned, console)
@@ -55,7 +56,7 @@ def sweep(words: Sequence[str], composer: Composer) -> int:
     num_cells = len({run.identity.cell for run in runs})
     counts = f"{plural(len(runs), 'run')} of {plural(num_cells, 'cell')}"
     console.print(f"{counts}: {standing}.", highlight=False)
-    _print_remarks(runs, console)
+    print_remarks(runs, console)
     outcome = launch(runs, console, title="sweep", factors=factors_of(runs))
     folder = sweep_folder(runs)
     if outcome.num_new == 0 and outcome.exit_code == 0:
@@ -70,11 +71,11 @@ def sweep(words: Sequence[str], composer: Composer) -> int:
     return outcome.exit_code
 
 
-def _print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:
-    """What a reader of the command would not expect, each once."""
+def print_remarks(runs: Sequence[PlannedRun], console: Console) -> None:
+    """Print what a reader of the command would not expect, each sentence once."""
     remarks = (text for run in runs for text in run.remarks)
     for text in dict.fromkeys(remarks):
-        console.print(f"[yellow]note[/yellow] {text}", highlight=False)
+        console.print(f"[yellow]note[/yellow] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def _report(outcome: Launch, console: Console) -> None:
