@@ -190,6 +190,22 @@ def test_parts_of_a_script_module_are_refused() -> None:
         measure_activations(torch.jit.trace(net, inputs), inputs, ["1"])
 
 
+def test_compiled_parts_are_watched_as_they_were_written() -> None:
+    inner = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.GELU())
+    compiled: Any = torch.compile(inner, backend="eager")
+    model = nn.Sequential(compiled, nn.ReLU())
+    inputs = random(6, 4, 2).transpose(1, 2).reshape(24, 2)
+    names = ["0._orig_mod.0", "0._orig_mod.2", "1"]
+    found = measure_activations(model, inputs, names)
+    for name, layer in zip(names, (inner[0], inner, nn.Sequential(inner, nn.ReLU())), strict=True):
+        values = layer(inputs)
+        assert found[name].mean == pytest.approx(values.mean().item(), rel=1e-4, abs=1e-7)
+    gap = measure_statistics(model, inputs, [inputs], [(inputs, torch.zeros(24).long())])
+    torch.testing.assert_close(
+        gap.layers["0._orig_mod.1"].population.mean, inner[0](inputs).mean(0).double()
+    )
+
+
 def test_a_point_has_one_of_two_sides() -> None:
     with pytest.raises(ValueError, match="is one of 'input', 'output'; got 'inputs'"):
         Point("0", "inputs")  # type: ignore[arg-type]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -109,6 +110,13 @@ class Captured:
                 "that module with inplace=False."
             )
         return values
+
+
+def eagerly() -> AbstractContextManager[Any]:
+    """Run modules that were compiled as they were written, so that what passes in them is seen."""
+    # Where nothing has imported the compiler nothing is compiled, and the import takes seconds.
+    is_used = "torch._dynamo" in sys.modules
+    return torch.compiler.set_stance("force_eager") if is_used else nullcontext()
 
 
 def in_backward() -> bool:

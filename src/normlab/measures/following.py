@@ -80,10 +80,13 @@ class FollowedUnits(TorchDispatchMode):
         self._stand_ins[_place(values)] = _stand_in(values, axis)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        # Pooling to one position lays its result out anew, in place.
+        is_laid_out = func is torch.ops.aten.as_strided_.default
+        before = self._stand_ins.get(_place(args[0])) if is_laid_out else None
         result = func(*args, **(kwargs or {}))
         if not in_backward():
             results = list(_tensors(result))
-            found = self._found(func, args, results) if results else []
+            found = self._found(func, args, results) if results and not is_laid_out else [before]
             for index, tensor in enumerate(results):
                 stand_in = found[index] if index < len(found) else None
                 if stand_in is None or stand_in.shape != tensor.shape:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from normlab.measures.batches import pair, protected, tensors_in
 from normlab.measures.borrowed import borrowed
-from normlab.measures.capture import Point
+from normlab.measures.capture import Point, eagerly
 from normlab.measures.moments import UnitMoments, double, same_units, unit_moments
 from normlab.measures.unit_axis import UnitAxes, UnitAxis
 
@@ -108,7 +108,7 @@ def statistics_gap(
             "the network has no layer with running statistics of the batch, so there is nothing to "
             "compare. Choose a batch normalization."
         )
-    with borrowed(model) as loan, torch.no_grad():
+    with borrowed(model) as loan, torch.no_grad(), eagerly():
         running = {name: _running(model.get_submodule(name)) for name in names}
         model.train()
         _, of_batch = population_statistics(model, names, [batch], axes)

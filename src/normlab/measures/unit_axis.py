@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from normlab.measures.batches import pair, protected
 from normlab.measures.belongings import Watcher
 from normlab.measures.borrowed import borrowed
-from normlab.measures.capture import Point, Receiver, watching
+from normlab.measures.capture import Point, Receiver, eagerly, watching
 from normlab.measures.following import FollowedUnits
 
 UnitAxis = int | Mapping[str, int] | None
@@ -127,8 +127,8 @@ def run_watched(
 ) -> None:
     """One forward of the model on loan, in the caller's own grad mode, on inputs of its own."""
     inputs, _ = pair((inputs, None))
-    grad = torch.is_grad_enabled()
-    with borrowed(model), torch.set_grad_enabled(grad), axes.watching(model, points, receive):
+    grad = torch.set_grad_enabled(torch.is_grad_enabled())
+    with borrowed(model), eagerly(), grad, axes.watching(model, points, receive):
         model(protected(inputs))
 
 
