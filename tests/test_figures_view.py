@@ -137,3 +137,19 @@ def test_a_heatmap_has_the_layers_in_order_and_a_panel_a_norm() -> None:
     means = np.asarray(mesh.get_array())
     # 10**depth * (1 + seed), geometric mean over three seeds
     assert means[:, 0] == pytest.approx([10.0**depth * 6 ** (1 / 3) for depth in range(3)])
+
+
+def test_layers_along_x_are_a_line_in_their_order_with_labels_that_can_be_read() -> None:
+    layers = ["conv1", *(f"block{i}.conv{j}" for i in range(1, 15) for j in (1, 2)), "linear"]
+    table = by_depth(table_of(norms=["batch"], seeds=(0, 1), layers=layers), layers)
+    sheet = View(y="ics/l2", x="layer").draw(table).sheet
+    (axis,) = sheet.figure.axes
+    lines = [line for line in axis.lines if len(np.asarray(line.get_xdata())) == 30]
+    (line,) = lines
+    assert line.get_linestyle() != "None"
+    values = np.asarray(line.get_ydata())
+    assert (np.diff(values) > 0).all()  # as made up: 10**depth
+    sheet.picture("png")
+    labels = [label for label in axis.get_xticklabels() if label.get_text()]
+    assert 5 < len(labels) <= 14
+    assert labels[0].get_text() == "conv1"

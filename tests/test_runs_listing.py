@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from normlab.analysis.best import best_levels
 from normlab.cli.runs import Ls
 from normlab.cli.runs.listing import list_runs
 from normlab.records import run_folders, runs_frame
+from normlab.records.checksums import CHECKSUMS
 from normlab.records.starts import Starts
+from normlab.records.trainings import differing_settings
 
 WORDS = (*TINY, "steps=4", "eval.every=2", "num_threads=1", "launcher=serial")
 
@@ -95,6 +99,31 @@ def test_a_start_is_told_by_its_parents_name(results: Path) -> None:
     parent, at, step = line.split()[1].partition("@")
     assert (parent in names(), at, step) == (True, "@", "2")
     assert Starts({}).name("0123456789" + "f" * 54 + "@7") == "0123456789@7"
+
+
+def test_a_difference_tells_the_start_by_its_name(results: Path) -> None:
+    other = runs_frame(results / "runs", "start_from=null")
+    frame = runs_frame(results / "runs")
+    (staged_name,) = frame[frame["start_from"].notna()]["run"]
+    out = runs(results, "diff", staged_name, str(other["run"].iloc[0])).out
+    (line,) = (line for line in out.splitlines() if line.strip().startswith("start_from"))
+    assert line.split()[1].partition("@")[0] in names()
+
+
+def test_a_setting_that_older_runs_were_recorded_without_is_no_difference(
+    results: Path, tmp_path: Path
+) -> None:
+    """A neutral value is the same whether a configuration has it or not."""
+    copied = Path(shutil.copytree(results / "runs", tmp_path / "runs"))
+    folders = run_folders(copied)
+    (folders[0].path / CHECKSUMS).unlink()  # as older runs
+    config = json.loads((folders[0].path / "config.json").read_text())
+    del config["dropout"]
+    (folders[0].path / "config.json").write_text(json.dumps(config))
+    assert "dropout" not in differing_settings(folders)
+    assert "optimizer.lr" in differing_settings(folders)
+    assert "checkpoint.keep" not in differing_settings(folders)
+    assert "checkpoint.keep" in differing_settings(folders, measurements=True)
 
 
 def test_the_best_level_of_each_norm_on_the_command_line(results: Path) -> None:

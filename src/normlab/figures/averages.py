@@ -79,6 +79,11 @@ class Averages:
         return None if are_numbers else tuple(levels)
 
     @property
+    def has_bands(self) -> bool:
+        """Whether x leads from one to the next closely enough for a band: steps, layers."""
+        return self.over_steps or self.x == "layer"
+
+    @property
     def has_intervals(self) -> bool:
         return bool(self.means["low"].notna().any())
 

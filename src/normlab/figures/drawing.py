@@ -141,19 +141,22 @@ def _places(averages: Averages, levels: pd.Series, aside: float) -> pd.Series:
     """Where levels of x stand: numbers where they are, categories one beside the other."""
     if averages.categories is None:
         return levels
-    return levels.map(averages.categories.index).astype(float) + aside
+    places = levels.map(averages.categories.index).astype(float)
+    return places if averages.has_bands else places + aside
 
 
 def _draw_line(axis: Axes, averages: Averages, line: pd.DataFrame, look: Look) -> None:
     style: dict[str, Any] = {
         "color": look.color,
-        "linestyle": look.linestyle if averages.categories is None else "none",
+        "linestyle": look.linestyle
+        if averages.categories is None or averages.has_bands
+        else "none",
         "marker": look.marker,
         "markersize": 4.5,
         "markeredgecolor": look.color if look.marker == "x" else "white",
         "markeredgewidth": 0.5,
     }
-    if averages.over_steps:
+    if averages.has_bands:
         line = _with_gaps(line)
         draw_curve(axis, line, markevery=max(1, len(line) // MARKERS_A_LINE), **style)
         return

@@ -102,7 +102,7 @@ def plot(
             members=averages.members,
             groups=averages.groups,
             shown=shown,
-            intervals="bands" if x == "step" else "bars",
+            intervals="bands" if averages.has_bands else "bars",
             has_intervals=averages.has_intervals,
             has_published=published is not None,
         )

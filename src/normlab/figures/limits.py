@@ -14,6 +14,7 @@ from normlab.figures.drawing import MARK, STRIP, Shown
 from normlab.figures.references import panel_shares
 from normlab.figures.style import axis_text, level_texts
 from normlab.figures.tables import level_words
+from normlab.figures.titles import evenly
 from normlab.metrics import describe
 
 MOST_TICKS = 8
@@ -21,6 +22,9 @@ MOST_TICKS = 8
 
 MOST_LETTERS = 30
 """Names of categories longer than this together are written at a slant."""
+
+MOST_CATEGORIES = 14
+"""Of more, as many are named evenly over the axis."""
 
 LONGEST_LABEL = 30
 """Letters of an axis's text that fit beside a panel in one line; the unit of a longer one follows
@@ -114,6 +118,14 @@ def y_text(averages: Averages, text: str = "") -> str:
 
 def _name_categories(categories: Sequence[Any], axes: Sequence[Axes]) -> None:
     texts = list(level_words(categories).values())
+    if len(texts) > MOST_CATEGORIES:
+        places = evenly(len(texts), MOST_CATEGORIES)
+        axes[0].set_xticks(places, [texts[place] for place in places])
+        for axis in axes:
+            for label in axis.get_xticklabels():
+                label.set(rotation=40, ha="right", rotation_mode="anchor")
+        axes[0].set_xlim(-0.5, len(categories) - 0.5)
+        return
     if _num_letters(texts) > MOST_LETTERS:
         texts = [text.replace(" ", "\n") for text in texts]
     axes[0].set_xticks(range(len(categories)), texts)

@@ -10,6 +10,7 @@ from normlab.records import RunFolder
 from normlab.records.compare import UNSET, differing
 from normlab.records.flatten import Value, counted, written
 from normlab.records.provenance import current_commit
+from normlab.records.starts import Starts
 
 
 def why(folder: RunFolder, words: list[str] | None = None, composer: Composer | None = None) -> str:
@@ -85,7 +86,7 @@ def _spelled_out(key: str) -> str:
 def _worded(value: Value | str) -> str:
     if value == UNSET:
         return "left at its default"
-    text = written(value)
+    text = Starts({}).name(written(value))
     return f"{text[:10]}…" if len(text) == 64 else text
 
 

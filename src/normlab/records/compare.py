@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from normlab.metrics import full_name, repeats
 from normlab.metrics.layered import Series
 from normlab.records.flatten import Value, flatten
-from normlab.records.folder import RunFolder
+from normlab.records.folder import RunFolder, run_folders
 from normlab.records.rows import Rows, read_rows
+from normlab.records.starts import KEY as STARTS
+from normlab.records.starts import Starts
 
 UNSET = "(unset)"
 """Stands for a setting that a run does not have."""
@@ -44,7 +46,14 @@ def settings_that_differ(
     one: RunFolder, other: RunFolder
 ) -> dict[str, tuple[Value | str, Value | str]]:
     """Settings by the user's keys; `UNSET` where a run does not have one."""
-    return differing(flatten(one.config()), flatten(other.config()))
+    told = []
+    for folder in (one, other):
+        settings = flatten(folder.config())
+        if settings.get(STARTS) is not None:
+            starts = Starts.among(run_folders(folder.path.parent))
+            settings = starts.named_in(settings, folder.identity().seed)
+        told.append(settings)
+    return differing(*told)
 
 
 def differing(

@@ -12,6 +12,7 @@ from normlab.records.columns import OF_END, TIDY, summarized
 from normlab.records.flatten import refuse_unknown_keys
 from normlab.records.folder import RunFolder
 from normlab.records.rows import read_rows
+from normlab.records.starts import KEY as STARTS
 from normlab.records.table import metrics_frame, nearest_recorded, runs_frame
 from normlab.records.trainings import differing_settings
 from normlab.words import nearest_few
@@ -56,7 +57,7 @@ def selected_table(
         raise ValueError(_unrecorded(str(metric or asked[0]), folders, map(str, frame.columns)))
     differing = differing_settings(one for one in folders if one.name in having)
     for key, by_run in differing.items():
-        if key not in frame:
+        if key != STARTS:  # which the table tells in words
             frame[key] = frame["run"].map(by_run)
     described = [name for name in OF_END if name in frame]
     columns = list(dict.fromkeys(["run", *factors, *differing, *described]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from normlab.records.columns import settings_of
@@ -15,28 +15,55 @@ if TYPE_CHECKING:
 NOT_A_SETTING = ("schema",)
 
 
-def differing_settings(folders: Iterable[RunFolder]) -> dict[str, dict[str, Value]]:
+def differing_settings(
+    folders: Iterable[RunFolder], *, measurements: bool = False
+) -> dict[str, dict[str, Value]]:
     """Every setting of the runs' cells that is not the same in all, with each run's value by name.
 
     Keys stand in the order of a configuration; `norm.revision` and the like, which only an identity
     has, come last. A run that has no such setting has None.
+
+    Args:
+        measurements: what is measured and kept of a training counts as well.
     """
-    flat: dict[str, dict[str, Value]] = {}
-    counting: dict[str, None] = {}
-    config_keys: dict[str, None] = {}
+    configs: dict[str, dict[str, Value]] = {}
+    hashed: dict[str, dict[str, Value]] = {}
     for folder in folders:
-        science = counted(folder.identity().science)
-        config = flatten(folder.config())
-        counting |= dict.fromkeys(science)
-        config_keys |= dict.fromkeys(config)
-        # what is at a neutral value is not hashed; the configuration has it all the same
-        flat[folder.name] = {**science, **config}
-    keys = [key for key in {**config_keys, **counting} if key in counting]
-    return {
-        key: {run: settings.get(key) for run, settings in flat.items()}
-        for key in keys
-        if key not in NOT_A_SETTING and _differs(settings.get(key) for settings in flat.values())
+        identity = folder.identity()
+        hashed[folder.name] = counted(identity.science)
+        if measurements:
+            hashed[folder.name] |= _measured(counted(identity.measurement))
+        configs[folder.name] = flatten(folder.config())
+    counting = dict.fromkeys(key for own in hashed.values() for key in own)
+    ordered = dict.fromkeys(key for own in configs.values() for key in own)
+    values = {
+        key: _values(key, configs, hashed)
+        for key in {**ordered, **counting}
+        if key in counting and key not in NOT_A_SETTING
     }
+    return {key: by_run for key, by_run in values.items() if _differs(by_run.values())}
+
+
+def _values(
+    key: str, configs: Mapping[str, Mapping[str, Value]], hashed: Mapping[str, Mapping[str, Value]]
+) -> dict[str, Value]:
+    """By run. What is at its neutral value is not hashed, and is the same whether the run was
+    recorded before there was such a setting or since."""
+    neutral = next(
+        (own[key] for run, own in configs.items() if key in own and key not in hashed[run]), None
+    )
+    return {
+        run: own.get(key, hashed[run][key]) if key in hashed[run] else neutral
+        for run, own in configs.items()
+    }
+
+
+def _measured(settings: Mapping[str, Value]) -> dict[str, Value]:
+    """As a configuration has them: the probes' names under `probe`."""
+    names = [key for key in settings if key.startswith("probe.") and key.count(".") == 1]
+    probes = {key.removeprefix("probe."): settings[key] for key in names}
+    told = {key: value for key, value in settings.items() if key not in names}
+    return {"probe": ",".join(probes), **told}
 
 
 def _differs(values: Iterable[Value]) -> bool:

@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from normlab.cli.console import shown
-from normlab.config.resolve import NOT_SCIENCE
 from normlab.metrics import describe, headlines, is_known
-from normlab.records import runs_frame
-from normlab.records.columns import OF_END, OF_RUN, SUMMARY
-from normlab.records.table import TIMES, nearest_recorded
-from normlab.records.trainings import telling_settings
+from normlab.records import RunFolder, runs_frame
+from normlab.records.columns import SUMMARY
+from normlab.records.starts import KEY as STARTS
+from normlab.records.table import nearest_recorded
+from normlab.records.trainings import differing_settings, telling_settings
 from normlab.words import abridged, nearest_few, plural, printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def list_runs(asked: Ls, console: Console) -> None:
     names = {str(key): str(key).removeprefix(SUMMARY) for key in frame.columns}
     frame = frame.rename(columns=names)
     metrics = [name for key, name in names.items() if key.startswith(SUMMARY)]
-    telling = _telling(frame, metrics)
+    telling, frame = _differing(frame, asked)
     frame = _sorted(frame, asked, metrics, telling)
     chosen = asked.columns.split(",") if asked.columns else []
     for key in chosen:
@@ -75,15 +75,21 @@ def list_runs(asked: Ls, console: Console) -> None:
         )
 
 
-def _telling(frame: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
-    """The settings that tell these runs apart, measurements too, in a configuration's order."""
-    own = {*OF_RUN, *OF_END, *TIMES, *metrics, "epochs"}
-    settings = [
-        key
-        for key in map(str, frame.columns)
-        if key not in own and not any(f"{key}.".startswith(f"{one}.") for one in NOT_SCIENCE)
-    ]
-    return telling_settings(frame[settings])
+def _differing(frame: pd.DataFrame, asked: Ls) -> tuple[list[str], pd.DataFrame]:
+    """The settings that tell these runs apart, measurements too, then the others that differ; and
+    the table with what runs recorded before there was a setting have of it.
+
+    A component's own setting, which runs without it lack, is one of them only where it has to be.
+    """
+    folders = [RunFolder(asked.runs_dir / str(name)) for name in frame["run"]]
+    found = differing_settings(folders, measurements=True)
+    for key, by_run in found.items():
+        if key != STARTS:  # which the table tells in words
+            frame = frame.assign(**{key: frame["run"].map(by_run)})
+    settings = list(found)
+    telling = telling_settings(frame[settings])
+    common = [key for key in settings if "." not in key or not frame[key].isna().any()]
+    return [*telling, *(key for key in common if key not in telling)], frame
 
 
 def _by_default(frame: pd.DataFrame, metrics: Sequence[str], telling: Sequence[str]) -> list[str]:
@@ -96,9 +102,9 @@ def _priority(wanted: Sequence[str], metrics: Sequence[str], telling: Sequence[s
     """The same columns by how much they are missed."""
     first = [
         "run",
+        *headlines(metrics)[:1],
         *telling[:FIRST_SETTINGS],
         "state",
-        *headlines(metrics)[:1],
         *telling,
     ]
     return [key for key in dict.fromkeys([*first, *wanted]) if key in wanted]
