@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -577,3 +578,135 @@ def test_batches_that_are_none_are_refused() -> None:
             with pytest.raises(ValueError, match=text):
                 measure(wrong)
     assert len(measure_gradients(model, cross_entropy, loader())) == 2
+
+
+class Average:
+    """An exponential average of a model's weights, kept up after each step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.values = [parameter.detach().clone() for parameter in model.parameters()]
+        self.module = torch.optim.swa_utils.AveragedModel(model)
+        self.model = model
+        self.num_updates = 0
+
+    def update(self, *_: object) -> None:
+        self.num_updates += 1
+        self.module.update_parameters(self.model)
+        for value, parameter in zip(self.values, self.model.parameters(), strict=True):
+            value.lerp_(parameter.detach(), 0.5)
+
+
+def test_what_follows_each_step_is_put_back() -> None:
+    model = seeded(Net)
+    optimizer, average, other = sgd(model), Average(model), Average(model)
+    optimizer.register_step_post_hook(average.update)
+    optimizer.register_step_post_hook(lambda *_: other_module.update_parameters(model))
+    other_module = other.module
+    kept = [value.clone() for value in [*average.values, *other_module.parameters()]]
+    row = measure_ics(model, cross_entropy, batch(), optimizer)["b"]
+    assert row.update_norm > 0
+    assert average.num_updates == 0
+    assert int(other_module.n_averaged) == int(average.module.n_averaged) == 0
+    now = [*average.values, *other_module.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(kept, now, strict=True))
+
+
+class Criterion(nn.Module):
+    """A loss with a state, a parameter and a memory of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.centre = nn.Parameter(torch.ones(3, dtype=torch.float64))
+        self.mean: Tensor
+        self.register_buffer("mean", torch.zeros(3, dtype=torch.float64))
+        self.runs = 0
+
+    def forward(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        self.runs += 1
+        self.mean.add_(outputs.detach().mean(0))
+        scale = 1 + self.mean.sum() * self.runs
+        return cross_entropy(outputs - self.centre, targets) * scale
+
+
+def test_a_loss_may_keep_things_too() -> None:
+    criterion = Criterion()
+    closed: Loss = lambda outputs, targets: criterion(outputs, targets)  # noqa: E731
+    expected = twin_shift_of_loss()
+    for loss in (criterion, closed):
+        model = seeded(Net)
+        shift = measure_ics(model, loss, batch(), sgd(model))
+        assert shift["b"].l2 == pytest.approx(expected, rel=1e-10)
+        assert shift["b"].control == 0
+        assert measure_landscape(model, loss, batch(), [0.1]).control == 0
+        measure_curvature(model, loss, batch(), num_iterations=2)
+        measure_gradients(model, loss, [batch(), batch()])
+        assert criterion.runs == 0
+        assert criterion.mean.tolist() == [0, 0, 0]
+        assert criterion.centre.grad is None
+
+
+def twin_shift_of_loss() -> float:
+    before = {n: p.detach().clone() for n, p in seeded(Net).named_parameters()}
+    first = gradients_at(Net, before, Criterion())
+    earlier = {n: before[n] - 0.1 * first[n] for n in ("a.weight", "a.bias")}
+    second = gradients_at(Net, before | earlier, Criterion())
+    distance: float = (first["b.weight"] - second["b.weight"]).norm().item()
+    return distance
+
+
+def test_a_loss_that_speaks_of_the_model_speaks_of_the_moved_one() -> None:
+    model = seeded(Net)
+
+    def penalized(outputs: Tensor, targets: Tensor) -> Tensor:
+        size = model.get_parameter("a.weight").square().sum()
+        return cross_entropy(outputs, targets) * (1 + size)
+
+    def gradient(values: dict[str, Tensor]) -> dict[str, Tensor]:
+        plain = gradients_at(Net, values)
+        twin, (inputs, targets) = seeded(Net), batch()
+        with torch.no_grad():
+            for name, parameter in twin.named_parameters():
+                parameter.copy_(values[name])
+        loss = cross_entropy(twin(inputs), targets).item()
+        size = values["a.weight"].square().sum()
+        found = {name: value * (1 + size) for name, value in plain.items()}
+        found["a.weight"] = found["a.weight"] + 2 * loss * values["a.weight"]
+        return found
+
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    first = gradient(before)
+    second = gradient(before | {n: before[n] - 0.01 * first[n] for n in ("a.weight", "a.bias")})
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    row = measure_ics(model, penalized, batch(), optimizer)["b"]
+    expected = (first["b.weight"] - second["b.weight"]).norm().item()
+    assert row.l2 == pytest.approx(expected, rel=1e-10)
+    assert row.control == 0
+
+
+def test_wrappers_in_wrappers_and_what_is_no_optimizer() -> None:
+    model = seeded(Net)
+    inner = torch.optim.Adam(model.parameters(), lr=0.1)
+    measure_ics(model, cross_entropy, batch(), Wrapper(Wrapper(inner)))  # type: ignore[arg-type]
+    assert not inner.state
+    for wrong in (None, model.parameters()):
+        with pytest.raises(ValueError, match="an optimizer has param_groups and a step; got a"):
+            measure_ics(model, cross_entropy, batch(), wrong)  # type: ignore[arg-type]
+
+
+def test_a_model_of_several_processes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        model = seeded(Net)
+        parallel = nn.parallel.DistributedDataParallel(model)
+        expected = measure_ics(model, cross_entropy, batch(), sgd(model))["b"]
+        alone = measure_ics(parallel, cross_entropy, batch(), sgd(parallel))["module.b"]
+        assert (alone.l2, alone.cosine) == (expected.l2, expected.cosine)
+        monkeypatch.setattr(parallel, "process_group", SimpleNamespace(size=lambda: 2))
+        with pytest.raises(ValueError, match=r"spread over several processes.*model\.module"):
+            measure_landscape(parallel, cross_entropy, batch(), [0.1])
+    finally:
+        torch.distributed.destroy_process_group()

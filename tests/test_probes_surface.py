@@ -324,7 +324,7 @@ def test_a_learning_rate_of_zero_has_no_landscape() -> None:
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        ("probe.landscape.num_points=1", r"probe\.landscape\.num_points must be 2 or greater"),
+        ("probe.landscape.num_points=1", r"probe\.landscape\.num_points must be 2 to 10000; got 1"),
         ("probe.landscape.range=[4,0.5]", r"got \[4, 0\.5\]\. Give the smaller one first"),
         ("probe.landscape.range=[0,1]", r"probe\.landscape\.range must be greater than 0"),
         ("probe.landscape.range=resnet", r"probe\.landscape\.range must be vgg or dln or a list"),

@@ -7,12 +7,17 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+
+PLAIN = frozenset({bool, int, float, str, bytes, type(None), torch.dtype, torch.device})
+"""Kinds of values that hold nothing; the first asked about, since most are of these."""
 
 LONGEST = 10_000
 """A longer container is put back too, but what lies inside it is not looked at."""
@@ -70,13 +75,18 @@ class Belongings:
 
     These are their attributes, what lists, dictionaries and sets among these hold, requires_grad,
     and the random generators they keep; inner optimizers, and modules that are kept in plain
-    attributes, count. What tensors hold is not looked at.
+    attributes, count. So do modules and optimizers that their functions and hooks refer to, and
+    the object of a method among these (an average of weights that follows each step). What
+    tensors hold is not looked at.
 
     Args:
         watched: with the hooks that are a `Watcher`; else as if they were not there.
+        beside: without what belongs to these.
     """
 
-    def __init__(self, *roots: object, watched: bool = True) -> None:
+    def __init__(
+        self, *roots: object, watched: bool = True, beside: Belongings | None = None
+    ) -> None:
         self._is_watched = watched
         self.tensors: list[Tensor] = []
         """Parameters, buffers and every other tensor without gradient history, each once."""
@@ -86,7 +96,7 @@ class Belongings:
         self._sets: list[tuple[set[Any], set[Any]]] = []
         self._generators: list[torch.Generator] = []
         self._scripted: list[tuple[torch.jit.ScriptModule, bool, dict[str, Tensor]]] = []
-        self._seen: set[int] = set()
+        self._seen: set[int] = set(beside._seen) if beside else set()
         self._look_into(roots)
         self._flags = [tensor.requires_grad for tensor in self.tensors]
         self._devices = tuple({tensor.device for tensor in self.tensors})
@@ -133,11 +143,18 @@ class Belongings:
         waiting = list(roots)[::-1]
         while waiting:
             value = waiting.pop()
+            if type(value) in PLAIN:
+                continue
             if isinstance(value, Tensor):
                 self._keep_tensor(value)
-            elif isinstance(value, _LOOKED_INTO) and id(value) not in self._seen:
+            elif id(value) in self._seen:
+                continue
+            elif isinstance(value, _LOOKED_INTO) or _is_optimizer(value):
                 self._seen.add(id(value))
                 waiting += self._inside(value)
+            elif callable(value):
+                self._seen.add(id(value))
+                waiting += _referred_to(value)
 
     def _inside(self, value: Any) -> list[Any]:
         """What a value holds, last first; its present content is kept."""
@@ -150,11 +167,11 @@ class Belongings:
             return [*held, *value.children()][::-1]
         if isinstance(value, nn.Module):
             self._keep_hooks(value)
-        if isinstance(value, nn.Module | torch.optim.Optimizer):
+        if not isinstance(value, dict | list | tuple | set | deque):
             value = vars(value)
         if isinstance(value, dict):
             self._dicts.append((value, dict(value)))
-            return [] if len(value) > LONGEST else list(value.values())[::-1]
+            return [] if not value or len(value) > LONGEST else list(value.values())[::-1]
         if isinstance(value, list | deque):
             self._lists.append((value, list(value)))
         elif isinstance(value, set):
@@ -171,6 +188,7 @@ class Belongings:
                     if self._is_watched or not isinstance(hook, Watcher)
                 }
                 self._hooks.append((hooks, kept))
+                self._look_into(kept.values())
 
     def _keep_tensor(self, tensor: Tensor) -> None:
         if id(tensor) in self._seen or tensor.grad_fn is not None:
@@ -199,6 +217,36 @@ _LOOKED_INTO = (
     set,
     deque,
 )
+
+
+def _is_optimizer(value: Any) -> bool:
+    """Whether a value behaves as an optimizer, as wrappers do."""
+    return hasattr(type(value), "step") and hasattr(value, "param_groups")
+
+
+def _referred_to(function: Any) -> list[Any]:
+    """The modules and optimizers in a function's closure, and what a method's object holds."""
+    if isinstance(function, partial):
+        return [function.func, *function.args, *function.keywords.values()]
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType | type):
+        plain = not isinstance(owner, _LOOKED_INTO) and hasattr(owner, "__dict__")
+        return [vars(owner) if plain else owner]
+    if hasattr(function, "__dict__") and not hasattr(function, "__code__"):
+        return [] if isinstance(function, Watcher | type) else [vars(function)]
+    found = []
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            held = cell.cell_contents
+        except ValueError:  # not filled yet
+            continue
+        if (
+            isinstance(held, nn.Module | torch.optim.Optimizer | partial)
+            or _is_optimizer(held)
+            or (callable(held) and hasattr(held, "__closure__"))
+        ):
+            found.append(held)
+    return found
 
 
 def _same(one: Iterable[Any], other: Iterable[Any]) -> bool:

@@ -41,7 +41,7 @@ class Loan:
 
 
 @contextmanager
-def borrowed(*lenders: object) -> Iterator[Loan]:
+def borrowed(*lenders: object, beside: Belongings | None = None) -> Iterator[Loan]:
     """Modules and optimizers to run, step and write to, afterwards as they were.
 
         with borrowed(model, optimizer):
@@ -54,12 +54,16 @@ def borrowed(*lenders: object) -> Iterator[Loan]:
     runs do they point elsewhere, so that no other thread should use them then. `.grad` is None at
     first.
 
+    Args:
+        lenders: modules, optimizers, and functions that refer to some.
+        beside: belongings that are on loan already.
+
     Raises:
         ValueError: lazy modules that have not run, tensors made in inference mode.
     """
-    meant = Belongings(*lenders, watched=False)
+    meant = Belongings(*lenders, watched=False, beside=beside)
     private = private_copies(meant.tensors)
-    with lent(Belongings(*lenders), meant, private) as values:
+    with lent(Belongings(*lenders, beside=beside), meant, private) as values:
         yield Loan(meant, private, values)
 
 

@@ -186,11 +186,13 @@ def covariate_shift(
     Raises:
         ValueError: as `measure_ics`.
     """
+    arguments.names("layers", layers)
+    arguments.one_of("moved", moved, Moved)
     inputs, targets = pair(batch)
     batch = inputs, targets
     # The live parameters themselves, as a rule, which are about to point elsewhere.
     after = {name: value.detach() for name, value in after.items()}
-    with replay.lent():
+    with replay.lent(loss):
         order = replay.order(inputs)
         measured = select(order, layers, replay.network, replay.weights)
         for layer in measured:

@@ -136,7 +136,7 @@ def landscape(
         ValueError: as `measure_landscape`.
     """
     sizes = _sorted(step_sizes)
-    with surface.lent():
+    with surface.lent(loss):
         points = [_point(surface, loss, batch, gradient, direction, size) for size in sizes]
         change = math.nan
         if control:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from normlab.measures.batches import Batch, detached, pair, protected, tensors_in
 from normlab.measures.belongings import Belongings, RandomState, Watcher
-from normlab.measures.borrowed import copy_values, lent, point, private_copies
+from normlab.measures.borrowed import borrowed, copy_values, lent, point, private_copies
 from normlab.measures.layers import WeightLayer, total_order, weights_in
 from normlab.measures.vectors import dense
 
@@ -78,6 +78,7 @@ class Replay:
         memory_format: torch.memory_format = torch.preserve_format,
         weights: Sequence[str] | None = None,
     ) -> None:
+        _refuse_distributed(model)
         self.network = model
         self.weights = weights
         self._memory_format = memory_format
@@ -127,14 +128,21 @@ class Replay:
         self._random = self._captured.random_state()
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Borrow the network once for all that is run inside the block."""
+    def lent(self, *others: object) -> Iterator[None]:
+        """Borrow the network once for all that is run inside the block.
+
+        Args:
+            others: a loss, which may keep or change something too.
+        """
         if self._is_lent:
             yield
             return
         self._is_lent = True
         try:
-            with lent(Belongings(self.network), self._captured, self._private):
+            with (
+                lent(Belongings(self.network), self._captured, self._private),
+                borrowed(*others, beside=self._captured) as self._others,
+            ):
                 yield
         finally:
             self._is_lent = False
@@ -174,7 +182,7 @@ class Replay:
         """
         inputs, targets = pair(batch)
         free = [(name, p) for name, p in self.live.items() if p.requires_grad]
-        with self.lent(), torch.enable_grad():
+        with self.lent(loss), torch.enable_grad():
             value = scalar(loss(self.outputs(inputs), protected(targets)))
             if not value.requires_grad:
                 return {}
@@ -234,7 +242,7 @@ class Replay:
             ValueError: the loss is not a single number or does not depend on the weight.
         """
         parameter = self.live[weight]
-        with self.lent():
+        with self.lent(loss):
             outputs = self._run(position, len(self._stages))
             with torch.enable_grad():
                 value = scalar(loss(outputs, protected(targets)))
@@ -257,6 +265,7 @@ class Replay:
         return flow
 
     def _restart(self, random: RandomState) -> None:
+        self._others.restart()
         self._captured.restore(hooks=False)
         point(self._tensors, self._private)
         copy_values(self._buffers, self._buffer_values)
@@ -329,6 +338,22 @@ def scalar(loss: Any) -> Tensor:
     if loss.is_complex():
         raise ValueError("the loss must be a real number; it is complex. Return its abs() or real.")
     return loss
+
+
+def _refuse_distributed(model: nn.Module) -> None:
+    """
+    Raises:
+        ValueError: the model's step is one of several processes together.
+    """
+    is_shared = (
+        isinstance(model, nn.parallel.DistributedDataParallel) and model.process_group.size() > 1
+    )
+    if is_shared or any(type(p.data).__name__ == "DTensor" for p in model.parameters()):
+        raise ValueError(
+            "the model is spread over several processes, whose step follows the mean of their "
+            "gradients, while a measure sees those of one. Measure the module inside "
+            "(model.module), whole and on a batch of one process."
+        )
 
 
 def _stages(module: nn.Module) -> list[Part]:

@@ -44,10 +44,7 @@ def hypothetical_step(
     """
     inputs, targets = pair(batch)
     _refuse(model, optimizer)
-    lenders = [model, optimizer, *([loss] if isinstance(loss, nn.Module) else [])]
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        lenders.append(vars(optimizer))
-    with borrowed(*lenders):
+    with borrowed(model, optimizer, loss, add_penalty):
         with torch.enable_grad():
             value = scalar(loss(model(protected(inputs)), protected(targets)))
             if value.requires_grad:
@@ -78,6 +75,11 @@ def weight_gradients(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _refuse(model: nn.Module, optimizer: Any) -> None:
+    if not hasattr(optimizer, "param_groups") or not hasattr(optimizer, "step"):
+        raise ValueError(
+            f"an optimizer has param_groups and a step; got a {type(optimizer).__name__}. Give the "
+            "torch.optim.Optimizer itself."
+        )
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
     if not any(id(parameter) in held for parameter in model.parameters()):
         raise ValueError(

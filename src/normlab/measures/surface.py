@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from normlab.measures.batches import Batch, pair, protected
 from normlab.measures.replay import Loss, Replay, derivatives, scalar
 from normlab.measures.twice import PlainKernels, without_second_derivative
+from normlab.measures.uses import eagerly
 from normlab.measures.vectors import dense, flat, unflattened
 
 
@@ -67,7 +68,7 @@ class Surface:
         Raises:
             ValueError: the loss is not a single number, or depends on no parameter.
         """
-        with self._displaced(direction, step_size) as parameters:
+        with self.lent(loss), self._displaced(direction, step_size) as parameters:
             value = self._loss(loss, batch)
             gradients = _gradients(value, parameters)
         return value.item(), [dense(gradient) for gradient in gradients]
@@ -85,10 +86,12 @@ class Surface:
         """
         device = self._origin[0].device.type
         with (
+            self.lent(loss),
             self._displaced(None, 0.0) as parameters,
             torch.autocast(device, enabled=False),
             sdpa_kernel(SDPBackend.MATH),
             PlainKernels(),
+            eagerly(),
             _without_hooks(parameters),
         ):
             value = self._loss(loss, batch)
@@ -101,9 +104,9 @@ class Surface:
             )
 
     @contextmanager
-    def lent(self) -> Iterator[None]:
-        """Borrow the network once for all that is looked at inside the block."""
-        with self._replay.lent():
+    def lent(self, loss: Loss) -> Iterator[None]:
+        """Borrow the network and the loss once for all that is looked at inside the block."""
+        with self._replay.lent(loss):
             yield
 
     @contextmanager

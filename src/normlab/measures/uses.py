@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,14 +74,18 @@ def uses_of(
         constants: tensors that a forward reads beside parameters and data, as buffers are.
     """
     watch = _Watch(network, constants)
-    with ExitStack() as stack:
-        stack.enter_context(_calls(network, watch))
-        if "torch._dynamo" in sys.modules:  # something may be compiled, and would not be seen
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        with watch:
-            outputs = forward()
+    with _calls(network, watch), eagerly(), watch:
+        outputs = forward()
     watch.end(outputs)
     return watch.uses
+
+
+def eagerly() -> AbstractContextManager[object]:
+    """Run compiled modules as they were written, operation by operation."""
+    if "torch._dynamo" in sys.modules:  # else nothing is compiled, and the import takes seconds
+        eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+        return eager
+    return nullcontext()
 
 
 class _Watch(TorchDispatchMode):
