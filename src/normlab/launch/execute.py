@@ -68,7 +68,8 @@ class _LoopObserver:
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         self.recorder.sync()
-        checkpoint.save(self.folder.checkpoint_path)
+        record = self.recorder.mark(checkpoint.step)
+        dataclasses.replace(checkpoint, record=record).save(self.folder.checkpoint_path)
 
     def keep(self, checkpoint: Checkpoint) -> None:
         checkpoint.save(self.folder.kept_checkpoint_path(checkpoint.step))
@@ -162,12 +163,12 @@ def _carry_out(
     resuming = folder.checkpoint_path.exists()
     start = None if resuming else starting_state(config, _starts_dir(run))
     setup = build(config, dataset, device, start)
-    first_step = 0
+    first_step, record = 0, {}
     if resuming:
         checkpoint = Checkpoint.load(folder.checkpoint_path)
         checkpoint.restore(setup.model, setup.optimizer, setup.probes)
-        first_step = checkpoint.step
-    recorder = FolderRecorder(folder.path, resume_step=first_step)
+        first_step, record = checkpoint.step, checkpoint.record
+    recorder = FolderRecorder(folder.path, resume_step=first_step, mark=record)
     try:
         watcher.started(run, first_step)
         loop = Loop(config, dataset, setup, recorder, _LoopObserver(watcher, folder, recorder))

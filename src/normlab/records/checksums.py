@@ -38,9 +38,14 @@ def write_checksums(folder: Path, further: Mapping[str, bytes], leave_out: Colle
     for name in _names(folder):
         if name not in leave_out:
             path = folder / name
-            is_archive = path.suffix == ".pt" and zipfile.is_zipfile(path)
-            found[name] = _parts(path) if is_archive else _bytes(path)
+            found[name] = checksum(path)
     write_json_whole(folder / CHECKSUMS, found)
+
+
+def checksum(path: Path) -> str:
+    """Of a file as it stands."""
+    is_archive = path.suffix == ".pt" and zipfile.is_zipfile(path)
+    return _parts(path) if is_archive else _bytes(path)
 
 
 def remove_checksums(folder: Path) -> None:
@@ -79,18 +84,23 @@ OTHER = "its content is not what was recorded"
 
 
 def damages(folder: Path) -> list[Damaged]:
-    """Every file of a run that is missing or is not what was recorded."""
+    """Every file of a finished run that is missing or is not what was recorded."""
     try:
         expected = read_checksums(folder)
     except Damaged as damage:
         return [damage]
+    return differing(folder, expected)
+
+
+def differing(folder: Path, expected: Mapping[str, str]) -> list[Damaged]:
+    """The files of a folder that are missing or have other checksums than these, by name."""
     found = []
-    for name, checksum in expected.items():
+    for name, recorded in expected.items():
         path = folder / name
         try:
-            is_whole = _are_whole(path) if checksum.startswith(PARTS) else True
-            now = (_parts if checksum.startswith(PARTS) else _bytes)(path)
-            if not is_whole or now != checksum:
+            is_whole = _are_whole(path) if recorded.startswith(PARTS) else True
+            now = (_parts if recorded.startswith(PARTS) else _bytes)(path)
+            if not is_whole or now != recorded:
                 raise Damaged(path, OTHER)
         except FileNotFoundError:
             found.append(Damaged(path, "it is missing"))

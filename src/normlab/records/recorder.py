@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 from urllib.parse import quote, unquote
@@ -16,9 +19,9 @@ import numpy.typing as npt
 
 from normlab.metrics import describe
 from normlab.metrics.layered import Layered, named
-from normlab.records.checksums import verify
+from normlab.records.checksums import checksum, differing, digest, verify
 from normlab.records.damage import START_OVER, Damaged
-from normlab.records.files import read_whole, whole_file, write_whole
+from normlab.records.files import read_whole, write_whole
 from normlab.records.rows import COLUMNS, LINES, lines_of, read_lines, read_rows, write_columns
 
 FLUSH_ROWS = 50
@@ -47,16 +50,31 @@ class FolderRecorder:
     itself.
     """
 
-    def __init__(self, folder: Path, *, resume_step: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, resume_step: int = 0, mark: Mapping[str, Any] | None = None
+    ) -> None:
         """
         Args:
             folder: of the claimed run.
             resume_step: the step the run goes on from; what was recorded of it and of later
                 steps is removed.
+            mark: what was recorded before that step, as `mark` told then; None: it is not known.
+
+        Raises:
+            Damaged: what lies there is not what was recorded before; nothing has been removed.
         """
         self._folder = folder
-        _cut_rows(folder, resume_step)
+        kept = _rows_before(folder, resume_step)
+        if mark:
+            _refuse_other_record(folder, kept, mark)
+        _keep_rows(folder, kept)
         _cut_arrays(folder / "arrays", resume_step)
+        self._written = hashlib.sha256(kept)
+        self._num_bytes = len(kept)
+        self._arrays: dict[str, str] = {
+            str(path.relative_to(folder)): checksum(path)
+            for path in sorted((folder / "arrays").rglob("[0-9]*.npy"))
+        }
         self._file = open(folder / LINES, "ab", buffering=0)  # noqa: SIM115 (held for the run)
         self._rows: list[dict[str, float]] = []
         self._known: set[tuple[str, bool]] = set()
@@ -89,8 +107,11 @@ class FolderRecorder:
             ValueError: the name cannot be a folder.
             OSError: the array could not be written.
         """
-        with whole_file(array_path(self._folder, name, step)) as file:
-            np.save(file, array, allow_pickle=False)
+        path, buffer = array_path(self._folder, name, step), io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        content = buffer.getvalue()
+        write_whole(path, content)
+        self._arrays[str(path.relative_to(self._folder))] = digest(content)
 
     def flush(self) -> None:
         """Hand what is buffered to the operating system: a killed process does not lose it."""
@@ -104,6 +125,19 @@ class FolderRecorder:
         """Flush to the disk itself; before a checkpoint, which must not be ahead of its rows."""
         self.flush()
         os.fsync(self._file.fileno())
+
+    def mark(self, step: int) -> dict[str, Any]:
+        """What has been recorded before a step, for a checkpoint to go on from: after `sync`.
+
+        The run, the size and digest of its rows, and the checksums of arrays and kept networks.
+        """
+        kept = [path for path in self._folder.glob("checkpoint-*.pt") if _kept_at(path) < step]
+        return {
+            "run": self._folder.name,
+            "num_bytes": self._num_bytes,
+            "rows": self._written.hexdigest(),
+            "files": {**self._arrays, **{path.name: checksum(path) for path in sorted(kept)}},
+        }
 
     def close(self) -> None:
         """Flush and stop; the run is to be carried on later. Calling it again does nothing."""
@@ -125,12 +159,15 @@ class FolderRecorder:
             while written < len(content):
                 written += self._file.write(content[written:])
         except OSError as error:
-            os.ftruncate(self._file.fileno(), size)  # no torn line before those to come
+            with suppress(OSError):  # a lost mount's: what is torn there is left out when read
+                os.ftruncate(self._file.fileno(), size)  # no torn line before those to come
             raise OSError(
                 error.errno,
                 f"could not write to {self._folder / LINES}: {error.strerror}. Rows up to here "
                 "are kept; make room and run the same command again to carry the run on",
             ) from error
+        self._written.update(content)
+        self._num_bytes += len(content)
 
 
 def _refuse_unknown(name: str, is_by_layer: bool) -> None:
@@ -150,13 +187,49 @@ def _refuse_unknown(name: str, is_by_layer: bool) -> None:
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=float).encode
 
 
-def _cut_rows(folder: Path, resume_step: int) -> None:
-    """Make metrics.jsonl hold the rows before `resume_step`, whole lines, and nothing else."""
+def _rows_before(folder: Path, step: int) -> bytes:
+    """The lines of the rows before a step, as metrics.jsonl has or had them."""
+    try:
+        lines = read_lines(folder / LINES)
+    except FileNotFoundError:
+        lines = lines_of(read_rows(folder))
+    return "".join(f"{_ENCODE(line)}\n" for line in lines if line["step"] < step).encode()
+
+
+def _refuse_other_record(folder: Path, rows: bytes, mark: Mapping[str, Any]) -> None:
+    if mark["run"] != folder.name:
+        raise Damaged(folder / "checkpoint.pt", f"of the run {mark['run']}", RUN_ANEW)
+    if (folder / LINES).exists() or not (folder / COLUMNS).exists():
+        # once they are columns, their order is another: those are checked where they are read
+        is_same = (
+            len(rows) == mark["num_bytes"] and hashlib.sha256(rows).hexdigest() == mark["rows"]
+        )
+        if not is_same:
+            how = (
+                f"the rows that checkpoint.pt goes on from take {mark['num_bytes']:,} bytes; "
+                f"{'other' if len(rows) == mark['num_bytes'] else format(len(rows), ',')} are there"
+            )
+            raise Damaged(folder / LINES, how, RUN_ANEW)
+    for damage in differing(folder, mark["files"]):
+        raise Damaged(damage.path, damage.how, RUN_ANEW)
+
+
+RUN_ANEW = (
+    "The run would go on to other numbers. Start it over with launcher.rerun_failed=true, or put "
+    'the file back and write {"state": "interrupted"} into status.json to have it carried on.'
+)
+
+
+def _kept_at(path: Path) -> int:
+    """The step of a network that was kept."""
+    step = path.stem.removeprefix("checkpoint-")
+    return int(step) if step.isdecimal() else sys.maxsize
+
+
+def _keep_rows(folder: Path, kept: bytes) -> None:
+    """Make metrics.jsonl hold these rows and nothing else."""
     path = folder / LINES
-    is_there = path.exists()
-    lines = read_lines(path) if is_there else lines_of(read_rows(folder))
-    kept = "".join(f"{_ENCODE(line)}\n" for line in lines if line["step"] < resume_step).encode()
-    if kept != (path.read_bytes() if is_there else b""):
+    if not path.exists() or kept != path.read_bytes():
         write_whole(path, kept)
     (folder / COLUMNS).unlink(missing_ok=True)
 

@@ -36,6 +36,9 @@ class Checkpoint:
     """What probes keep of earlier steps, by name."""
     thinnings: dict[str, int] = field(default_factory=dict)
     """How far probes over their budget were thinned, by name."""
+    record: dict[str, Any] = field(default_factory=dict)
+    """What had been recorded by then (`FolderRecorder.mark`); empty in a network kept to start
+    from, and in files of earlier versions."""
 
     def save(self, path: Path) -> None:
         buffer = io.BytesIO()
@@ -45,6 +48,7 @@ class Checkpoint:
             "optimizer": self.optimizer,
             "probes": self.probes,
             "thinnings": self.thinnings,
+            "record": self.record,
         }
         torch.save(content, buffer)
         write_whole(path, buffer.getvalue())
@@ -107,7 +111,9 @@ class Checkpoint:
                 pass
 
 
-_PARTS = {"step": int, "model": dict, "optimizer": dict, "probes": dict, "thinnings": dict}
+_LATER = ("probes", "thinnings", "record")
+"""What files of earlier versions do without."""
+_PARTS = {"step": int, "model": dict, "optimizer": dict, **dict.fromkeys(_LATER, dict)}
 
 
 def _from_plain(content: Any) -> Checkpoint:
@@ -117,7 +123,7 @@ def _from_plain(content: Any) -> Checkpoint:
     """
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
-    content = {"probes": {}, "thinnings": {}} | content
+    content = {name: {} for name in _LATER} | content
     for name, kind in _PARTS.items():
         if not isinstance(content.get(name), kind):
             raise ValueError(f"its {name} is a {type(content.get(name)).__name__}")
