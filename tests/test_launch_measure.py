@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from support.recorded_runs import without_checksums
 from support.runs import carried_out, composer, planned, trained
 
 from normlab.cli.runs.measure import show_measured
@@ -73,7 +74,7 @@ def test_a_foreign_run_that_no_machine_could_hold(
     key: str, value: object, text: str, tmp_path: Path
 ) -> None:
     run = finished(tmp_path)
-    path = run.folder.path / "config.json"
+    path = without_checksums(run.folder.path) / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     with pytest.raises(ValueError, match=text):
         measure(run.folder, ["probe=[weights]"], composer())
