@@ -34,7 +34,6 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY) ## a sweep, figures, verdicts and a report on embedded data: a first look, in minutes
 	@$(RUN) scripts/experiment.py run demo --launcher $(LAUNCHER) --tracker $(TRACKER)
-	@$(RUN) scripts/experiment.py claims --quiet
 	@$(RUN) scripts/experiment.py report
 	@echo
 	@echo 'Where to look next:'

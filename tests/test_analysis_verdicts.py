@@ -401,24 +401,27 @@ def test_ledger_end_to_end(tmp_path: Path, claim_of: Callable[..., Claim]) -> No
     assert unknown["claims"][0]["edited_after_run"] is None
     write_verdicts(tmp_path / "results" / "other" / "paper", unknown)
 
-    ledger = write_ledger(tmp_path / "results")
-    assert ledger == json.loads((tmp_path / "results" / "ledger.json").read_text())
-    assert [(c["experiment"], c["id"]) for c in ledger["claims"]] == [
+    collected = collect(tmp_path / "results")
+    assert [(c["experiment"], c["id"]) for c in collected["claims"]] == [
         ("other", "c"),
         ("other", "d"),
         ("other", "e"),
         ("demo", "c"),
         ("demo", "e"),
     ]
-    smoke = ledger["claims"][3:]
+    smoke = collected["claims"][3:]
     assert smoke[0]["holm_p_value"] == pytest.approx(2 * smoke[0]["p_value"])
     assert (smoke[0]["holm_verdict"], smoke[1]["holm_verdict"]) == ("supported", "undecided")
+    ledger = write_ledger(tmp_path / "results")
+    assert ledger == json.loads((tmp_path / "results" / "ledger.json").read_text())
+    assert ledger["claims"] == collected["claims"][:3]  # a first look is no evidence
     text = (tmp_path / "results" / "ledger.md").read_text()
     assert text == markdown(ledger)
-    assert "5 claims: 2 supported, 1 contradicted, 2 undecided." in text
+    assert "3 claims: 1 supported, 1 contradicted, 1 undecided." in text
     assert "0.4 [0.375, 0.425], n = 3" in text
     assert "| scale | experiment | supported | contradicted | undecided | no runs |" in text
-    assert "| smoke | [demo](../experiments/demo) | " in text
+    assert "| paper | [other](../experiments/other) | " in text
+    assert "demo" not in text
     assert "a \\| b &lt;script>" in text
     assert "not measured (an arm needs 4 seeds)" in text
     header = next(line for line in text.splitlines() if line.startswith("| claim"))
@@ -427,7 +430,7 @@ def test_ledger_end_to_end(tmp_path: Path, claim_of: Callable[..., Claim]) -> No
 
 def test_claims_without_runs_are_told_from_undecided_ones() -> None:
     def claim(verdict: str, n: int, *, refused: bool = False) -> dict[str, Any]:
-        return {"verdict": verdict, "n": n, "refused": refused}
+        return {"verdict": verdict, "n": n, "refused": refused, "scale": "small"}
 
     claims = [claim("supported", 5), claim("undecided", 0), claim("undecided", 5, refused=True)]
     text = "3 claims: 1 supported, 0 contradicted, 2 undecided"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from support.command_line import run_script, working_in
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,3 +40,22 @@ def test_a_figure_is_committed_as_png_alone(committed: list[Path]) -> None:
     """The SVG and the PDF follow from the table; `experiment.py redraw` writes them."""
     suffixes = {path.suffix for path in committed}
     assert suffixes == {".png", ".parquet", ".json", ".md"}
+
+
+def test_a_first_look_leaves_the_tree_clean(tmp_path: Path) -> None:
+    """What `make demo` does, with fewer and shorter runs: runs after it are not recorded as made
+    with uncommitted changes."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    shutil.copy(ROOT / ".gitignore", clone)
+    with working_in(clone):
+        words = ("--seeds", "0", "--cell", "mlp", "--launcher", "serial", "--tracker", "none")
+        ended = run_script("experiment.py", "run", "demo", *words, "--", "steps=2", "eval.every=1")
+        assert ended.code == 0, ended.err
+        assert run_script("experiment.py", "report").code == 0
+    assert (clone / "results" / "demo" / "smoke" / "figure.png").exists()
+    command = ["git", "status", "--porcelain", "--", ":!.gitignore"]
+    status = subprocess.run(command, cwd=clone, check=True, capture_output=True, text=True)
+    assert status.stdout == ""

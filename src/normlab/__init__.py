@@ -12,9 +12,11 @@ The public door. Nothing is imported before it is asked for:
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # typing's own would cost a command the moment in which it hears no Ctrl-C
 if TYPE_CHECKING:
+    from typing import Any
+
     from normlab import measures as measures
     from normlab import metrics as metrics
     from normlab import norms as norms

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-from contextlib import suppress
-from importlib import import_module
-from types import FrameType
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False  # typing is one of those
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
 
 STOPPED = 130
 GRACE_SECONDS = 5.0
@@ -34,6 +34,8 @@ def start(module: str) -> NoReturn:
     `launch.stopping` takes Ctrl-C over while runs are carried out.
     """
     signal.signal(signal.SIGINT, _leave)
+    from importlib import import_module
+
     from normlab.cli.output import UnreadError, exit_code_of, outlive_readers
 
     outlive_readers()
@@ -66,14 +68,29 @@ def _carry_out(command: Any) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C."""
+    """The first Ctrl-C.
+
+    Extension modules that are interrupted as they are imported abort the process, with a trace.
+    """
+    import threading
+
     global _interrupted
+    if _is_importing(frame):
+        _leave()
     _interrupted = True
     signal.signal(signal.SIGINT, _leave)
     late = threading.Timer(GRACE_SECONDS, _leave)
     late.daemon = True
     late.start()
     raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _leave(number: int = 0, frame: FrameType | None = None) -> None:
@@ -83,6 +100,8 @@ def _leave(number: int = 0, frame: FrameType | None = None) -> None:
 
 def say_stopped() -> None:
     """The one line of a command that was stopped, said once."""
+    from contextlib import suppress
+
     global _told
     if not _told:
         _told = True

@@ -108,10 +108,15 @@ def leave(*, at_once: bool = False) -> None:
     if at_once:
         end_core(os.getpid())
     import wandb
+    from wandb.sdk import wandb_setup
 
+    connection = getattr(wandb_setup.singleton(), "_connection", None)
+    process = getattr(connection, "_proc", None)
     with suppress(Exception), answered_within(LEAVING_SECONDS):
         wandb.teardown()
     end_core(os.getpid())
+    if process is not None:
+        process.join()  # teardown leaves a zombie where wandb-core was killed
 
 
 def end_core(owner: int) -> None:

@@ -86,6 +86,8 @@ class Follower:
             if mirror is None:
                 if folder not in self._mirrors or time.monotonic() < self._retry_at:
                     return None
+                import wandb  # noqa: F401  # takes its time, and asks nobody
+
                 with answered_within(self._settings.patience_seconds):
                     mirror = self._mirrors[folder] = RunMirror(folder, self._settings)
             with answered_within(self._settings.patience_seconds):
