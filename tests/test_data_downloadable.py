@@ -1,9 +1,12 @@
 import os
+import shutil
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
 import pytest
 import torch
+from PIL import Image
+from support.command_line import run_script
 from support.data_files import write_cifar, write_mnist
 
 from normlab.data import downloadable
@@ -13,6 +16,7 @@ from normlab.data.downloadable import (
     FashionMnistConfig,
     MnistConfig,
 )
+from normlab.data.image_folder import ImageFolderConfig
 
 
 class TinyMnist(MnistConfig):
@@ -88,6 +92,50 @@ def test_a_missing_set_names_the_command_that_gets_it(tmp_path: Path) -> None:
         )
         with pytest.raises(ValueError, match=f"data={name} is not on disk"):
             config.load(None, torch.float32, torch.device("cpu"))
+
+
+def test_what_lies_there_under_another_name_is_named(tmp_path: Path) -> None:
+    """CIFAR-10 is often at hand as a folder of images, and the other way round."""
+    config = Cifar10Config(root=str(tmp_path))
+    folder = tmp_path / "cifar10-jpeg"
+    by_files = ImageFolderConfig(path=str(folder))
+    assert "But" not in (config.missing() or "")
+    assert "But" not in (by_files.missing() or "")
+
+    for split in ("train", "test"):
+        (folder / split / "cat").mkdir(parents=True)
+    assert (config.missing() or "").endswith(
+        f"But {folder} is there, the images of this set as files, and other data to normlab: take "
+        f"it by data=cifar10_jpeg data.path={folder}"
+    )
+    shutil.rmtree(folder)
+    for file in Cifar10Config.FILES:
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    assert (by_files.missing() or "").endswith(
+        "But data=cifar10 is there, whose images these are: take it by data=cifar10 "
+        f"data.root={tmp_path}"
+    )
+
+
+def test_the_command_data_knows_both_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(config: Cifar10Config) -> NoReturn:
+        raise OSError("no network")
+
+    monkeypatch.setattr(Cifar10Config, "download", refuse)
+    root = ("--root", str(tmp_path))
+    ended = run_script("data.py", "cifar10_jpeg", *root)
+    assert ended.code != 0
+    assert f"{tmp_path / 'cifar10-jpeg' / 'train'} is not a folder" in ended.err
+    for split in ("train", "test"):
+        folder = tmp_path / "cifar10-jpeg" / split / "cat"
+        folder.mkdir(parents=True)
+        Image.new("RGB", (4, 4)).save(folder / "one.png")
+    ended = run_script("data.py", "cifar10", *root)
+    assert ended.code == 1
+    assert "take it by data=cifar10_jpeg" in ended.err
+    ended = run_script("data.py", "cifar10_jpeg", *root)
+    assert (ended.code, ended.out[:37]) == (0, "data=image_folder: 1 + 1 images, sha2")
 
 
 def test_shapes_are_known_without_the_files() -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -287,11 +288,25 @@ def test_an_array_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
 
 
 def test_recording_is_cheap(tmp_path: Path) -> None:
-    """Some 2 microseconds a row; the bound is 50 times that, to hold on any machine."""
-    recorder = FolderRecorder(tmp_path)
-    start = time.perf_counter()
-    for step in range(10_000):
-        recorder.record(step, {"train/loss": 0.5})
-    seconds = time.perf_counter() - start
-    recorder.close()
-    assert seconds < 1.0
+    """In the time of this process alone, and against the least that could be done with the same
+    rows: as text, appended to a file. Some 2 times that; the bound leaves room for any machine."""
+
+    def append() -> None:
+        with (tmp_path / "rows").open("a") as file:
+            for step in range(2000):
+                file.write(f"{json.dumps({'step': step, 'train/loss': 0.5})}\n")
+
+    def record() -> None:
+        with FolderRecorder(tmp_path) as recorder:
+            for step in range(2000):
+                recorder.record(step, {"train/loss": 0.5})
+
+    def least_seconds(call: Callable[[], None]) -> float:
+        taken = []
+        for _ in range(5):
+            begin = time.process_time()
+            call()
+            taken.append(time.process_time() - begin)
+        return min(taken)
+
+    assert least_seconds(record) < 10 * least_seconds(append)

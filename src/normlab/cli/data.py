@@ -63,6 +63,10 @@ class GetData:
                 f"data={self.name} is made by normlab itself, and there is nothing to get: train "
                 "on it as it is."
             )
+        for kind in downloadable.values():
+            if kind.TWIN is not None and kind.TWIN[0] == self.name:
+                path = self.path or str(kind(root=self.root).twin_folder())
+                return ImageFolderConfig(path=path, resize=self.resize)
         if self.name not in downloadable:
             raise ValueError(unknown("data", self.name, [*downloadable, ImageFolderConfig.NAME]))
         config = downloadable[self.name](root=self.root)
@@ -84,7 +88,9 @@ def _download(config: DownloadableConfig) -> None:
         config.download()
     except (OSError, RuntimeError) as error:
         files = "\n".join(f"  {config.root}/{file}" for file in config.FILES)
+        twin = config.twin_beside()
+        but = f"\nBut {twin}" if twin else ""
         raise ConnectionError(
             f"could not download data={config.NAME}: {error}\n"
-            f"Try again, or bring these files from a machine that can:\n{files}"
+            f"Try again, or bring these files from a machine that can:\n{files}{but}"
         ) from error

@@ -31,6 +31,9 @@ class DownloadableConfig(ImageDataConfig):
     NUM_CLASSES: ClassVar[int]
     NUM_TRAIN: ClassVar[int]
     NUM_TEST: ClassVar[int] = 10_000
+    TWIN: ClassVar[tuple[str, str] | None] = None
+    """The same images in a folder of files, which people have where this is not to be had: what
+    it is called after `data=`, and the folder's name."""
 
     @property
     def native_shape(self) -> tuple[int, ...]:
@@ -47,12 +50,27 @@ class DownloadableConfig(ImageDataConfig):
     def missing(self) -> str | None:
         for file in self.FILES:
             if not (Path(self.root) / file).is_file():
+                twin = self.twin_beside()
                 return (
                     f"data={self.NAME} is not on disk: {Path(self.root) / file} does not exist. "
                     f"Get it with: normlab data {self.NAME} "
-                    f"--root {shlex.quote(self.root)}"
+                    f"--root {shlex.quote(self.root)}{twin and f'. But {twin}'}"
                 )
         return None
+
+    def twin_folder(self) -> Path | None:
+        """Where under `root` the twin would lie."""
+        return None if self.TWIN is None else Path(self.root) / self.TWIN[1]
+
+    def twin_beside(self) -> str:
+        """How to take the twin where it lies under `root`; else nothing."""
+        folder = self.twin_folder()
+        if self.TWIN is None or folder is None or not (folder / "train").is_dir():
+            return ""
+        return (
+            f"{folder} is there, the images of this set as files, and other data to normlab: "
+            f"take it by data={self.TWIN[0]} data.path={shlex.quote(str(folder))}"
+        )
 
     def source(self) -> Source:
         absent = self.missing()
@@ -148,6 +166,7 @@ class Cifar10Config(DownloadableConfig):
     """Small colour photographs, 10 classes (Krizhevsky 2009)."""
 
     TORCHVISION_NAME: ClassVar[str] = "CIFAR10"
+    TWIN: ClassVar[tuple[str, str] | None] = ("cifar10_jpeg", "cifar10-jpeg")
     FILES: ClassVar[tuple[str, ...]] = tuple(
         f"cifar-10-batches-py/{name}"
         for name in (*(f"data_batch_{part}" for part in range(1, 6)), "test_batch", "batches.meta")

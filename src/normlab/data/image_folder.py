@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from normlab.config import register, setting
 from normlab.data.decoded import decoded, read, stamp
+from normlab.data.downloadable import DownloadableConfig
 from normlab.data.images import ImageDataConfig
 from normlab.data.source import Source
 
@@ -74,7 +76,7 @@ class ImageFolderConfig(ImageDataConfig):
             if not (Path(self.path) / split).is_dir():
                 return (
                     f"data.path must hold train/CLASS/ and test/CLASS/ with images; "
-                    f"{Path(self.path) / split} is not a folder."
+                    f"{Path(self.path) / split} is not a folder.{_twin_beside(Path(self.path))}"
                 )
         return None
 
@@ -84,6 +86,18 @@ class ImageFolderConfig(ImageDataConfig):
             raise ValueError(absent)
         assert self.path is not None
         return _read(self.path, self.resize if isinstance(self.resize, int) else None)
+
+
+def _twin_beside(path: Path) -> str:
+    """What to take instead where the set that a folder's images are of lies beside it."""
+    for kind in DownloadableConfig.__subclasses__():
+        config = kind(root=str(path.parent))
+        if config.twin_folder() == path and config.missing() is None:
+            return (
+                f" But data={kind.NAME} is there, whose images these are: take it by "
+                f"data={kind.NAME} data.root={shlex.quote(config.root)}"
+            )
+    return ""
 
 
 @lru_cache(maxsize=8)
