@@ -44,6 +44,7 @@ COMMANDS = {
     "experiment run demo --scale": "--scale: expected one argument.",
     "experiment run demo --sclae small": "--sclae: there is no such option. Did you mean '--scale'",
     "experiment list demo": "demo: nothing is expected there.",
+    "experiment run demo --dry": "--dry is an option of another command.",
     "experiment wandb-sweep demo demo": "demo: nothing is expected there.",
     "experiment claims --quite": "--quite: there is no such option. Did you mean '--quiet'?",
     "data": "required: NAME.",
@@ -105,7 +106,7 @@ COMMANDS = {
     # Numbers out of bounds, one by one and against the machine.
     "train seed=99999999999999999999999": "seed must be at most 9223372036854775807",
     "train -m seed=0,9223372036854775808": "(at seed=9223372036854775808)",
-    "train seed=1e3": "seed must be a whole number; got 1000.0.",
+    "train seed=1e3": "seed must be a whole number; got 1000.0. Write 1000.",
     "train steps=1000000000000000": "a run has at most 1,000,000,000 steps, at a millisecond a ste",
     "train steps=null epochs=1e12": "got 11,000,000,000,000. Give fewer steps or epochs.",
     "train num_threads=1000000000": "num_threads must be at most 1024; got 1,000,000,000, and this",

@@ -37,7 +37,10 @@ class Parser(argparse.ArgumentParser):
             if not word.startswith("-"):
                 return f"{word}: nothing is expected there."
             option = word.partition("=")[0]
-            near = did_you_mean(option, _options(self)) if option.startswith("--") else ""
+            known = set(_options(self))
+            if option in known:
+                return f"{option} is an option of another command."
+            near = did_you_mean(option, known) if option.startswith("--") else ""
             return f"{option}: there is no such option.{near}"
         if match := _REQUIRED.fullmatch(message):
             return f"required: {match[1]}."

@@ -198,6 +198,8 @@ def check_setting(cls: Any, key: str, name: str, value: Any) -> None:
 
 def _wrong_type(full: str, annotation: Any, value: Any) -> str:
     text = f"{full} must be {_describe(annotation)}; got {_show(value)}."
+    if isinstance(value, float) and value.is_integer():  # such as 1e3
+        return f"{text} Write {value:.0f}."
     if isinstance(value, str) and value in _NUMBERS_OF_YAML:
         return f"{text} Here it is written {_NUMBERS_OF_YAML[value]}."
     return text + (did_you_mean(value, _literals(annotation)) if isinstance(value, str) else "")
