@@ -1,6 +1,7 @@
 """The experiment `residual_depth`: its pooled variances, and its claims' functions."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 from experiments.residual_depth import claims
 from experiments.residual_depth.compute import pooled_variances
 from experiments.residual_depth.figure import draw
+from normlab.metrics.declared import load_metrics
 
 
 def made_table(
@@ -95,6 +97,7 @@ def test_pooled_variances_follow_their_laws() -> None:
 
 
 def test_the_figure_is_drawn_of_variances_alone_and_marks_no_untrained_network() -> None:
+    load_metrics(Path(claims.__file__).parent)
     table = pd.concat(
         [
             made_table("none", lambda seed: [2.0**k for k in range(15)]),

@@ -107,9 +107,11 @@ def test_the_figure_is_drawn_of_what_there_is(kept: str) -> None:
     figure = draw(table).figure
     assert [axis.get_title() for axis in figure.axes] == [
         "ours",
+        "ours: clean test images",
         "published: ResNet-50, ImageNet",
-        "clean test images",
+        "published: clean test images",
         "the trained networks",
         "in training",
         "published: Mask R-CNN, COCO",
+        "",
     ]

@@ -36,12 +36,12 @@ from normlab.figures.references import Reference
 from normlab.figures.sheet import Panel, Sheet
 from normlab.figures.style import (
     SPARE_LOOKS,
-    STAND_IN_LOOKS,
     UNSET_LOOK,
     level_texts,
     looks,
     norm_looks,
     ordered,
+    stand_in_looks,
 )
 from normlab.norms.batch import BatchConfig
 
@@ -398,7 +398,7 @@ def test_a_norm_that_nobody_knows_recolours_no_other() -> None:
 def test_spare_looks_are_nobodys_own() -> None:
     variants = [look for norm in choices("norm").values() for look in norm.VARIANT_LOOKS.values()]
     own = [look for look in norm_looks().values() if look not in SPARE_LOOKS]
-    taken = [*own, *variants, *STAND_IN_LOOKS.values()]
+    taken = [*own, *variants, *stand_in_looks().values()]
     colors = [look.color for look in (*taken, *SPARE_LOOKS, UNSET_LOOK)]
     assert len({*colors}) == len(colors)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from normlab.figures import Reference, Sheet, draw_reference
 from normlab.figures.averages import average_curves, average_last_values
-from normlab.figures.drawing import draw_curve
+from normlab.figures.drawing import NOT_FINITE, draw_bars, draw_curve, note_missing
 from normlab.figures.style import Look, axis_text, looks, styled
 
 SCALINGS = {"raw": "raw", "min_max": "min-max", "standardized": "standardized"}
@@ -32,6 +32,8 @@ LEVELS = np.logspace(-2, 4, 7)
 LEVEL_COLORS = ListedColormap(mpl.colormaps["viridis_r"](np.linspace(0.15, 1, 256)))
 LOSS_FLOOR = 1e-6
 ROUNDING = 1e-12
+MOST = 1e100
+"""Of weights and curvatures: their products are finite."""
 STEPS_TO = "steps_to/descent/excess_loss<=0.01"
 
 Array = NDArray[Any]
@@ -44,6 +46,15 @@ class QuadraticSurface:
     minimum: Array
     hessian: Array
     path: Array
+
+    @property
+    def can_be_drawn(self) -> bool:
+        """Whether the level sets are ellipses, of a size that can be computed with."""
+        parts = np.concatenate([self.minimum, self.hessian.ravel(), self.path.ravel()])
+        if not (np.abs(parts) < MOST).all() or (self.minimum == 0).any() or len(self.path) == 0:
+            return False
+        values = np.linalg.eigvalsh(self.hessian)
+        return bool(values[0] > ROUNDING * values[-1] and self.start_excess > 0)
 
     @property
     def start_excess(self) -> float:
@@ -72,7 +83,7 @@ def draw(table: pd.DataFrame) -> Sheet:
             for row, relative in enumerate((False, True)):
                 axis = axes[row, column]
                 if surface is None:
-                    axis.text(0.5, 0.5, "not computed yet", transform=axis.transAxes, ha="center")
+                    note_missing(axis, "no surface to draw")
                     continue
                 draw_surface(axis, surface, shared_norm, relative=relative)
                 axis.set_title(f"{SCALINGS[scaling]}, {'relative' if relative else 'equal'} units")
@@ -122,16 +133,19 @@ def surface_of(table: pd.DataFrame, scaling: str) -> QuadraticSurface | None:
     weights = own[own["metric"] == "descent/weight"]
     if weights.empty:
         return None
-    minimum = own[own["metric"] == "descent/minimum"].set_index("layer")["value"]
+    minimum = (
+        own[own["metric"] == "descent/minimum"].groupby("layer", observed=True)["value"].last()
+    )
     hessian = own[own["metric"] == "descent/hessian"]
     curvature = hessian.pivot_table(index="layer", columns="other", values="value", observed=True)
     path = weights.pivot_table(index="step", columns="layer", values="value", observed=True)
     order = list(FEATURES)
-    return QuadraticSurface(
-        minimum=minimum.loc[order].to_numpy(dtype=np.float64),
-        hessian=curvature.loc[order, order].to_numpy(dtype=np.float64),
-        path=path[order].to_numpy(dtype=np.float64),
+    surface = QuadraticSurface(
+        minimum=minimum.reindex(order).to_numpy(dtype=np.float64),
+        hessian=curvature.reindex(index=order, columns=order).to_numpy(dtype=np.float64),
+        path=path.reindex(columns=order).to_numpy(dtype=np.float64),
     )
+    return surface if surface.can_be_drawn else None
 
 
 def draw_surface(
@@ -197,23 +211,21 @@ def draw_numbers(
             for bias in ("solved", "learned")
             for rate, text in (("near_limit", "0.9"), ("best", "best"))
         }
+    has_points = False
     for place, where in enumerate(groups.values()):
         for aside, (scaling, look) in enumerate(scaling_looks.items()):
             own = selected(table, regression="linear", scaling=scaling, **where)
             if not own.loc[own["metric"] == metric, "value"].notna().any():
                 continue
-            (point,) = average_last_values(
-                own, metric, "scaling", [], logarithmic=True
-            ).means.to_dict("records")
-            axis.errorbar(
-                place + 0.2 * (aside - 1),
-                point["mean"],
-                yerr=[[point["mean"] - point["low"]], [point["high"] - point["mean"]]],
-                color=look.color,
-                marker=look.marker,
-                capsize=2,
-            )
-    axis.set_yscale("log")
+            means = average_last_values(own, metric, "scaling", [], logarithmic=True).means
+            points = means[means["mean"] > 0].assign(x=place + 0.2 * (aside - 1))
+            draw_bars(axis, points, color=look.color, elinewidth=1.6, capsize=2)
+            axis.plot(points["x"], points["mean"], color=look.color, marker=look.marker)
+            has_points |= len(points) > 0
+    if has_points:
+        axis.set_yscale("log")
+    else:
+        note_missing(axis, NOT_FINITE)
     axis.set_xticks(range(len(groups)), list(groups))
     axis.set_xlim(-0.5, len(groups) - 0.5)
     axis.set_xlabel(
@@ -227,7 +239,7 @@ def draw_numbers(
 def draw_limit(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Look]) -> None:
     """Descent itself, one percent below and above 2 / lambda_max."""
     table = selected(table, regression="linear", bias="solved")
-    axis.set_yscale("log")
+    has_points = False
     for rate, dash in (("below_limit", "--"), ("above_limit", "-")):
         for scaling, look in scaling_looks.items():
             own = selected(table, rate=rate, scaling=scaling)
@@ -235,6 +247,11 @@ def draw_limit(axis: Axes, table: pd.DataFrame, scaling_looks: Mapping[str, Look
                 continue
             line = average_curves(own, "descent/excess_loss", [], logarithmic=True).means
             draw_curve(axis, line, color=look.color, alpha=0.15, linestyle=dash)
+            has_points |= bool((line["mean"] > 0).any())
+    if has_points:
+        axis.set_yscale("log")
+    else:
+        note_missing(axis, NOT_FINITE)
     axis.plot([], [], color="#444444", linestyle="-", label="1.01 of 2/λmax")
     axis.plot([], [], color="#444444", linestyle="--", label="0.99 of 2/λmax")
     axis.legend(loc="best")

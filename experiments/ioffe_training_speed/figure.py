@@ -13,7 +13,7 @@ from matplotlib.ticker import NullLocator, ScalarFormatter
 
 from normlab.analysis.statistics import mean_interval
 from normlab.figures import Panel, Reference, Sheet, draw_panels, draw_reference
-from normlab.figures.drawing import published_style
+from normlab.figures.drawing import draw_bars, published_style
 from normlab.figures.style import axis_text, norm_looks, styled
 
 from .claims import BASE_RATE, steps_share
@@ -36,13 +36,18 @@ def draw(table: pd.DataFrame) -> Sheet:
         ]
         for metric in ("test/accuracy", "train/loss")
     )
-    final = Panel(
+    final = Panel(y="test/accuracy", x="optimizer.lr", title="at the end")
+    theirs = Panel(
         y="test/accuracy",
         x="optimizer.lr",
-        title="at the end; published: ImageNet",
-        published=published,
+        y_label="best accuracy [fraction]",
+        title="published: Inception, ImageNet",
+        published=published.assign(x=published["factor"]),
+        published_alone=True,
     )
-    sheet = draw_panels(table, [[*accuracies, final], losses], wide=0.9)
+    sheet = draw_panels(table, [accuracies, losses, [final, theirs]])
+    sheet.axis(theirs).set_xlabel("learning rate [of the plain network's]")
+    sheet.axis(theirs).set_xticks(published["factor"].unique())
     with styled():
         draw_steps(sheet.figure.axes[-1], table, rates, published)
     return sheet
@@ -58,6 +63,7 @@ def draw_steps(
     axis.set_xlabel(axis_text("optimizer.lr"))
     axis.set_ylabel("share of its own steps\ngeometric mean")
     look = norm_looks()["batch"]
+    table = table.dropna(subset=["value"])
     for rate in rates:
         shares = list(steps_share(table, factor=rate / BASE_RATE).values())
         reached = [share for share in shares if math.isfinite(share)]
@@ -79,17 +85,10 @@ def draw_steps(
             found = mean_interval([math.log(share) for share in shares])
             mean = math.exp(found.value)
             low, high = (mean if one is None else math.exp(one) for one in (found.low, found.high))
-            axis.errorbar(
-                rate,
-                mean,
-                [[mean - low], [high - mean]],
-                color=look.color,
-                marker=look.marker,
-                markersize=4.5,
-                markeredgecolor="white",
-                capsize=2.5,
-                elinewidth=1.2,
-            )
+            point = pd.DataFrame({"x": [rate], "mean": mean, "low": low, "high": high})
+            draw_bars(axis, point, color=look.color)
+            (mark,) = axis.plot(rate, mean, color=look.color, marker=look.marker, markersize=4.5)
+            mark.set_markeredgecolor("white")
     normalized = published[published["norm"] == "batch"]
     plain = float(published.loc[published["norm"] == "none", "million_steps"].iloc[0])
     shares_published = normalized["million_steps"] / plain

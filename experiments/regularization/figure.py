@@ -1,6 +1,5 @@
 """One weight under L2 and L1; the book's two figures; every arm's gap, small weights and time."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,11 @@ from matplotlib.lines import Line2D
 
 from normlab.figures import Sheet
 from normlab.figures.averages import average_curves, average_last_values
-from normlab.figures.drawing import draw_curve, note_missing
-from normlab.figures.style import PUBLISHED_COLOR, REFERENCE_COLOR, axis_text, norm_color, styled
+from normlab.figures.drawing import draw_bars, draw_curve, note_missing, within_bounds
+from normlab.figures.style import REFERENCE_COLOR, axis_text, norm_color, styled
 
 from .compute import MINIMUM, closed_form
 
-PUBLISHED = Path(__file__).with_name("published.csv")
 REGULARIZED = "#7b3294"
 """Of what a penalty or dropout was added to; no norm has this color."""
 PENALTY = "#c2a5cf"
@@ -183,32 +181,9 @@ def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
                 label=f"{text}, {split}  n={means['n'].max()}",
             )
             handles.append(drawn)
-    handles += _references(axis, own)
     axis.set_ylim(0, 1.04)
     axis.legend(handles=handles, loc="lower right", fontsize=7.5)
     return None
-
-
-def _references(axis: Axes, own: pd.DataFrame) -> list[Any]:
-    published = pd.read_csv(PUBLISHED)
-    last = own["step"].max()
-    shown = published[published["step"] <= last]
-    if shown.empty or "mnist" not in set(own["data"]):
-        return []
-    (drawn,) = axis.plot(
-        shown["step"],
-        shown["value"],
-        color=PUBLISHED_COLOR,
-        linestyle=(0, (1, 1)),
-        linewidth=1,
-        marker="D",
-        markersize=5,
-        markerfacecolor="white",
-        zorder=6,
-        clip_on=False,
-        label="published, none, test\n(from memory)",
-    )
-    return [drawn]
 
 
 def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str]) -> None:
@@ -246,7 +221,7 @@ def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str
 
     milliseconds = _milliseconds_per_step(own).reindex(arms)
     time.hlines(y, milliseconds["min"], milliseconds["max"], colors=colors, linewidth=1, alpha=0.45)
-    fastest = milliseconds.rename(columns={"min": "mean"}).assign(low=np.nan)
+    fastest = milliseconds.rename(columns={"min": "mean"}).assign(low=np.nan, high=np.nan)
     _bars(time, fastest, y, colors, filled=True)
     if "none" in arms:
         time.axvline(fastest["mean"]["none"], color=REFERENCE_COLOR, linestyle=":", linewidth=1)
@@ -259,7 +234,7 @@ def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str
         axis.grid(axis="y", visible=False)
     for axis in (small, time):
         axis.set_yticks(y, [""] * len(arms))
-    _legend(accuracy, small, norms, int(test["n"].max()))
+    _legend(accuracy, small, norms, int(test["n"].fillna(0).max()))
 
 
 def _legend(accuracy: Axes, small: Axes, norms: pd.Series, n: int) -> None:
@@ -303,7 +278,7 @@ def _points(own: pd.DataFrame, metric: str) -> pd.DataFrame:
     if own.empty or not (own["metric"] == metric).any():
         return pd.DataFrame(columns=["mean", "low", "high", "n"], index=pd.Index([], name="x"))
     means = average_last_values(own, metric, "arm", [], logarithmic=False).means
-    return means.set_index("x")
+    return within_bounds(means, metric).set_index("x")
 
 
 def _bars(
@@ -312,8 +287,8 @@ def _bars(
     for (_, row), height, color in zip(points.iterrows(), y, colors, strict=True):
         if pd.isna(row["mean"]):
             continue
-        if not pd.isna(row["low"]):
-            axis.plot([row["low"], row["high"]], [height] * 2, color=color, linewidth=1.4)
+        interval = row.to_frame().T.astype(float).assign(x=height)
+        draw_bars(axis, interval, color=color, horizontal=True, elinewidth=1.4, capsize=0)
         axis.plot(
             [row["mean"]],
             [height],

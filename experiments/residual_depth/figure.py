@@ -16,6 +16,7 @@ from normlab.theory.variance import residual_variance
 
 from .claims import NUM_GROUPS, blocks_of, depths
 
+MOST = 1e200
 ARMS = {"skipinit": "SkipInit", "fixup": "Fixup"}
 SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance", "residual/ratio"
 
@@ -45,8 +46,9 @@ def draw(table: pd.DataFrame) -> Sheet:
     below = [losses, accuracies] if len(rates) > 1 else [losses + accuracies]
     sheet = draw_panels(pd.concat([before, trained], ignore_index=True), [variances, *below])
     for axis in map(sheet.axis, losses):
-        if axis.get_yscale() == "linear":
-            axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
+        bottom, top = axis.get_ylim()
+        if axis.get_yscale() == "linear" and top > 0:
+            axis.set_ylim(max(0, bottom), top)
     for axis in map(sheet.axis, accuracies):
         axis.set_xlabel("layers")
         axis.set_xticks(sorted(trained["depth"].unique()))
@@ -87,19 +89,23 @@ def _sums(axis: Axes, table: pd.DataFrame, metric: str) -> None:
         start = skip["none"].iloc[0]
         _law(axis, np.arange(1, len(law) + 1), start * law)
         _label(axis, "doubling", (len(law) / 2, start * law[len(law) // 2]), (-4, 2), "right")
-    if "batch" in skip:
+    if "batch" in skip and "batch" in branch:
         length = len(skip["batch"]) // NUM_GROUPS
         added = residual_variance(length, "batch").skip[:-1].numpy() - 1
         for first in range(1, NUM_GROUPS * length, length):
+            if first not in skip["batch"] or first not in branch["batch"]:
+                continue
             values = skip["batch"][first] + branch["batch"][first] * added
             _law(axis, np.arange(first, first + length), values)
     axis.set_ylim(limits)
 
 
 def _by_block(table: pd.DataFrame, metric: str) -> dict[str, pd.Series]:
-    """Geometric means over seeds by block, of each norm in the deepest plain network."""
+    """Geometric means over seeds by block, of each norm in the deepest plain network; without what
+    is 0 or too large to go on from."""
     rows = blocks_of(table, metric)
     rows = rows[(rows["depth"] == rows["depth"].max()) & (rows["residual"] == "plain")]
+    rows = rows[(rows["value"] > 0) & (rows["value"] < MOST)]
     logarithms = rows.assign(value=np.log(rows["value"]))
     return {
         str(norm): np.exp(own.groupby("block")["value"].mean())

@@ -20,8 +20,8 @@ NUM_INPUTS = 1000
 NUM_UNITS = 100
 NUM_LAYERS = 5
 NUM_BINS = 30
-RANGE = (0.0, 1.0)
-"""Of the book's histograms, whatever the activation."""
+RANGES = {"sigmoid": (0.0, 1.0), "relu": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""Of the histograms: the book's, and all of tanh's values, of which it has no figure."""
 
 
 def forward(*, seed: int, init: str, activation: str) -> pd.DataFrame:
@@ -45,16 +45,20 @@ def forward(*, seed: int, init: str, activation: str) -> pd.DataFrame:
             if not name.startswith(activation):
                 continue
             layer = f"layer{len(deviations) + 1}"
-            rows += [{"layer": layer, **row} for row in layer_rows(values, stage)]
+            rows += [
+                {"layer": layer, **row} for row in layer_rows(values, stage, RANGES[activation])
+            ]
             deviations.append(values.std(correction=0).item())
     rows.append({"metric": "activations/std_kept", "value": deviations[-1] / deviations[0]})
     return pd.DataFrame(rows)
 
 
-def layer_rows(values: torch.Tensor, activation: nn.Module) -> list[dict[str, Any]]:
+def layer_rows(
+    values: torch.Tensor, activation: nn.Module, limits: tuple[float, float]
+) -> list[dict[str, Any]]:
     """Statistics and histogram of one layer's activations (inputs, units)."""
     statistics = activation_statistics(
-        values, activation=activation, units=(), edges=np.linspace(*RANGE, NUM_BINS + 1)
+        values, activation=activation, units=(), edges=np.linspace(*limits, NUM_BINS + 1)
     )
     variance = values.var(correction=0).item()
     array = values.numpy()
@@ -63,14 +67,14 @@ def layer_rows(values: torch.Tensor, activation: nn.Module) -> list[dict[str, An
         "activations/std": math.sqrt(variance),
         "activations/between_inputs": statistics.variance / variance if variance else math.nan,
         "activations/saturated": statistics.saturated,
-        "activations/outside": float(np.mean((array < RANGE[0]) | (array > RANGE[1]))),
+        "activations/outside": float(np.mean((array < limits[0]) | (array > limits[1]))),
     }
     rows: list[dict[str, Any]] = [
         {"metric": metric, "value": value}
         for metric, value in numbers.items()
         if not math.isnan(value)
     ]
-    counts, edges = np.histogram(array, bins=NUM_BINS, range=RANGE)
+    counts, edges = np.histogram(array, bins=NUM_BINS, range=limits)
     rows += [
         {"metric": "activations/bin_share", "value": count / array.size, "bin_center": center}
         for count, center in zip(counts, (edges[:-1] + edges[1:]) / 2, strict=True)

@@ -1,12 +1,13 @@
 """The book's figures 6-10 to 6-14 on one sheet: a block an activation, a row a scheme, a box a
 layer.
 
-A box is one histogram on [0, 1]; all have one scale. Below, how wide the activations are, and how
-much of that width differs from input to input.
+A box is one histogram, of tanh on [-1, 1], of the others on [0, 1]; all have one scale. Below, how
+wide the activations are, and how much of that width differs from input to input.
 """
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +17,10 @@ from matplotlib.patches import Rectangle
 
 from normlab.figures import Sheet
 from normlab.figures.averages import average_last_values
+from normlab.figures.drawing import NOT_FINITE, draw_bars, note_missing
 from normlab.figures.style import Look, axis_text, looks, styled
+
+from .compute import RANGES
 
 ACTIVATIONS = {"sigmoid": "sigmoid", "relu": "ReLU", "tanh": "tanh"}
 SCHEMES = {
@@ -61,7 +65,8 @@ def draw(table: pd.DataFrame) -> Sheet:
         for place, (activation, title) in enumerate(ACTIVATIONS.items()):
             own = table[table["activation"] == activation]
             block = figure.add_subplot(grid[place, :])
-            draw_histograms(block, own, schemes, scheme_looks)
+            limits = RANGES[activation]
+            draw_histograms(block, own, schemes, scheme_looks, limits)
             block.text(-0.06, 1.12, title, ha="right", va="bottom", fontweight="bold", fontsize=10)
         for row, (metric, logarithmic) in enumerate(
             (("activations/std", True), ("activations/between_inputs", False)), start=3
@@ -98,8 +103,13 @@ def draw(table: pd.DataFrame) -> Sheet:
 
 
 def draw_histograms(
-    axis: Axes, table: pd.DataFrame, schemes: Sequence[str], scheme_looks: dict[str, Look]
+    axis: Axes,
+    table: pd.DataFrame,
+    schemes: Sequence[str],
+    scheme_looks: dict[str, Look],
+    limits: tuple[float, float],
 ) -> None:
+    """A box a scheme and layer; every box goes from the one limit to the other."""
     bars = table[table["metric"] == "activations/bin_share"]
     outside = table[table["metric"] == "activations/outside"]
     for row, scheme in enumerate(schemes):
@@ -111,12 +121,16 @@ def draw_histograms(
             )
             axis.plot([left, left + 1], [floor, floor], color="#999999", linewidth=0.6)
             own = of_layer(bars, scheme, layer)
+            own = own[np.isfinite(own["value"])]
             if own.empty:
+                axis.text(
+                    left + 0.5, floor + 0.5, "missing", fontsize=6.5, ha="center", va="center"
+                )
                 continue
             shares = own.groupby("bin_center")["value"].mean()
             num_bins = len(shares)
             axis.stairs(
-                floor + (shares / TALLEST).clip(upper=1).to_numpy(),
+                floor + (shares / TALLEST).clip(0, 1).to_numpy(),
                 left + pd.Series(range(num_bins + 1)).to_numpy() / num_bins,
                 baseline=floor,
                 fill=True,
@@ -141,11 +155,11 @@ def draw_histograms(
             )
     bottom = -(len(schemes) - 1) * PITCH[1]
     for column in range(len(LAYERS)):
-        for value in (0, 1):
+        for place, value in enumerate(limits):
             axis.text(
-                column * PITCH[0] + value,
+                column * PITCH[0] + place,
                 bottom - 0.12,
-                str(value),
+                f"{value:g}",
                 fontsize=7,
                 ha="center",
                 va="top",
@@ -180,31 +194,29 @@ def draw_layers(
     logarithmic: bool,
 ) -> None:
     """A line a scheme over the layers, with intervals over seeds."""
-    if logarithmic:
-        axis.set_yscale("log")
-    else:
+    if not logarithmic:
         axis.set_ylim(-0.04, 1.06)
     axis.set_xticks(
         range(1, 6), [f"layer {number}" if number == 1 else str(number) for number in range(1, 6)]
     )
+    num_points = 0
     for scheme in schemes:
         own = table[(table["metric"] == metric) & (table["init"] == scheme)]
         if own.empty:
             continue
         look = scheme_looks[scheme]
         line = average_last_values(own, metric, "layer", [], logarithmic=logarithmic).means
-        axis.errorbar(
-            [LAYERS.index(layer) + 1 for layer in line["x"]],
-            line["mean"],
-            yerr=[line["mean"] - line["low"], line["high"] - line["mean"]],
-            color=look.color,
-            marker=look.marker,
-            linestyle=look.linestyle,
-            markersize=3.5,
-            linewidth=1.2,
-            elinewidth=0.8,
-            capsize=1.5,
-        )
+        line = line.assign(x=[LAYERS.index(layer) + 1.0 for layer in line["x"]])
+        if logarithmic:
+            line = line[line["mean"] > 0]
+        draw_bars(axis, line, color=look.color, elinewidth=0.8, capsize=1.5)
+        style = {"marker": look.marker, "linestyle": look.linestyle, "color": look.color}
+        axis.plot(line["x"], line["mean"], **style, markersize=3.5, linewidth=1.2)
+        num_points += len(line)
+    if not num_points:
+        note_missing(axis, NOT_FINITE)
+    elif logarithmic:
+        axis.set_yscale("log")
 
 
 def of_layer(rows: pd.DataFrame, scheme: str, layer: str) -> pd.DataFrame:

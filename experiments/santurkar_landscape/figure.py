@@ -14,6 +14,7 @@ from normlab.figures.parts import read_published
 from normlab.figures.style import MODEL_NAMES
 
 PUBLISHED = Path(__file__).parent / "published.csv"
+RANGE_TEXT = "filled: from least to\ngreatest along the step,\nmeans over seeds; no interval"
 MODELS = ("vgg11", "vgg16", "deep_linear")
 
 
@@ -29,12 +30,14 @@ def panels_of(table: pd.DataFrame, model: str) -> list[Panel]:
         Panel(
             y="landscape/loss_max",
             also=["landscape/loss_min"],
+            range_text=RANGE_TEXT,
             y_label="least and greatest loss",
             title=f"{MODEL_NAMES[model]}, learning rate {rate:g}",
         ),
         Panel(
             y="landscape/gradient_change_max",
             also=["landscape/gradient_change_min"],
+            range_text=RANGE_TEXT,
             y_label="least and greatest change\nof the gradient (L2)",
             title="gradient predictiveness",
         ),

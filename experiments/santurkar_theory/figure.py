@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from normlab.figures import Reference, Sheet, draw_reference
 from normlab.figures.averages import average_over_seeds
-from normlab.figures.drawing import draw_curve, note_missing
+from normlab.figures.drawing import draw_bars, draw_curve, note_missing
 from normlab.figures.style import REFERENCE_COLOR, Look, looks, styled
 
 Place = Literal["best", "lower left", "lower right"]
@@ -164,16 +164,16 @@ def conditions(axis: Axes, table: pd.DataFrame) -> None:
         put(axis, first, look, label=f"{network}, ⟨g, γŷ⟩ > 0", linestyle="--")
         both = line_of(of_metric(rows, "curvature/reduces"), "place")
         if len(both):
-            axis.errorbar(
-                both["x"] + (0.12 if network == "vgg" else -0.12),
+            both = both.assign(x=both["x"] + (0.12 if network == "vgg" else -0.12))
+            draw_bars(axis, both, color=look.color, elinewidth=0.8, capsize=0)
+            axis.plot(
+                both["x"],
                 both["mean"],
-                yerr=both["high"] - both["mean"],
                 color=look.color,
                 marker=look.marker,
                 markerfacecolor="white",
                 markersize=5,
                 linestyle="none",
-                elinewidth=0.8,
                 label=f"{network}, and v·Hv ≥ 0",
             )
     axis.set_ylim(0, 1.45)

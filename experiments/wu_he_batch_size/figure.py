@@ -4,6 +4,7 @@ the way there, and the speed."""
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.ticker import LogLocator, NullLocator
 
 from normlab.figures import Panel, Sheet, draw_panels
 from normlab.figures.parts import read_published
@@ -18,44 +19,64 @@ def draw(table: pd.DataFrame) -> Sheet:
     table = table.assign(is_main=is_main)
     sizes = sorted(table["batch_size"].unique())
     main = {"is_main": True}
-    over_size = [
+    over_size = Panel(
+        y="test/accuracy",
+        x="batch_size",
+        where=main,
+        title="ours, on test images",
+    )
+    over_groups = Panel(
+        y="test/accuracy",
+        x="norm.groups",
+        where={"norm": "group", "batch_size": 32},
+        title="ours, number of groups, batch 32",
+    )
+    published = [
         Panel(
             y="test/accuracy",
-            x="batch_size",
-            where=main,
-            title="ours; published (dotted): ImageNet",
-            published=read_published(PUBLISHED, x="batch_size", y="accuracy"),
-        ),
-        Panel(
-            y="train/accuracy",
-            x="batch_size",
-            where=main,
-            y_label="final training accuracy",
-            title="on training images",
-        ),
-        Panel(
-            y="test/accuracy",
-            x="norm.groups",
-            where={"norm": "group", "batch_size": 32},
-            title="number of groups, batch 32",
-            published=read_published(PUBLISHED, x="norm.groups", y="accuracy"),
-        ),
+            x=x,
+            y_label="validation accuracy [fraction]",
+            title=title,
+            published=read_published(PUBLISHED, x=x, y="accuracy"),
+            published_alone=True,
+        )
+        for x, title in (
+            ("batch_size", "published: ResNet-50, ImageNet"),
+            ("norm.groups", "published: ImageNet, batch 32"),
+        )
     ]
-    beside = [
-        *(
-            Panel(y="train/loss", where={**main, "batch_size": size}, title=f"batch {size}")
-            for size in (sizes[0], 32)
-        ),
-        Panel(
-            y="samples_per_second",
-            x="batch_size",
-            where=main,
-            y_label="samples per second",
-            title="training speed",
-        ),
+    training = Panel(
+        y="train/accuracy",
+        x="batch_size",
+        where=main,
+        y_label="final training accuracy",
+        title="ours, on training images",
+    )
+    speed = Panel(
+        y="samples_per_second",
+        x="batch_size",
+        where=main,
+        y_label="samples per second",
+        title="training speed",
+    )
+    losses = [
+        Panel(y="train/loss", where={**main, "batch_size": size}, title=f"batch {size}")
+        for size in (sizes[0], 32)
     ]
-    sheet = draw_panels(table, [over_size, beside])
-    for axis in (sheet.axis(over_size[0]), sheet.axis(over_size[2])):
-        low, high = axis.get_ylim()
-        axis.set_ylim(min(low, 0.6), max(high, 0.8))  # room for the published values
+    rows = [
+        [over_size, over_groups, training],
+        [*published, speed],
+        losses,
+    ]
+    sheet = draw_panels(table, rows)
+    for ours, theirs in ((over_size, published[0]), (over_groups, published[1])):
+        axes = [sheet.axis(ours), sheet.axis(theirs)]
+        for axis in axes:
+            axis.set_xscale("log", base=2)
+        limits = [axis.get_xlim() for axis in axes]
+        for axis in axes:  # the one below the other
+            axis.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+            axis.xaxis.set_major_locator(LogLocator(base=2))
+            axis.xaxis.set_minor_locator(NullLocator())
+            axis.xaxis.set_major_formatter("{x:g}")
     return sheet

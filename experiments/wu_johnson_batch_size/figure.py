@@ -4,7 +4,6 @@ kind of statistics, the frozen tail, and what population statistics cost over th
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from normlab.figures import Panel, Reference, Sheet, draw_panels
@@ -32,42 +31,61 @@ def draw(table: pd.DataFrame) -> Sheet:
     rows = []
     for model in models:
         (data,) = table.loc[table["model"] == model, "data"].unique()
-        of_all = _panel(model, [POPULATION, BATCH, TRAINING, FROZEN], f"{model} on {data}")
+        title = f"{model} on {data}" + f", to {MOST_ERROR}" * (model not in CONVOLUTIONAL)
+        of_all = _panel(model, [POPULATION, BATCH, TRAINING, FROZEN], title)
         rows.append([of_all, *(_panel(model, [name], name) for name in DIFFERENCES)])
+    network = "published: ResNet-50, ImageNet"
+    theirs = [
+        _published([POPULATION, BATCH, TRAINING, FROZEN], network),
+        *(_published([name], f"published: {name}") for name in DIFFERENCES),
+    ]
+    if rows:
+        rows.append(theirs)
     sheet = draw_panels(drawn, rows, hue="curve")
     for panel in (panel for row in rows for panel in row):
         axis = sheet.axis(panel)
         axis.invert_xaxis()
         axis.set_xticks([512, 128, 32, 8, 2], ["512", "128", "32", "8", "2"])
         low, high = axis.get_ylim()
-        if panel.published is not None:  # room for it
-            values = panel.published["y"]
-            axis.set_ylim(min(low, values.min() - 0.01), max(high, values.max() + 0.01))
-        elif panel.y_label == "error" and axis.get_yscale() == "linear":
+        is_of_mlp = panel.y_label == "error" and panel.where.get("model") == "mlp"
+        if is_of_mlp and axis.get_yscale() == "linear":
             axis.set_ylim(low, min(high, MOST_ERROR))
-        for line in axis.lines:
-            if not line.get_clip_on():  # a mark of an outcome: off the panel, it stands at its edge
-                line.set_ydata(np.clip(line.get_ydata(), *axis.get_ylim()))
     return sheet
 
 
 def _panel(model: str, curves: list[str], title: str) -> Panel:
-    of_errors = len(curves) > 1
-    published = None
-    if model in CONVOLUTIONAL:
-        values = pd.read_csv(PUBLISHED).rename(columns={"nbs": NBS, "error": "value"})
-        values = pd.concat([values, *_differences(values, [NBS])])
-        values = values[values["curve"].isin(curves) & (values[NBS] <= 512)]
-        published = values.rename(columns={NBS: "x", "value": "y"})
     return Panel(
         y=ERROR,
         x=NBS,
-        y_label="error" if of_errors else "difference of test errors",
+        y_label=_label(curves),
         title=title,
         where={"model": model, "curve": curves},
-        published=published,
-        references=[] if of_errors else [Reference(value=0.0, label="")],
+        references=_zero(curves),
     )
+
+
+def _published(curves: list[str], title: str) -> Panel:
+    """The paper's values of these curves, on axes of their own."""
+    values = pd.read_csv(PUBLISHED).rename(columns={"nbs": NBS, "error": "value"})
+    values = pd.concat([values, *_differences(values, [NBS])])
+    values = values[values["curve"].isin(curves) & (values[NBS] <= 512)]
+    return Panel(
+        y=ERROR,
+        x=NBS,
+        y_label=_label(curves),
+        title=title,
+        references=_zero(curves),
+        published=values.rename(columns={NBS: "x", "value": "y"}),
+        published_alone=True,
+    )
+
+
+def _label(curves: list[str]) -> str:
+    return "error" if len(curves) > 1 else "difference of test errors"
+
+
+def _zero(curves: list[str]) -> list[Reference]:
+    return [] if len(curves) > 1 else [Reference(value=0.0, label="")]
 
 
 def _errors(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
-"""Table 4 (errors by whose statistics), ours beside the published; what groups of one class do to
-training and evaluation; and table 6, with whose average precision only the order of ours compares.
+"""Table 4 (errors by whose statistics), ours and the published on axes of their own; what groups of
+one class do to training and evaluation; and table 6, with whose average precision only the order of
+ours compares.
 """
 
 from collections.abc import Mapping
@@ -7,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from normlab.figures import Reference, Sheet, draw_reference
 from normlab.figures.averages import average_curves, average_last_values
-from normlab.figures.drawing import draw_curve
+from normlab.figures.drawing import NOT_FINITE, draw_bars, draw_curve, note_missing
 from normlab.figures.limits import share_limits
 from normlab.figures.style import PUBLISHED_COLOR, Look, axis_text, looks, styled
 
@@ -67,26 +67,23 @@ def draw(table: pd.DataFrame) -> Sheet:
     detections = published[published["table"] == 6].rename(columns={"value": "mean"})
     ours, theirs = errors(table), published[published["table"] == 4]
     theirs = with_kinds(theirs.rename(columns={"value": "mean"}))
+    network = "published: ResNet-50, ImageNet"
     with styled():
-        figure = Figure(figsize=(12, 5.8))
-        axes = figure.subplots(2, 3)
-        for axis, drawn, title in (
-            (axes[0, 0], ours, "ours"),
-            (axes[0, 1], theirs, "published: ResNet-50, ImageNet"),
-        ):
-            as_tested = drawn[drawn["kind"] != "other images, anew"]
-            dots(axis, as_tested, "images", "kind", DOMAINS, KINDS, filled=drawn is ours)
-            axis.set(title=title, xlabel="test images")
-        for drawn in (ours, theirs):
-            clean = drawn[drawn["images"] == "clean"]
+        figure = Figure(figsize=(14.2, 5.8))
+        axes = figure.subplots(2, 4)
+        for first, drawn, title in ((0, ours, "ours"), (2, theirs, network)):
+            by_image, by_source = axes[0, first : first + 2]
             filled = drawn is ours
-            dots(
-                axes[0, 2], clean, "statistics", "kind", SOURCES, KINDS, filled=filled, aside=False
-            )
-        axes[0, 2].set(title="clean test images", xlabel="images the statistics are of")
-        share_limits(axes[0])
-        for axis in axes[0]:
-            axis.set_ylabel("test error")
+            as_tested = drawn[drawn["kind"] != "other images, anew"]
+            dots(by_image, as_tested, "images", "kind", DOMAINS, KINDS, filled=filled)
+            by_image.set(title=title, xlabel="test images")
+            clean = drawn[drawn["images"] == "clean"]
+            dots(by_source, clean, "statistics", "kind", SOURCES, KINDS, filled=filled, aside=False)
+            title = f"{title.partition(':')[0]}: clean test images"
+            by_source.set(title=title, xlabel="images the statistics are of")
+            share_limits([by_image, by_source])
+            for axis in (by_image, by_source):
+                axis.set_ylabel("test error")
 
         dots(axes[1, 0], accuracies(table), "trained", "by", TRAINED, EVALUATIONS)
         axes[1, 0].set(title="the trained networks", xlabel="trained with (groups of 8)")
@@ -98,21 +95,21 @@ def draw(table: pd.DataFrame) -> Sheet:
         dots(axes[1, 2], detections, "statistics", "images", DETECTION, IMAGES, filled=False)
         axes[1, 2].set(title="published: Mask R-CNN, COCO", xlabel="images over GPUs")
         axes[1, 2].set_ylabel("box AP")
+        axes[1, 3].set_axis_off()
         axes[1, 2].legend(handles=handles(IMAGES, filled=False), loc="lower right")
         open_marks = {"open: published": Look(color="#444444")}
+        keys = [
+            ("population statistics of", KINDS),
+            ("bottom left: evaluated by", EVALUATIONS),
+            ("in training: trained with", curve_looks),
+        ]
+        of_statistics, of_evaluation, of_training = (headed(*key) for key in keys)
         figure.legend(
-            handles=[
-                *headed("population statistics of", KINDS),
-                *handles(open_marks, filled=False),
-            ],
+            handles=[*of_statistics, *handles(open_marks, filled=False)],
             loc="outside right upper",
         )
-        figure.legend(
-            handles=[
-                *headed("left: evaluated by", EVALUATIONS),
-                *headed("middle: trained with", curve_looks),
-            ],
-            loc="outside right lower",
+        axes[1, 3].legend(
+            handles=[*of_evaluation, *of_training], loc="upper left", bbox_to_anchor=(-0.1, 1.05)
         )
         figure.supxlabel(note(table), fontsize=8, color="#444444")
     return Sheet(figure)
@@ -200,15 +197,16 @@ def dots(
     Args:
         aside: hues stand side by side.
     """
+    if means.empty:
+        note_missing(axis, NOT_FINITE)
     levels = [level for level in own_looks if (means[hue] == level).any()]
     for row in means.to_dict("records"):
         look = own_looks[row[hue]]
         place = float(list(texts).index(row[x]))
         if aside:
             place += 0.6 * ((levels.index(row[hue]) + 0.5) / len(levels) - 0.5)
-        if filled and not np.isnan(row["low"]):
-            reach = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]]
-            axis.errorbar(place, row["mean"], reach, ecolor=look.color, elinewidth=1.2, capsize=2.5)
+        if filled:
+            draw_bars(axis, pd.DataFrame([{**row, "x": place}]), color=look.color)
         axis.plot(place, row["mean"], **marks(look, filled=filled), zorder=3)
     axis.set_xticks(range(len(texts)), list(texts.values()))
     axis.set_xlim(-0.5, len(texts) - 0.5)

@@ -75,6 +75,9 @@ class ModelConfig(Component):
     """A sample: an image (C, H, W), a vector (D,), or either (images are flattened)."""
     INPUT_SIZE: ClassVar[int | None] = None
     """The image side in pixels that `data.resize=auto` provides; None: the data's own."""
+    STAND_IN_LOOKS: ClassVar[Mapping[str, Look]] = {}
+    """Of what its settings put in the place of a normalization: how figures draw it, where their
+    column `norm` names it."""
 
     @abstractmethod
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:

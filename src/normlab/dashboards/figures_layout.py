@@ -141,6 +141,8 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Chart, ...
             for layer in claim.layers or (None,)
         )
         return tuple((Chart(y=name),) for name in names)
+    # what was published alone has no runs to show
+    kept = [[one for one in row if not one.panel.published_alone] for row in drawn]
     return tuple(
         tuple(
             Chart(
@@ -155,7 +157,8 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Chart, ...
             )
             for one in row
         )
-        for row in drawn
+        for row in kept
+        if row
     )
 
 

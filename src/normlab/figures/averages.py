@@ -6,6 +6,7 @@ seeds, never cells times seeds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,8 +25,18 @@ from normlab.records.columns import OF_RUN
 MOST_STEPS = 150
 """Curves with more steps than this are averaged over windows of equal length."""
 
+LARGEST = 1e250
+"""Of values on either side of 0: those beyond are drawn here, where sums of them, and the margin of
+an axis, stay finite. On a logarithmic axis its inverse is the least."""
+
+ITS_SQUARE_IS_FINITE = 1e150
+
 DECADES = 30
 """Positive values spread by more than this factor are shown on a logarithmic axis."""
+
+
+FACTOR_SPREAD = 20
+"""The levels of a factor that spread by more than this are drawn on a logarithmic axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,8 @@ class Averages:
     value)."""
     members: pd.DataFrame
     """The runs of each group: the group columns, run, cell, seed, outcome."""
+    recorded: pd.DataFrame
+    """The levels that were recorded, finite or not: the group columns, a row each."""
     view: tuple[float, float]
     """Least and greatest mean without diverged runs, whose last values would hide the rest."""
     logarithmic: bool = False
@@ -54,6 +67,8 @@ class Averages:
     layers_averaged: int = 0
     chance: tuple[float, ...] = ()
     """Of an accuracy: what guessing comes to, on each data set of the table."""
+    has_larger: bool = False
+    """Whether values beyond `LARGEST` are drawn there."""
 
     @property
     def over_steps(self) -> bool:
@@ -67,15 +82,21 @@ class Averages:
 
     @cached_property
     def categories(self) -> tuple[Any, ...] | None:
-        """The levels of x in the order they are shown; None where x is a number."""
+        """The levels of x in the order they are shown; None where x is a number. An infinite one
+        (the order of a norm) has no place on an axis of numbers."""
         if self.over_steps:
             return None
         dtype = self.means["x"].dtype
         if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
-            there = set(self.means["x"])
+            there = {*self.means["x"], *self.marks["x"]}
             return tuple(level for level in dtype.categories if level in there)
-        levels = ordered(self.x, self.means["x"].unique().tolist())
-        are_numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
+        # one whose runs all diverged has no mean
+        shown = dict.fromkeys([*self.means["x"].tolist(), *self.marks["x"].tolist()])
+        levels = ordered(self.x, list(shown))
+        are_numbers = all(
+            isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+            for v in levels
+        )
         return None if are_numbers else tuple(levels)
 
     @property
@@ -84,8 +105,21 @@ class Averages:
         return self.over_steps or self.x == "layer"
 
     @property
+    def has_logarithmic_x(self) -> bool:
+        """Whether the levels of x are positive numbers that spread far."""
+        if self.over_steps or self.categories is not None or self.means.empty:
+            return False
+        levels = self.means["x"].to_numpy(dtype=np.float64)
+        return bool(levels.min() > 0 and levels.max() / FACTOR_SPREAD > levels.min())
+
+    @property
     def has_intervals(self) -> bool:
         return bool(self.means["low"].notna().any())
+
+    @property
+    def has_no_place(self) -> bool:
+        """Whether means are 0 or less, which no logarithmic axis has."""
+        return self.logarithmic and bool((self.means["mean"] <= 0).any())
 
 
 def average_over_seeds(
@@ -93,28 +127,43 @@ def average_over_seeds(
 ) -> pd.DataFrame:
     """Means of `value` with 95 % intervals at each x of each group: columns as of `Averages.means`.
 
-    Rows of one seed are averaged first.
+    Rows of one seed are averaged first; what is not finite is missing.
 
     Args:
-        logarithmic: of the values' logarithms, then raised again.
+        logarithmic: of the values' logarithms, then raised again. With a value of 0 or less a
+            geometric mean is 0.
     """
+    values = rows["value"].to_numpy(dtype=np.float64)
+    rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
     if logarithmic:
-        rows = rows.assign(value=np.log(rows["value"]))
+        values = np.where(values > 0, np.clip(values, 1 / LARGEST, LARGEST), 0.0)
+        values = np.log(values, out=np.full_like(values, -np.inf), where=values > 0)
     keys = [*groups, x]
+    rows = rows.assign(value=values)
     by_seed = rows.groupby([*keys, "seed"], dropna=False, sort=False, observed=True)["value"].mean()
-    over = by_seed.groupby(level=list(range(len(keys))), dropna=False, sort=True, observed=True)
-    means = over.agg(["mean", "std", "count"]).reset_index()
+    over = _by_keys(by_seed, len(keys))
+    means: pd.DataFrame = over.agg(["mean", "std", "count"])
+    if (by_seed.abs() > ITS_SQUARE_IS_FINITE).any():
+        peak = over.transform(lambda own: float(own.abs().max()))
+        scale = peak.where(peak > ITS_SQUARE_IS_FINITE, 1.0)
+        means["std"] = _by_keys(by_seed / scale, len(keys)).std() * _by_keys(scale, len(keys)).max()
+    means = means.reset_index()
     means.columns = pd.Index([*groups, "x", "mean", "std", "n"])
     count = means["n"].to_numpy(dtype=np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         quantile = special.stdtrit(np.where(count > 1, count - 1, np.nan), 0.5 + CONFIDENCE / 2)
         half = quantile * means["std"].to_numpy(dtype=np.float64) / np.sqrt(count)
-    # as in `statistics`: equal values have no interval
-    half = np.where(half > NO_SPREAD * np.abs(means["mean"]), half, np.nan)
-    means = means.assign(low=means["mean"] - half, high=means["mean"] + half).drop(columns="std")
-    if logarithmic:
-        means[["mean", "low", "high"]] = np.exp(means[["mean", "low", "high"]])
-    return means
+        # as in `statistics`: equal values have no interval
+        half = np.where(half > NO_SPREAD * np.abs(means["mean"]), half, np.nan)
+        means = means.assign(low=means["mean"] - half, high=means["mean"] + half)
+        if logarithmic:
+            means[["mean", "low", "high"]] = np.exp(means[["mean", "low", "high"]])
+    means[["low", "high"]] = means[["low", "high"]].clip(-LARGEST, LARGEST)
+    return means.drop(columns="std")
+
+
+def _by_keys(by_seed: pd.Series, num_keys: int) -> Any:
+    return by_seed.groupby(level=[*range(num_keys)], dropna=False, sort=True, observed=True)
 
 
 def average_curves(
@@ -125,6 +174,7 @@ def average_curves(
     After divergence accuracy counts as chance where the table's column `chance` says it; any other
     metric ends there, and the mean goes on over the runs that remain.
     """
+    recorded = table.loc[is_metric(table, metric), [*groups]].drop_duplicates()
     rows, layers_averaged = _metric_rows(table, metric, groups)
     steps = np.unique(rows["step"].to_numpy())
     before, rows = _after_divergence(rows, table, metric, steps)
@@ -137,7 +187,7 @@ def average_curves(
         middle = (start + (width - 1) / 2).clip(upper=float(steps[-1]))
         rows = rows.assign(step=middle)
         window = round(width)
-    averages = _average(rows, marks, metric, groups, "step", logarithmic)
+    averages = _average(rows, marks, metric, groups, "step", logarithmic, recorded)
     return replace(
         averages,
         window_steps=window,
@@ -161,6 +211,7 @@ def average_last_values(
     metric a diverged run has a mark and no part in the mean.
     """
     every = [*groups, x]
+    recorded = table.loc[is_metric(table, metric), [*groups]].drop_duplicates()
     rows, layers_averaged = _metric_rows(table, metric, every)
     if "state" in rows:
         rows = rows[rows["state"] == "finished"]
@@ -174,7 +225,7 @@ def average_last_values(
         else:
             counted = rows[~diverged]
     marks = _marks(rows, groups, x)
-    averages = _average(counted, marks, metric, groups, x, logarithmic)
+    averages = _average(counted, marks, metric, groups, x, logarithmic, recorded)
     return replace(
         averages,
         members=_members(rows, every),
@@ -190,14 +241,18 @@ def _average(
     groups: Sequence[str],
     x: str,
     logarithmic: bool | None,
+    recorded: pd.DataFrame,
 ) -> Averages:
     view = _view(rows, groups, x)
-    positive = bool((rows["value"] > 0).all())
+    is_positive = rows["value"] > 0
     if logarithmic is None:
         spread = view[1] > DECADES * view[0] > 0
-        logarithmic = kind_of(metric) != "accuracy" and spread and positive
+        logarithmic = kind_of(metric) != "accuracy" and spread and bool(is_positive.all())
+    # a logarithmic axis has no place for what is not positive
+    logarithmic = logarithmic and bool(is_positive.any())
     if logarithmic:
-        low, high = _view(rows.assign(value=np.log(rows["value"])), groups, x)
+        positive = rows.loc[is_positive, "value"].clip(1 / LARGEST, LARGEST)
+        low, high = _view(rows[is_positive].assign(value=np.log(positive)), groups, x)
         view = (float(np.exp(low)), float(np.exp(high)))
     return Averages(
         metric=metric,
@@ -205,9 +260,11 @@ def _average(
         means=average_over_seeds(rows, x, groups, logarithmic=logarithmic),
         marks=marks,
         members=_members(rows, groups),
+        recorded=recorded,
         view=view,
         logarithmic=logarithmic,
-        positive=positive,
+        positive=bool(is_positive.all()),
+        has_larger=bool((rows["value"].abs() >= LARGEST).any()),
     )
 
 
@@ -225,7 +282,9 @@ def _metric_rows(
     if not chosen.any():
         require(metric, metric_names, "metric")
     rows = table[chosen].dropna(subset=["value"])
-    rows = rows.assign(value=rows["value"].astype(np.float64))
+    values = rows["value"].to_numpy(dtype=np.float64)
+    finite = np.where(np.isfinite(values), np.clip(values, -LARGEST, LARGEST), values)
+    rows = rows.assign(value=finite)
     if "layer" in groups or not rows["layer"].notna().any():
         return rows, 0
     num_layers = int(rows["layer"].nunique())

@@ -16,7 +16,13 @@ from matplotlib.figure import Figure
 from normlab.analysis.values import runs_of
 from normlab.figures.apart import SETTING, setting_texts
 from normlab.figures.averages import Averages, average_curves, average_last_values
-from normlab.figures.drawing import Shown, draw_averages, mark_style
+from normlab.figures.drawing import (
+    Shown,
+    draw_averages,
+    draw_bars,
+    mark_style,
+    within_bounds,
+)
 from normlab.figures.layout import LEGEND_INCHES, PANEL_INCHES
 from normlab.figures.legend import Legend, count_text
 from normlab.figures.limits import limits_of, set_limits, y_text
@@ -208,14 +214,17 @@ def _draw_dots(axis: Axes, swept: _Swept, averages: Averages) -> _Part:
     """A row a setting, hues one below the other."""
     settings, hues = swept.listed, swept.palette.hues
     limits = limits_of(averages)
+    means = within_bounds(averages.means, averages.metric)
     apart = 0.8 / len(hues)
     outcomes = set()
     for place, setting in enumerate(settings):
         for i, one in enumerate(swept.palette.series()):
             look, own = one.look, {"x": setting, **one.chosen}
             y = place + (i - (len(hues) - 1) / 2) * apart
-            for point in rows_where(averages.means, own).to_dict("records"):
-                axis.plot([point["low"], point["high"]], [y, y], color=look.color)
+            for point in rows_where(means, own).to_dict("records"):
+                interval = pd.DataFrame([{**point, "x": y}])
+                thin: dict[str, Any] = {"elinewidth": 1.6, "capsize": 0}
+                draw_bars(axis, interval, color=look.color, horizontal=True, **thin)
                 axis.plot(
                     point["mean"],
                     y,
@@ -230,9 +239,9 @@ def _draw_dots(axis: Axes, swept: _Swept, averages: Averages) -> _Part:
                 x = min(max(mark["y"], limits.bottom), limits.top)
                 style = mark_style(mark["outcome"], look.color)
                 axis.plot(x, y, **style, clip_on=False, zorder=5)
+    axis.set_xlim(limits.bottom, limits.top)
     if limits.logarithmic:
         axis.set_xscale("log")
-    axis.set_xlim(limits.bottom, limits.top)
     if len(settings) > 1:
         axis.set_yticks(range(len(settings)), settings)
     else:

@@ -71,9 +71,9 @@ def plot(
         averages = average_last_values(table, y, x, groups, logarithmic=log_y)
     palette = Palette(
         hue=hue,
-        hues=levels_of(averages.members, hue),
+        hues=levels_of(averages.recorded, hue),
         style=style,
-        styles=levels_of(averages.members, style),
+        styles=levels_of(averages.recorded, style),
         colors=colors,
     )
     if palette.is_crowded:

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib import colors as mpl_colors
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from numpy.typing import NDArray
 
 from normlab.figures.averages import Averages, average_curves
+from normlab.figures.drawing import NOT_FINITE, note_missing
 from normlab.figures.legend import count_text
 from normlab.figures.limits import y_text
 from normlab.figures.panels import lay_out, panels_of, wrapped
@@ -63,12 +65,12 @@ def draw_heatmap(
     table = labelled(table, facets)
     scales.check(table, y)
     averages = average_curves(table, y, ["layer", *facets], logarithmic=scales.log_y or None)
-    if averages.means["layer"].isna().all():
+    if averages.recorded["layer"].isna().all():
         raise ValueError(
             f"{y} is one number a step; a heatmap shows a metric of several layers, such as "
             "ics/l2. Leave out kind."
         )
-    layers = levels_of(averages.means, "layer")
+    layers = levels_of(averages.recorded, "layer")
     with styled(medium):
         panels = panels_of(averages, row, col)
         sheet = lay_out(wrapped(panels, medium.most_columns) if row is None else panels, medium)
@@ -96,6 +98,8 @@ def draw_heatmap(
 def _shades(averages: Averages, scales: Scales) -> mpl_colors.Normalize:
     values = averages.means["mean"].to_numpy(dtype=np.float64)
     values = values[np.isfinite(values)]
+    if not len(values):
+        return mpl_colors.Normalize(0, 1)
     low, high = scales.y_limits or (float(values.min()), float(values.max()))
     kind = mpl_colors.LogNorm if averages.logarithmic else mpl_colors.Normalize
     return kind(low, high)
@@ -114,6 +118,9 @@ def _draw(
     axis = drawn.axis
     axis.set_facecolor(MISSING_COLOR)
     axis.grid(visible=False)
+    if own.empty:
+        note_missing(axis, NOT_FINITE)
+        return ScalarMappable(shades, colormap)
     steps = grid.columns.to_numpy(dtype=np.float64)
     rows = np.arange(len(layers) + 1) - 0.5
     picture = axis.pcolormesh(

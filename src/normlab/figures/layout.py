@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 
 from normlab.analysis.values import is_metric, matches
 from normlab.figures.averages import Averages, average_curves, average_last_values
-from normlab.figures.drawing import Shown, draw_averages, note_missing
+from normlab.figures.drawing import (
+    Shown,
+    draw_averages,
+    draw_published_alone,
+    fill_range,
+    note_missing,
+)
 from normlab.figures.legend import Legend
 from normlab.figures.limits import set_limits, share_limits, y_text
 from normlab.figures.palette import Palette
@@ -104,12 +110,26 @@ def _fill(drawn: DrawnPanel, table: pd.DataFrame, palette: Palette) -> _Content 
     axis.set_visible(True)
     axis.set_title(panel.title)
     axis.set_xlabel(axis_text(panel.x))
+    if panel.published_alone:
+        assert panel.published is not None
+        averages, shown = draw_published_alone(
+            axis,
+            panel.published,
+            palette,
+            metric=panel.y,
+            x=panel.x,
+            references=panel.references,
+        )
+        set_limits(averages, [shown])
+        axis.set_ylabel(y_text(averages, panel.y_label))
+        return _Content(panel, averages, shown)
     if table.empty:
         axis.set_ylabel(axis_text(panel.y))
         note_missing(axis)
         return None
     every = _average(table, panel, palette)
     first, *others = every
+    as_bars = bool(panel.range_text)
     shown = draw_averages(
         axis,
         first,
@@ -117,8 +137,11 @@ def _fill(drawn: DrawnPanel, table: pd.DataFrame, palette: Palette) -> _Content 
         references=panel.references,
         published=panel.published,
         published_at=panel.published_at,
+        as_bars=as_bars,
     )
-    also = [draw_averages(axis, averages, palette) for averages in others]
+    also = [draw_averages(axis, averages, palette, as_bars=as_bars) for averages in others]
+    if panel.range_text:
+        fill_range(axis, first, others[0], palette)
     # the first, which has the published values, decides
     pairs = [*zip(others, also, strict=True)][::-1]
     limits = [set_limits(averages, [one]) for averages, one in [*pairs, (first, shown)]]
@@ -148,7 +171,9 @@ def _average(table: pd.DataFrame, panel: Panel, palette: Palette) -> list[Averag
 
 
 def _select(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    """The rows of a panel's runs; none where these lack its metric."""
+    """The rows of a panel's runs; none where these lack its metric, or are left out."""
+    if panel.published_alone:
+        return table.iloc[:0]
     of_metric = pd.Series(is_metric(table, panel.y), index=table.index)
     for factor, value in panel.where.items():
         wanted = tuple(value) if isinstance(value, list | tuple) else (value,)
@@ -168,6 +193,8 @@ def _share_outer_limits(axes: Iterable[Axes], contents: Sequence[_Content]) -> N
 
 def _legend_of(contents: Sequence[_Content], palette: Palette) -> Legend:
     """The legend for all panels; n is that of the panels that show every seed."""
+    has_published = any(content.panel.published is not None for content in contents)
+    contents = [one for one in contents if not one.panel.published_alone] or contents
     contents = [one for one in contents if "seed" not in one.panel.where] or contents
     members: list[pd.DataFrame] = []
     groups: dict[str, None] = {}
@@ -177,14 +204,18 @@ def _legend_of(contents: Sequence[_Content], palette: Palette) -> Legend:
         # over a factor, every level of it has its own cells
         members.append(own.assign(panel=f"{i} " + own[x].astype(str) if x in own else str(i)))
         groups |= dict.fromkeys(content.averages.groups)
-    over_steps = {content.averages.over_steps for content in contents}
+    are_bands = {
+        content.averages.over_steps and not content.panel.range_text for content in contents
+    }
     intervals = {True: "bands", False: "bars"}
+    range_texts = dict.fromkeys(one.panel.range_text for one in contents if one.panel.range_text)
     return Legend(
         palette=palette,
         members=pd.concat(members, ignore_index=True),
         groups=[*groups, "panel"],
         shown=[content.shown for content in contents],
-        intervals=", ".join(intervals[one] for one in sorted(over_steps, reverse=True)),
+        intervals=", ".join(intervals[one] for one in sorted(are_bands, reverse=True)),
         has_intervals=contents[0].averages.has_intervals,
-        has_published=any(content.panel.published is not None for content in contents),
+        has_published=has_published,
+        ranges=tuple(range_texts),
     )

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from normlab.figures.drawing import Shown, mark_style, published_style
+from normlab.figures.drawing import RANGE_ALPHA, Shown, mark_style, published_style
 from normlab.figures.palette import ALONE, Palette
 from normlab.figures.style import (
     PUBLISHED_COLOR,
@@ -46,6 +46,8 @@ class Legend:
     """What stands for an interval: bands, bars."""
     has_intervals: bool
     has_published: bool = False
+    ranges: Sequence[str] = ()
+    """What is filled between two lines, in words."""
 
     def draw(self, figure: Figure, medium: Medium = SCREEN) -> None:
         """Put it at the figure's right, or below it where the medium is narrow."""
@@ -136,7 +138,18 @@ class Legend:
         return f"{self.intervals}: 95 % interval\nover n seeds"
 
     def _notes(self) -> list[Line2D]:
-        entries = []
+        entries = [
+            Line2D(
+                [],
+                [],
+                color=GREY,
+                alpha=RANGE_ALPHA,
+                linewidth=9,
+                solid_capstyle="butt",
+                label=text,
+            )
+            for text in self.ranges
+        ]
         outcomes = frozenset[str]().union(*(one.outcomes for one in self.shown))
         for outcome in ("diverged", "stuck"):
             if outcome in outcomes:

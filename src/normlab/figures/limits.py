@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from normlab.figures.averages import Averages
+from normlab.figures.averages import LARGEST, Averages
 from normlab.figures.drawing import MARK, STRIP, Shown
 from normlab.figures.references import panel_shares
 from normlab.figures.style import axis_text, level_texts
@@ -33,11 +33,25 @@ below it."""
 ROOM_FOR_A_TICK = 0.2
 """Share of a panel's width left free beside the strip's text."""
 
-DECADES_OF_A_FACTOR = 20
-"""The levels of a factor that spread by more than this are drawn on a logarithmic axis."""
-
 APART = 0.05
 """Marks of one colour nearer than this share of a panel would cover each other."""
+
+
+MOST_BEYOND = {"bands": 1.0, "bars": 8.0}
+"""Intervals may reach so far beyond the means, in spans of these, and are shown whole. A band
+that is wide at a few steps must not squash all curves; bars that do say how little is known."""
+
+CUT_AT = 0.4
+"""So far beyond the means an axis goes where an interval reaches too far."""
+
+LEAST_SPAN = 1e-3
+"""Share of the values' size that an axis spans at least: ticks any closer would need an offset."""
+
+ROOM_BESIDE = 0.075
+"""Share of an axis of numbers that is left free on either side, for what stands beside them."""
+
+MOST_DECADES = 260
+"""A logarithmic axis has no more than these on either side of 1."""
 
 
 class Limits(NamedTuple):
@@ -49,41 +63,82 @@ class Limits(NamedTuple):
 
 
 def limits_of(averages: Averages, published: Iterable[float] = ()) -> Limits:
-    """Limits that show every mean, and as much of the intervals as does not squash them."""
-    low, high = averages.view
+    """Limits that show every mean, and every interval that does not squash these.
+
+    Means that hardly differ get an axis around them whose ticks can be read.
+    """
+    low, high = _onto(averages, averages.view)
+    least_span = np.log10(2.0) if averages.logarithmic else 0.05 * max(abs(low), abs(high))
+    is_flat = high - low <= least_span
+    span = max(high - low, least_span)
+    # nothing to squash where means hardly differ
+    most = np.inf if is_flat else span * MOST_BEYOND["bands" if averages.has_bands else "bars"]
+    ends = averages.means.dropna(subset=["low"])
+    ends = ends[ends["mean"].between(*averages.view)]
     if averages.logarithmic:
-        values = [value for value in published if value > 0]
-        low, high = min([low, *values]), max([high, *values])
-        pad = max(2.0, (high / low) ** 0.04)
-        return Limits(low / pad, high * pad, True)
-    known = averages.means.dropna(subset=["low"])
-    span = max(high - low, 1e-9 + 0.05 * abs(high))
-    bottom = max(min(low, known["low"].min()), low - 0.4 * span) if len(known) else low
-    top = min(max(high, known["high"].max()), high + 0.4 * span) if len(known) else high
-    bottom, top = min([bottom, *published]), max([top, *published])
+        published = [value for value in published if value > 0]
+    bottom = low - _reach(low - _onto(averages, ends["low"]), most, CUT_AT * span)
+    top = high + _reach(_onto(averages, ends["high"]) - high, most, CUT_AT * span)
+    others = _onto(averages, [*published, *([] if averages.logarithmic else averages.chance)])
+    if averages.logarithmic:
+        # means have room of their own; intervals and published values need not much
+        room = max(np.log10(2.0), 0.04 * (high - low))
+        bottom, top = (float(np.min([bottom, *others])), float(np.max([top, *others])))
+        edge = 0.04 * (top - bottom)
+        bottom, top = min(bottom - edge, low - room), max(top + edge, high + room)
+        bottom, top = max(bottom, -MOST_DECADES), min(top, MOST_DECADES)
+        return Limits(10.0**bottom, 10.0**top, True)
     bounds = describe(averages.metric)[0].bounds
     if bounds is not None:
         bottom, top = max(bottom, bounds[0]), min(top, bounds[1])
-    if averages.positive:
-        bottom = max(bottom, 0.0)
-    bottom = min([bottom, *averages.chance])
-    pad = 0.05 * max(top - bottom, 1e-9)
+    bottom, top = float(np.min([bottom, *others])), float(np.max([top, *others]))
+    if top - bottom <= LEAST_SPAN * max(abs(bottom), abs(top)):
+        bottom, top = _around(bottom, top, bounds)
+    pad = 0.05 * (top - bottom)
     return Limits(bottom - pad, top + pad, False)
+
+
+def _onto(averages: Averages, values: Any) -> np.ndarray[Any, Any]:
+    """Values as they lie along their axis."""
+    along = np.clip(np.asarray(values, dtype=np.float64), -LARGEST, LARGEST)
+    if averages.logarithmic:
+        along = np.log10(np.maximum(along, 10.0**-MOST_DECADES))
+    return along
+
+
+def _reach(beyond: np.ndarray[Any, Any], most: float, else_to: float) -> float:
+    """How far an axis goes beyond the means, for ends of intervals that lie so far beyond: to the
+    farthest up to `most`, and to `else_to` where there are others."""
+    shown = beyond[beyond <= most]
+    reach = float(shown.max(initial=0.0))
+    return max(reach, else_to) if len(shown) < len(beyond) else reach
+
+
+def _around(bottom: float, top: float, bounds: tuple[float, float] | None) -> tuple[float, float]:
+    """Limits around values that hardly differ."""
+    size = max(abs(bottom), abs(top))
+    half = 0.05 * max(size, bounds[1] - bounds[0] if bounds else 0.0) or 0.5
+    bottom, top = bottom - half, top + half
+    return (max(bottom, bounds[0]), min(top, bounds[1])) if bounds else (bottom, top)
 
 
 def set_limits(averages: Averages, shown: Sequence[Shown]) -> Limits:
     """Set limits and ticks of panels that share their axes, from all that is drawn in them."""
     axis = shown[0].axis
     limits = limits_of(averages, [value for one in shown for value in one.published])
+    # limits first: without them the scale looks for some among all that is drawn
+    axis.set_ylim(limits.bottom, limits.top)
     if limits.logarithmic:
         axis.set_yscale("log")
-    axis.set_ylim(limits.bottom, limits.top)
     if averages.categories is not None:
         _name_categories(averages.categories, [one.axis for one in shown])
     elif not averages.over_steps:
-        _label_levels(axis, averages)
+        _label_levels([one.axis for one in shown], averages)
     else:
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        steps = averages.means["x"].unique()
+        if len(steps) == 1:
+            axis.set_xlim(steps[0] - 1, steps[0] + 1)
         strips = [(one.axis, one.strip_text) for one in shown if one.strip_text is not None]
         spans = [axis.get_xlim() for axis, _ in strips]  # before any is widened
         for (one_axis, text), (first, last) in zip(strips, spans, strict=True):
@@ -113,6 +168,10 @@ def y_text(averages: Averages, text: str = "") -> str:
         text += "\ngeometric mean"
     if averages.window_steps > 1:
         text += f"\nmean of {averages.window_steps} steps"
+    if averages.has_no_place:
+        text += "\n(0 has no place)"
+    if averages.has_larger:
+        text += f"\n(cut at {LARGEST:g})"
     return text
 
 
@@ -135,11 +194,13 @@ def _name_categories(categories: Sequence[Any], axes: Sequence[Axes]) -> None:
     axes[0].set_xlim(-0.5, len(categories) - 0.5)
 
 
-def _label_levels(axis: Axes, averages: Averages) -> None:
-    levels = np.unique(averages.means["x"].to_numpy(dtype=float))
-    finite = levels[np.isfinite(levels)]
-    if len(finite) and finite.min() > 0 and finite.max() / finite.min() > DECADES_OF_A_FACTOR:
+def _label_levels(axes: Sequence[Axes], averages: Averages) -> None:
+    axis = axes[0]
+    for one in axes:
+        one.set_xmargin(ROOM_BESIDE)
+    if averages.has_logarithmic_x:
         axis.set_xscale("log")
+        levels = np.unique(averages.means["x"].to_numpy(dtype=float))
         if len(levels) <= MOST_TICKS:
             axis.set_xticks(levels, list(level_texts(levels.tolist()).values()))
             axis.minorticks_off()

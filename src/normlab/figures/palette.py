@@ -70,18 +70,29 @@ class Palette:
     def dashes(self) -> dict[Any, tuple[float, ...]]:
         return dashes(self.styles) if self.style else {None: ()}
 
+    @property
+    def num_series(self) -> int:
+        return len(self.hues) * len(self.styles)
+
     def series(self) -> Iterator[Series]:
         """Every pair of levels, in the order they are drawn."""
+        apart = ROOM / max(self.num_series, 1)
         for hue_level in self.hues:
             look = self.looks[hue_level]
-            for style_level in self.styles:
+            for i, style_level in enumerate(self.styles):
                 pairs = ((self.hue, hue_level), (self.style, style_level))
                 yield Series(
                     {factor: level for factor, level in pairs if factor},
                     replace(look, dash=self.dashes[style_level]) if self.style else look,
-                    self.aside(hue_level),
+                    self.aside(hue_level) + apart * (i - (len(self.styles) - 1) / 2),
                 )
 
+    def of_hue(self, hue_level: Any) -> Series:
+        """The series of a level of hue, with the middle one of `style`."""
+        own = [one for one in self.series() if one.chosen.get(self.hue or "") == hue_level]
+        own = own or [*self.series()]
+        return replace(own[(len(own) - 1) // 2], aside=self.aside(hue_level))
+
     def aside(self, hue_level: Any) -> float:
-        """How far beside a category a level of hue is drawn."""
+        """How far beside a category the middle of a level of hue is drawn."""
         return ROOM * ((self.hues.index(hue_level) + 0.5) / len(self.hues) - 0.5)

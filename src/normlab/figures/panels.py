@@ -25,7 +25,7 @@ def panels_of(
     published: pd.DataFrame | None = None,
 ) -> list[list[Panel]]:
     """A panel for each level of `row` and `col`."""
-    rows, cols = (levels_of(averages.means, factor) for factor in (row, col))
+    rows, cols = (levels_of(averages.recorded, factor) for factor in (row, col))
     texts = {row: level_texts(rows), col: level_texts(cols)}
 
     def panel(*levels: object) -> Panel:

@@ -6,10 +6,13 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+
+from normlab.figures.edges import drawn_near
 
 DPI = 150
 NOTE_INCHES = 0.22
@@ -30,16 +33,23 @@ def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
         note: a line below the figure, for which the picture grows.
     """
     buffer = io.BytesIO()
+    save_picture(figure, buffer, kind, note, dpi=dpi, metadata=_METADATA[kind])
+    if kind == "png":
+        return _quantized(buffer)
+    return _rounded(_with_numbered_clips(buffer.getvalue())) if kind == "svg" else buffer.getvalue()
+
+
+def save_picture(
+    figure: Figure, file: Path | IO[bytes], kind: str | None, note: str = "", **settings: Any
+) -> None:
+    """Write a figure as a picture, `note` below it."""
     width, height = figure.get_size_inches()
     bottom = -NOTE_INCHES if note else 0.0
     line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
     area = Bbox([[0, bottom], [width, height]])
-    with _laid_out(figure):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=_METADATA[kind], bbox_inches=area)
+    with _laid_out(figure), drawn_near(figure):
+        figure.savefig(file, format=kind, bbox_inches=area, **settings)
     line.remove()
-    if kind == "png":
-        return _quantized(buffer)
-    return _rounded(_with_numbered_clips(buffer.getvalue())) if kind == "svg" else buffer.getvalue()
 
 
 @contextmanager

@@ -76,6 +76,10 @@ def place_labels(figure: Figure) -> None:
         size = 72 * np.array([axis.bbox.width, axis.bbox.height]) / figure.dpi
         taken = _drawn_points(axis, size)
         for text in own:
+            # the line is not seen, and its label would stand far from the panel
+            text.set_visible(_is_in_range(axis, text))
+            if not text.get_visible():
+                continue
             lines = text.get_text().splitlines() or [""]
             extent = np.array([LETTER_POINTS * max(map(len, lines)), LINE_POINTS * len(lines)])
             for place in _places(axis, text, size, extent):
@@ -100,6 +104,12 @@ def _is_label(text: Text) -> TypeGuard[Annotation]:
 
 def _is_level(text: Annotation) -> bool:
     return text.xycoords == ("axes fraction", "data")
+
+
+def _is_in_range(axis: Axes, text: Annotation) -> bool:
+    value = text.xy[1] if _is_level(text) else text.xy[0]
+    low, high = sorted(axis.get_ylim() if _is_level(text) else axis.get_xlim())
+    return low <= value <= high
 
 
 def _put_outside(text: Annotation) -> None:
@@ -155,7 +165,7 @@ def _drawn_points(
         is_drawn = line.get_linestyle() not in ("None", "none", " ", "")
         paths += [(points, reach)] if is_drawn else [(point[None], reach) for point in points]
     for bars in axis.collections:
-        if isinstance(bars, LineCollection):
+        if isinstance(bars, LineCollection) and bars.get_visible():
             paths += [(bars.get_transform().transform(one), 1.0) for one in bars.get_segments()]
     drawn = []
     for path, reach in paths:

@@ -67,12 +67,10 @@ AS_NEEDED = Scales()
 
 
 def _log_x(axis: Axes) -> None:
-    curves = [line for line in axis.lines if line.get_transform() == axis.transData]
-    drawn = [float(value) for line in curves for value in np.asarray(line.get_xdata())]
-    positive = [value for value in drawn if value > 0]
-    if positive and min(drawn) == 0:
+    least, least_positive = axis.dataLim.x0, axis.dataLim.minposx
+    if least == 0 and np.isfinite(least_positive):
         # step 0 has a place as well
-        axis.set_xscale("symlog", linthresh=min(positive))
+        axis.set_xscale("symlog", linthresh=least_positive)
         axis.set_xlim(0, None)
     else:
         axis.set_xscale("log")

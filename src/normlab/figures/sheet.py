@@ -11,7 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from normlab.figures.pictures import DPI, picture
+from normlab.figures.edges import CUT_NOTE, hold_marks, mark_cut_intervals
+from normlab.figures.pictures import DPI, picture, save_picture
 from normlab.figures.references import Reference, labelled_limits, place_labels
 from normlab.figures.style import styled
 
@@ -24,6 +25,9 @@ class Panel:
     """A metric, `ics/l2/conv5` for one layer."""
     also: Sequence[str] = ()
     """Further metrics on the same axis, such as percentiles on either side of y's."""
+    range_text: str = ""
+    """What it is that lies between y and the first of `also`, which is then filled; intervals are
+    bars, so that the one cannot be taken for the other."""
     y_label: str = ""
     """The axis's text; default: that of y in the metric registry."""
     x: str = "step"
@@ -34,6 +38,8 @@ class Panel:
     published: pd.DataFrame | None = None
     """The paper's points: columns x, y, and the hue. Over steps, those from later ones than ours,
     or from none, stand in a strip right of them."""
+    published_alone: bool = False
+    """Whether our runs are left out: values from other data have axes of their own."""
     published_at: str = ""
     """What is written below that strip; default: the step."""
     logarithmic: bool | None = None
@@ -88,14 +94,21 @@ class Sheet:
     def save(self, file: Path | IO[bytes], kind: str | None = None) -> None:
         """Write the figure as a picture; its kind is the file name's ending by default."""
         with styled():
-            self.place_labels()
-            self.figure.savefig(file, format=kind)
+            note = self._prepare()
+            save_picture(self.figure, file, kind, note)
 
     def picture(self, kind: str, dpi: int = DPI, note: str = "") -> bytes:
         """The bytes of the figure's picture, with `note` below: always the same for a figure."""
         with styled():
-            self.place_labels()
-            return picture(self.figure, kind, dpi, note)
+            notes = filter(None, [note, self._prepare()])
+            return picture(self.figure, kind, dpi, "; ".join(notes))
+
+    def _prepare(self) -> str:
+        """Mark and place what depends on limits, which may have changed; what is to be said below
+        the figure."""
+        hold_marks(self.figure)
+        self.place_labels()
+        return CUT_NOTE if mark_cut_intervals(self.figure) else ""
 
     def _repr_png_(self) -> bytes:
         """As notebooks show it."""

@@ -26,12 +26,6 @@ from normlab.config import Look as Look
 from normlab.config import choices
 from normlab.words import abridged, did_you_mean
 
-STAND_IN_LOOKS: Mapping[str, Look] = {
-    "SkipInit": Look(color="#a6761d", marker="^", dash=(4, 1.5), place=90),
-    "Fixup": Look(color="#e7298a", marker="D", dash=(1.5, 1), place=91),
-}
-"""What stands in for a normalization, where a figure's `norm` column names it."""
-
 SPARE_LOOKS: Sequence[Look] = (
     Look(color="#7e57c2", marker="h", dash=(3, 1.5)),
     Look(color="#b22222", marker="d", dash=(1.5, 1.5)),
@@ -179,6 +173,15 @@ def norm_looks() -> dict[str, Look]:
     return {name: found[name] for name in sorted(names, key=lambda one: (found[one].place, one))}
 
 
+def stand_in_looks() -> dict[str, Look]:
+    """The looks of what networks have in the place of a normalization, where a figure's `norm`
+    column names it."""
+    found: dict[str, Look] = {}
+    for model in choices("model").values():
+        found |= model.STAND_IN_LOOKS
+    return found
+
+
 def norm_color(norm: str) -> str:
     """What a normalization is drawn in everywhere."""
     return norm_looks()[norm].color
@@ -323,7 +326,7 @@ def _palette(levels: Sequence[Any], colours: Sequence[str] = _OTHERS) -> dict[An
 
 def _looks_of_norms(levels: Sequence[Any]) -> dict[Any, Look]:
     """Of levels of a figure's `norm` column: norms, their variants, and what stands in for one."""
-    declared: dict[str, Look] = dict(STAND_IN_LOOKS)
+    declared: dict[str, Look] = stand_in_looks()
     silent: list[str] = []
     for name, norm in choices("norm").items():
         declared |= {f"{name} {variant}": look for variant, look in norm.VARIANT_LOOKS.items()}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from normlab.config import InitConfig, ModelConfig, neutral, register
+from normlab.config import InitConfig, Look, ModelConfig, neutral, register
 from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit, require_image
 from normlab.models.layers import GlobalAveragePool, Shift
@@ -35,6 +36,10 @@ class ResNetConfig(ModelConfig):
     their last convolution and the output layer at 0 (the paper draws by `init=he`).
     """
 
+    STAND_IN_LOOKS: ClassVar[Mapping[str, Look]] = {
+        "SkipInit": Look(color="#a6761d", marker="H", dash=(4, 1.5), place=90),
+        "Fixup": Look(color="#e7298a", marker="d", dash=(1.5, 1), place=91),
+    }
     CONVOLUTIONS: ClassVar[Convolutions]
     BLOCKS: ClassVar[tuple[int, ...]]
     """Blocks in each group."""
