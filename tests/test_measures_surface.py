@@ -461,6 +461,10 @@ def test_words_and_numbers_are_checked() -> None:
     for wrong in (0, -1, 1.5, True, math.nan):
         with pytest.raises(ValueError, match=r"num_iterations must be a whole number of 1 or"):
             measure_curvature(model, cross_entropy, batch, num_iterations=wrong)
+    for wrong in (-1, 2**63, 0.5, None, True):
+        for measure in (measure_curvature, partial(measure_landscape, step_sizes=SIZES)):
+            with pytest.raises(ValueError, match=r"seed must be a whole number from 0 to 2\^63"):
+                measure(model, cross_entropy, batch, seed=wrong)
     with pytest.raises(ValueError, match=r"num_trace_probes must be a whole number of 0 or"):
         measure_curvature(model, cross_entropy, batch, num_trace_probes=-1)
     for loss, text in [

@@ -25,6 +25,15 @@ def at_least(name: str, value: object, bound: int) -> None:
         raise ValueError(f"{name} must be a whole number of {bound} or greater; got {value!r}.")
 
 
+def seed(value: object) -> None:
+    """
+    Raises:
+        ValueError: the value does not seed a generator.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 to 2^63 - 1; got {value!r}.")
+
+
 def names(name: str, value: Sequence[str] | None) -> None:
     """
     Raises:

@@ -73,6 +73,7 @@ def measure_curvature(
     """
     arguments.at_least("num_iterations", num_iterations, 1)
     arguments.at_least("num_trace_probes", num_trace_probes, 0)
+    arguments.seed(seed)
     surface = Surface(model)
     surface.capture(model)
     with surface.linearized(loss, batch) as linearization:

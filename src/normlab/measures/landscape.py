@@ -95,6 +95,7 @@ def measure_landscape(
             number or depends on no parameter.
     """
     arguments.one_of("direction", direction, Direction)
+    arguments.seed(seed)
     _sorted(step_sizes)
     surface = Surface(model)
     surface.capture(model)

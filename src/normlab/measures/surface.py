@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from normlab.measures.batches import Batch, pair, protected
+from normlab.measures.capture import eagerly
 from normlab.measures.replay import Loss, Replay, derivatives, scalar
 from normlab.measures.twice import PlainKernels, without_second_derivative
-from normlab.measures.uses import eagerly
 from normlab.measures.vectors import dense, flat, unflattened
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from normlab.measures.batches import tensors_in
+from normlab.measures.capture import eagerly
 
 PRODUCTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("mm", "bmm", "mv", "dot", "vdot", "_sparse_mm", "_grouped_mm"), (0, 1)),
@@ -78,14 +78,6 @@ def uses_of(
         outputs = forward()
     watch.end(outputs)
     return watch.uses
-
-
-def eagerly() -> AbstractContextManager[object]:
-    """Run compiled modules as they were written, operation by operation."""
-    if "torch._dynamo" in sys.modules:  # else nothing is compiled, and the import takes seconds
-        eager: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-        return eager
-    return nullcontext()
 
 
 class _Watch(TorchDispatchMode):
