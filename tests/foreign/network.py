@@ -78,8 +78,6 @@ class Foreign:
     """A module to watch where none is of a kind whose features are known; the network itself."""
     feature_axis: int = 1
     """Where the features of an activation lie whose module does not say so itself."""
-    axes: Mapping[str, int] = field(default_factory=dict)
-    """The same, by module, where it differs."""
     blocks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Block -> (module that gives the branch, module that reads the skip)."""
 
