@@ -30,8 +30,9 @@ HELD_POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 0.25
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-Message = tuple[Literal["started", "progress", "ended", "out", "err"], Any]
-"""Of a run: its first step; a step and its loss; its result. Of the process: what it printed."""
+Message = tuple[Literal["ready", "started", "progress", "ended", "out", "err"], Any]
+"""Of a run: its first step; a step and its loss; its result. Of the process: that it hears; what it
+printed."""
 
 
 @dataclass
@@ -39,6 +40,8 @@ class _Worker:
     process: SpawnProcess
     pipe: Connection
     device: str | None
+    is_ready: bool = False
+    """It has imported what it needs, and stops when it is asked to."""
     run: PlannedRun | None = None
     followed: bool = False
     lost: bool = False
@@ -116,7 +119,9 @@ class _Pool:
             self._stopping = True
             self._display.stopping()
             for worker in workers:
-                if worker.run is not None:
+                if not worker.is_ready:
+                    worker.process.kill()  # it would import for seconds yet, and has begun nothing
+                elif worker.run is not None:
                     worker.process.terminate()
 
     def _assign(self, worker: _Worker) -> None:
@@ -149,6 +154,9 @@ class _Pool:
 
     def _handle(self, worker: _Worker, message: Message) -> None:
         kind, content = message
+        if kind == "ready":
+            worker.is_ready = True
+            return
         if kind in ("out", "err"):
             self._display.said(kind, content)
             return
@@ -264,6 +272,7 @@ def _serve(channel: _Channel, device: str | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: stop.request())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    channel.send(("ready", None))
     if device is not None:
         import torch
 
