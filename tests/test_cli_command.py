@@ -55,3 +55,18 @@ def test_a_declaration_that_does_not_fit_its_class_is_not_hidden() -> None:
     parser.set_defaults(action=Bare)
     with pytest.raises(TypeError, match="unknown"):
         options_of(parser, [])
+
+
+def test_filters_may_stand_behind_options() -> None:
+    words = ["plot", "norm=batch", "--title", "steps=40", "--pool", "steps=40", "seed=0"]
+    asked = typed(runs, *words)
+    assert isinstance(asked, runs.Plot)
+    assert (asked.title, asked.filter, asked.pool) == (
+        "steps=40",
+        ("norm=batch", "seed=0"),
+        ("steps=40",),
+    )
+    words = ["ls", "--sort", "seed", "norm=batch", "--csv", "seed=0"]
+    asked = typed(runs, *words)
+    assert isinstance(asked, runs.Ls)
+    assert (asked.sort, asked.filter) == ("seed", ("norm=batch", "seed=0"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -53,7 +54,7 @@ def add_actions(
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     def add(name: str, action: type[Action]) -> argparse.ArgumentParser:
-        text = (action.__doc__ or "").strip()
+        text = inspect.cleandoc(action.__doc__ or "")
         first = text.splitlines()[0].rstrip(".")
         sub = actions.add_parser(
             name, help=first[0].lower() + first[1:], description=text, formatter_class=Help
@@ -80,23 +81,37 @@ def options_of(parser: argparse.ArgumentParser, words: Sequence[str]) -> Action:
     What comes after `--` are words of train's command line (`words`), where the action's parser has
     `take_further_words`; elsewhere `--` only ends the options.
     """
-    asked, _ = parser.parse_known_args(words)  # argparse does not expect further words
+    # argparse expects neither further words nor filters behind an option
+    asked, left = parser.parse_known_args(words)
     own, further = list(words), {}
     if hasattr(asked, _FURTHER) and "--" in words:
         place = own.index("--")
         own, further = own[:place], {"words": own[place + 1 :]}
+    late = [word for word in left if word in own and hasattr(asked, _FILTERS) and "=" in word]
+    late = [word for word in late if not word.startswith("-")]
+    for word in late:
+        own.pop(len(own) - 1 - own[::-1].index(word))
     values: dict[str, Any] = {**vars(parser.parse_args(own)), **further}
     values.pop(_FURTHER, None)
+    if values.pop(_FILTERS, False):
+        values["filter"] = [*values["filter"], *late]
     action: Callable[..., Action] = values.pop("action")
     return action(**{key: _fixed(value) for key, value in values.items()})
 
 
-_FURTHER = "takes_further_words"
+_FURTHER, _FILTERS = "takes_further_words", "takes_filters"
 
 
 def take_further_words(parser: argparse.ArgumentParser) -> None:
     """Let an action be given `words`, a field of its class, after `--`."""
     parser.set_defaults(**{_FURTHER: True})
+
+
+def take_filters(parser: argparse.ArgumentParser) -> None:
+    """Let an action be given KEY=VALUE words (`filter`), before options and behind them."""
+    text = "KEY=VALUE[,VALUE], or sweep=ID; all must hold"
+    parser.add_argument("filter", nargs="*", metavar="FILTER", help=text)
+    parser.set_defaults(**{_FILTERS: True})
 
 
 def tell_error(text: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from normlab.cli.command import Action, Printing, add_actions
+from normlab.cli.command import Action, Printing, add_actions, take_filters
 from normlab.cli.completion import complete_runs
 
 if TYPE_CHECKING:
@@ -197,7 +197,11 @@ class Push(OfRuns):
 
 @dataclass(frozen=True, kw_only=True)
 class Plot(OfRuns):
-    """Plot one metric of a selection of runs."""
+    """Plot one metric of a selection of runs.
+
+    Means over seeds with 95 % intervals. A setting in which the trainings of these runs differ, and
+    that no option shows, is drawn apart and named.
+    """
 
     filter: tuple[str, ...] = ()
     x: str = "step"
@@ -299,7 +303,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_ls(ls: argparse.ArgumentParser) -> None:
-    ls.add_argument("filter", nargs="*", metavar="FILTER")
+    take_filters(ls)
     ls.add_argument(
         "--sort", metavar="COLUMN", help="of a metric the best first; --sort=-COLUMN turns it round"
     )
@@ -314,7 +318,7 @@ def _add_ls(ls: argparse.ArgumentParser) -> None:
 
 
 def _add_best(best: argparse.ArgumentParser) -> None:
-    best.add_argument("filter", nargs="*", metavar="FILTER")
+    take_filters(best)
     best.add_argument(
         "--metric",
         help="default: a held-out accuracy or loss (val/), else test/accuracy or what there is",
@@ -339,7 +343,7 @@ def _keys(text: str) -> tuple[str, ...]:
 
 
 def _add_plot(plot: argparse.ArgumentParser) -> None:
-    plot.add_argument("filter", nargs="*", metavar="FILTER")
+    take_filters(plot)
     plot.add_argument("--x", default="step", help="step (default), layer, or a setting's key")
     plot.add_argument("--y", help="a metric (default: test/accuracy)")
     plot.add_argument(
@@ -374,7 +378,9 @@ def _add_plot(plot: argparse.ArgumentParser) -> None:
     plot.add_argument("--logx", action="store_true", help="a logarithmic x")
     plot.add_argument("--logy", action="store_true", help="a logarithmic y, of geometric means")
     for name in ("xlim", "ylim"):
-        plot.add_argument(f"--{name}", nargs=2, type=float, metavar=("LOW", "HIGH"))
+        plot.add_argument(
+            f"--{name}", nargs=2, type=float, metavar=("LOW", "HIGH"), help="from, to"
+        )
     plot.add_argument("--output", default="plot.png", help="a .png, .svg or .pdf file")
 
 
