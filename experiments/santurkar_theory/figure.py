@@ -49,7 +49,7 @@ def sides_over_batch_size(axis: Axes, table: pd.DataFrame) -> None:
     titled(axis, "a  Theorem 4.1, random draws", "batch size m", "right side / left side")
     forms = {"gradient_norm/ratio": "with 1/m", "gradient_norm/printed_ratio": "as printed, 1/√m"}
     for (metric, label), look in zip(forms.items(), looks(None, list(forms)).values(), strict=True):
-        rows = table[table["metric"] == f"theory/{metric}"]
+        rows = table[table["metric"] == f"theory/{metric}"].dropna(subset=["value"])
         if rows.empty:
             continue
         shown = rows.pivot_table(index="batch_size", columns="percentile", values="value")
@@ -253,7 +253,8 @@ def layers(axis: Axes, *, level: float | None = None) -> None:
 
 def decimals(axis: Axes) -> None:
     """A logarithmic axis whose ticks read 0.5, 1, 2."""
-    if not axis.lines:
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axis.lines]
+    if not any((values > 0).any() for values in drawn):
         return
     axis.set_yscale("log")
     low, high = axis.get_ylim()
