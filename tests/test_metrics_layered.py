@@ -87,7 +87,7 @@ def test_nothing_else_joins_or_parts_a_metric_and_its_layer() -> None:
     others = {
         'image_folder.py: return name.split("/", 1)[0]',  # a member of an archive
         'recorder.py: parts = name.split("/")',  # a file of an array
-        'registry.py: layer = name.rpartition("/")[2]',  # of a name that nothing has
-        'layout.py: return name.partition("/")[0].replace("_", " ")',
+        'registry.py: of_network, _, layer = name.rpartition("/")',  # of a name that nothing has
+        'registry.py: return name.partition("/")[0].replace("_", " ")',  # a family's title
     }
     assert found <= others

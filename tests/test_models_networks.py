@@ -126,7 +126,7 @@ def test_vgg_width_and_larger_images() -> None:
     model = build(VGG11Config(width=0.25), sample_shape=(1, 64, 96))
     assert model.conv1.weight.shape == (16, 1, 3, 3)
     assert model.linear.weight.shape == (10, 128 * 2 * 3)
-    assert build(VGG11Config(width=1e-6)).conv8.weight.shape == (1, 1, 3, 3)
+    assert build(VGG11Config(width=1 / 512)).conv8.weight.shape == (1, 1, 3, 3)
 
 
 def test_vgg_three_layer_head() -> None:
@@ -305,7 +305,7 @@ def test_a_batch_of_one_is_refused_before_there_is_data() -> None:
     [
         (lambda: VGG11Config(width=0), "model.width must be greater than 0; got 0."),
         (lambda: MLPConfig(widths=(5, 0)), r"model.widths\[1\] must be 1 or greater; got 0."),
-        (lambda: DeepLinearConfig(depth=0), "model.depth must be 1 or greater; got 0."),
+        (lambda: DeepLinearConfig(depth=0), "model.depth must be 1 to 10000; got 0."),
     ],
 )
 def test_settings_out_of_range(config: Callable[[], ModelConfig], message: str) -> None:

@@ -99,7 +99,7 @@ def test_other_schedules_make_another_run() -> None:
         ),
         ({"every": 5, "per_decade": 1}, r"probe\.ics\.every and probe\.ics\.per_decade exclude"),
         ({"every": 0}, r"probe\.ics\.every must be 1 or greater; got 0"),
-        ({"per_decade": 0}, r"probe\.ics\.per_decade must be 1 or greater; got 0"),
+        ({"per_decade": 0}, r"probe\.ics\.per_decade must be 1 to 1000; got 0"),
         ({"steps": ()}, r"probe\.ics\.steps must name at least one step"),
         ({"steps": (2, -3)}, r"probe\.ics\.steps must be 0 or greater; got -3"),
     ],

@@ -194,6 +194,7 @@ def test_every_setting_of_a_run_counts_somewhere() -> None:
     """No field can be forgotten: each is either listed as not counting or in the hashed values."""
     full = identity(
         dropout=0.5,
+        inverted_dropout=False,
         noise=NoiseConfig(input=0.1),
         probe=(Ics(),),
         probe_budget=0.5,

@@ -107,7 +107,7 @@ def test_numbers_of_other_kinds_are_numbers(tmp_path: Path) -> None:
             "ics/l2 is measured layer by layer; record it as {'ics/l2': {LAYER: value}}",
         ),
         ({"train/loss": {"conv2": 1.0}}, "train/loss is a number of the whole network; got one a"),
-        ({"ics/l3": {"conv2": 1.0}}, "no metric is called 'ics/l3'. Nearest: 'ics/l2/l3'"),
+        ({"ics/l3": {"conv2": 1.0}}, "no metric is called 'ics/l3'. Nearest: 'ics/l2'"),
     ],
 )
 def test_a_name_outside_the_registry_is_refused(
