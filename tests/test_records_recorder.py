@@ -310,3 +310,25 @@ def test_recording_is_cheap(tmp_path: Path) -> None:
         return min(taken)
 
     assert least_seconds(record) < 10 * least_seconds(append)
+
+
+def test_a_run_killed_twice_after_its_rows_became_columns_is_carried_on(tmp_path: Path) -> None:
+    def record(recorder: FolderRecorder, steps: range) -> None:
+        for step in steps:
+            recorder.record(step, {"train/loss": 1.0 / (step + 1), "optimizer/lr": 0.1})
+
+    with FolderRecorder(tmp_path) as recorder:
+        record(recorder, range(4))
+        recorder.sync()
+        mark = recorder.mark(4)
+        record(recorder, range(4, 6))
+        recorder.finish()
+    whole = rows_of(tmp_path)
+    for _ in range(2):  # each ends before its first checkpoint
+        with FolderRecorder(tmp_path, resume_step=4, mark=mark) as recorder:
+            record(recorder, range(4, 5))
+    with FolderRecorder(tmp_path, resume_step=4, mark=mark) as recorder:
+        record(recorder, range(4, 6))
+        recorder.finish()
+    assert rows_of(tmp_path) == whole
+    assert os.listdir(tmp_path) == ["metrics.parquet"]

@@ -22,7 +22,15 @@ from normlab.metrics.layered import Layered, named
 from normlab.records.checksums import checksum, differing, digest, verify
 from normlab.records.damage import START_OVER, Damaged
 from normlab.records.files import read_whole, write_whole
-from normlab.records.rows import COLUMNS, LINES, lines_of, read_lines, read_rows, write_columns
+from normlab.records.rows import (
+    COLUMNS,
+    LINES,
+    lines_of,
+    read_columns,
+    read_lines,
+    read_rows,
+    write_columns,
+)
 
 FLUSH_ROWS = 50
 FLUSH_SECONDS = 1.0
@@ -66,8 +74,11 @@ class FolderRecorder:
         self._folder = folder
         kept = _rows_before(folder, resume_step)
         if mark:
-            _refuse_other_record(folder, kept, mark)
+            kept = _recorded_rows(folder, resume_step, kept, mark)
+            _refuse_other_files(folder, mark)
         _keep_rows(folder, kept)
+        if not mark:
+            (folder / COLUMNS).unlink(missing_ok=True)
         _cut_arrays(folder / "arrays", resume_step)
         self._written = hashlib.sha256(kept)
         self._num_bytes = len(kept)
@@ -193,23 +204,36 @@ def _rows_before(folder: Path, step: int) -> bytes:
         lines = read_lines(folder / LINES)
     except FileNotFoundError:
         lines = lines_of(read_rows(folder))
+    return _encoded(lines, step)
+
+
+def _encoded(lines: list[dict[str, float]], step: int) -> bytes:
+    """The lines before a step."""
     return "".join(f"{_ENCODE(line)}\n" for line in lines if line["step"] < step).encode()
 
 
-def _refuse_other_record(folder: Path, rows: bytes, mark: Mapping[str, Any]) -> None:
+def _recorded_rows(folder: Path, step: int, rows: bytes, mark: Mapping[str, Any]) -> bytes:
+    """The rows before a step, if they are those of the mark.
+
+    Once they are columns, their order is another, also in the lines made of these by an attempt
+    that ended before its first checkpoint: those are taken from the columns again, which stay
+    until the run's end and are checked where they are read.
+    """
     if mark["run"] != folder.name:
         raise Damaged(folder / "checkpoint.pt", f"of the run {mark['run']}", RUN_ANEW)
-    if (folder / LINES).exists() or not (folder / COLUMNS).exists():
-        # once they are columns, their order is another: those are checked where they are read
-        is_same = (
-            len(rows) == mark["num_bytes"] and hashlib.sha256(rows).hexdigest() == mark["rows"]
-        )
-        if not is_same:
-            how = (
-                f"the rows that checkpoint.pt goes on from take {mark['num_bytes']:,} bytes; "
-                f"{'other' if len(rows) == mark['num_bytes'] else format(len(rows), ',')} are there"
-            )
-            raise Damaged(folder / LINES, how, RUN_ANEW)
+    is_same = len(rows) == mark["num_bytes"] and hashlib.sha256(rows).hexdigest() == mark["rows"]
+    if is_same:
+        return rows
+    if (folder / COLUMNS).exists():
+        return _encoded(lines_of(read_columns(folder)), step)
+    how = (
+        f"the rows that checkpoint.pt goes on from take {mark['num_bytes']:,} bytes; "
+        f"{'other' if len(rows) == mark['num_bytes'] else format(len(rows), ',')} are there"
+    )
+    raise Damaged(folder / LINES, how, RUN_ANEW)
+
+
+def _refuse_other_files(folder: Path, mark: Mapping[str, Any]) -> None:
     for damage in differing(folder, mark["files"]):
         raise Damaged(damage.path, damage.how, RUN_ANEW)
 
@@ -231,7 +255,6 @@ def _keep_rows(folder: Path, kept: bytes) -> None:
     path = folder / LINES
     if not path.exists() or kept != path.read_bytes():
         write_whole(path, kept)
-    (folder / COLUMNS).unlink(missing_ok=True)
 
 
 def array_path(folder: Path, name: str, step: int) -> Path:

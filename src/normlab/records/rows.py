@@ -73,7 +73,7 @@ def read_rows(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -
     try:
         lines = read_lines(folder / LINES)
     except FileNotFoundError:
-        return _read_columns(folder, wanted)
+        return read_columns(folder, wanted)
     if COLUMNS in read_checksums(folder):
         raise Damaged(folder / LINES, "a finished run has none", "Move it out of the folder.")
     return _to_rows(lines, wanted)
@@ -174,7 +174,8 @@ def _to_rows(lines: list[dict[str, float]], wanted: Callable[[str], bool]) -> Ro
     return Rows(steps=np.array(steps, dtype=np.int64), columns=columns)
 
 
-def _read_columns(folder: Path, wanted: Callable[[str], bool]) -> Rows:
+def read_columns(folder: Path, wanted: Callable[[str], bool] = lambda name: True) -> Rows:
+    """The rows of metrics.parquet alone; errors as in `read_rows`."""
     path = folder / COLUMNS
     try:
         content = read_whole(path, START_OVER)
