@@ -172,35 +172,44 @@ class _Reading:
                     self.lines[*keys, index] = item.start_mark.line + 1
                 return [self.plain(item, (*keys, i)) for i, item in enumerate(node.value)]
             return self._loader.construct_object(node)
-        except ValueError as error:
-            if isinstance(error, ConfigError):
-                raise
+        except ConfigError:
+            raise
+        except (ValueError, LookupError) as error:  # of a tag that the text does not fit
             raise self._error(node, f"{node.value} is no value: {error}.") from None
         finally:
             self._within.pop()
 
     def _mapping(self, node: Any, keys: Keys) -> dict[str, Any]:
+        import yaml
+
         first: dict[str, int] = {}
         for key, _ in node.value:
             name, line = key.value, key.start_mark.line + 1
             if key.tag.endswith(":merge"):
                 continue
-            if key.id != "scalar" or not key.tag.endswith(":str"):
-                text = name if key.id == "scalar" else "a list or mapping"
-                raise self._error(
-                    key, f"a key is a word; got {text}. Put quotation marks around it."
-                )
+            self._refuse_other_key(key)
             if name in first:
                 raise self._error(
                     key, f"the key {name} stands here and in line {first[name]}. Keep one of them."
                 )
             first[name] = line
-        self._loader.flatten_mapping(node)
+        try:
+            self._loader.flatten_mapping(node)
+        except yaml.MarkedYAMLError:
+            raise self._error(
+                node, "<< takes in a mapping, or a list of some. Write its keys out."
+            ) from None
         found = {}
         for key, value in node.value:
+            self._refuse_other_key(key)  # those that were taken in too
             self.lines[*keys, key.value] = key.start_mark.line + 1
             found[key.value] = self.plain(value, (*keys, key.value))
         return found
+
+    def _refuse_other_key(self, key: Any) -> None:
+        if key.id != "scalar" or not key.tag.endswith(":str"):
+            text = key.value if key.id == "scalar" else "a list or mapping"
+            raise self._error(key, f"a key is a word; got {text}. Put quotation marks around it.")
 
     def _error(self, node: Any, text: str) -> ConfigError:
         return ConfigError(f"{self._where}, line {node.start_mark.line + 1}: {text}")
