@@ -32,11 +32,13 @@ class Loan:
     def restart(self) -> None:
         """Go back to where the loan began: values, attributes, modes, random generators.
 
-        Hooks that were registered since then stay.
+        `.grad` is None again. Hooks that were registered since then stay.
         """
         self._belongings.restore(hooks=False)
         point(self._belongings.tensors, self._private)
         copy_values(self._private, self._values)
+        for tensor in self._belongings.tensors:
+            tensor.grad = None
         self._random.restore()
 
 
