@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import select
 import sys
 from contextlib import suppress
 from typing import Any, TextIO
@@ -44,13 +45,20 @@ class Output(io.RawIOBase):
     def write(self, data: Any) -> int:
         if self.error is None:
             try:
-                return os.write(self._number, data)
+                return self._written(data)
             except OSError as error:
                 self.error = error
         if self.must_be_read and not self._is_told:
             self._is_told = True
             raise UnreadError
         return len(data)
+
+    def _written(self, data: Any) -> int:
+        while True:
+            try:
+                return os.write(self._number, data)
+            except BlockingIOError:  # a pipe that another made so: its reader is slow, not gone
+                select.select([], [self._number], [])
 
 
 def outlive_readers() -> None:
