@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from support.command_line import train
 
+from normlab.plan.grid import expand
+
 TINY = (
     *("model=mlp", "model.widths=[8]", "data.limit=64", "batch_size=32", "steps=1"),
     *("eval.limit=32", "tracker=none"),
@@ -45,3 +47,9 @@ def test_a_note_stands_before_the_sweep(tmp_path: Path) -> None:
     note = "note norm=group splits 64 features into 32 groups of 2 values"
     assert ended.out.count(note) == 1
     assert ended.out.index(note) < ended.out.index("finished")
+
+
+def test_a_list_keeps_the_signs_before_its_key() -> None:
+    for key in ("norm@x", "+norm", "++seed"):
+        words = [one.words for one in expand([f"{key}=1,2"])]
+        assert words == [(f"{key}=1",), (f"{key}=2",)]

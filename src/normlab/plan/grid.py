@@ -126,7 +126,8 @@ def _listed(override: Override, groups: Groups) -> list[tuple[str, Any]]:
         texts = list(override.sweep_string_iterator())
     if not texts:
         raise ConfigError(f"{given} lists no value. Give one at least, such as {key}=range(0,3).")
-    words = [f"{key}={text}" for text in texts]
+    # With its + and @PACKAGE, which mean the same as in a word that lists nothing.
+    words = [f"{override.get_key_element()}={text}" for text in texts]
     return [(word, one.value()) for word, one in zip(words, parse(words), strict=True)]
 
 
