@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
 from PIL import Image
 from support.tidy import table_of
 
@@ -20,7 +21,7 @@ from normlab.figures.drawing import (
     NO_RUNS,
     NOT_FINITE,
 )
-from normlab.figures.edges import CUT_NOTE, mark_cut_intervals
+from normlab.figures.edges import CUT_NOTE, drawn_near, mark_cut_intervals
 from normlab.figures.facets import plot
 from normlab.figures.layout import draw_panels
 from normlab.figures.sheet import Panel, Sheet
@@ -308,3 +309,13 @@ def test_values_without_a_place_on_a_logarithmic_axis_are_told() -> None:
     assert axis.get_ylabel().endswith("(0 has no place)")
     large = average_curves(table.assign(value=1e305), "train/loss", ["norm"])
     assert large.has_larger
+
+
+def test_values_far_away_come_back_where_drawing_fails() -> None:
+    figure = Figure()
+    axis = figure.subplots()
+    (line,) = axis.plot([0, 1], [0, 1e30])
+    axis.set_ylim(0, 3)
+    with pytest.raises(OSError, match="full"), drawn_near(figure):
+        raise OSError("full")
+    assert list(np.asarray(line.get_ydata())) == [0, 1e30]

@@ -124,11 +124,13 @@ def drawn_near(figure: Figure) -> Iterator[None]:
                 if near is not points:
                     paths.append((path, points.copy()))
                     points[:] = near
-    yield
-    for line, points in lines:
-        line.set_data(*points.T)
-    for path, points in paths:
-        np.asarray(path.vertices)[:] = points
+    try:
+        yield
+    finally:
+        for line, points in lines:
+            line.set_data(*points.T)
+        for path, points in paths:
+            np.asarray(path.vertices)[:] = points
 
 
 def _near(axis: Axes, transform: Transform, points: Array) -> Array:
