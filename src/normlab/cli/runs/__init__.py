@@ -82,7 +82,7 @@ class Ls(OfRuns, Printing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BestLevels(OfRuns):
+class BestLevels(OfRuns, Printing):
     """Say which learning rate (or other setting) is best, for each normalization.
 
     By the mean over seeds of a metric's last value, with its 95 % interval; marked where the best
