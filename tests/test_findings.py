@@ -35,13 +35,17 @@ def test_no_file_no_findings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("- a\n", "expected a finding under each scale; got ['a']."),
-        ("large: {}\n", "large is no scale; the scales are smoke, small, paper."),
-        ("small: text\n", "scale small: expected the texts table_sha256"),
-        ("small: {finding: text}\n", "scale small: expected the texts table_sha256"),
-        ("small: {finding: text, table_sha256: 123456789012}\n", "scale small: expected the texts"),
-        ("small: {finding: text, table_sha256: abc}\n", "table_sha256 is 'abc'; give the first 12"),
-        ("small: [\n", "is not YAML"),
+        ("- a\n", "must be settings under keys; got ['a']."),
+        ("large: {}\n", "line 1: large: there is no such key."),
+        ("small: text\n", "line 1: small must be settings under keys; got 'text'."),
+        ("small: {finding: text}\n", "line 1: small needs the key table_sha256."),
+        ("small: {finding: text, table_sha256: 123456789012}\n", "table_sha256 must be a text"),
+        (
+            "small: {finding: text, table_sha256: abc}\n",
+            "digits or more of the one in the results'",
+        ),
+        ("small: {}\nsmall: {}\n", "line 2"),
+        ("small: [\n", "not valid YAML"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> None:

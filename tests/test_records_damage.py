@@ -184,6 +184,7 @@ def test_a_record_is_checked_by_its_schema(
         ('{"step":99999999999999999999}', "step 99999999999999999999"),
         ('{"step":1,"train/loss":"0.5"}', "a value is no number"),
         ('{"step":1,"train/loss":null}', "a value is no number"),
+        ('{"step":1,"train/loss":1' + "0" * 400 + "}", "a whole number of too many digits"),
         ("[" * 100_000, "recursion"),
         ("\0\0\0", "Expecting value"),
     ],

@@ -132,6 +132,18 @@ def test_an_experiment_says_what_was_asked_and_found(results: Path) -> None:
     assert "Written about other runs than those shown here." in text
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"runs": []}'])
+def test_a_damaged_manifest_costs_its_notes_alone(
+    results: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = results / "demo" / "small" / "manifest.json"
+    manifest.write_text(text)
+    page = write_report(results, runs_of(table_of())).read_text()
+    assert 'id="demo-small"' in page
+    assert "Drawn from" not in page
+    assert f"left out: {manifest} is damaged" in capsys.readouterr().err
+
+
 def test_claims_of_a_first_look_are_counted_and_shown_apart(tmp_path: Path) -> None:
     results_at(tmp_path, "small")
     results = results_at(tmp_path, "smoke")

@@ -106,9 +106,13 @@ def _refuse_other_row(row: Any) -> None:
         raise ValueError(f"step {step}")
     if not set(map(type, row.values())) <= _NUMBERS:
         raise ValueError("a value is no number")
+    if any(type(value) is int and abs(value) > LARGEST_INTEGER for value in row.values()):
+        raise ValueError("a whole number of too many digits")
 
 
 _NUMBERS = {int, float}
+LARGEST_INTEGER = 2**1023
+"""A whole number beyond it is no float."""
 
 
 def lines_of(rows: Rows) -> list[dict[str, float]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from normlab.analysis.ledger import VERDICTS, VERDICTS_FILE
 from normlab.config.places import BESIDE_EXPERIMENTS
+from normlab.records.damage import Damaged, tell
 from normlab.report.pictures import data_url, fitted
 from normlab.words import counted, plural
 
@@ -93,9 +94,16 @@ def _experiment(
 
 
 def _manifest(path: Path) -> dict[str, Any]:
+    """What a figure says of itself; nothing where it is damaged, of which is told."""
     if not path.exists():
         return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or not {"cells", "runs", "missing"} <= set(content):
+            raise ValueError("not what is drawn from which runs")
+    except (ValueError, RecursionError) as error:
+        tell(Damaged(path, str(error), "Run the experiment again, which draws it anew."))
+        return {}
     return content
 
 

@@ -13,20 +13,22 @@ it was written about, as the results' manifest.json does.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from normlab.analysis.scales import SCALES
-from normlab.config.errors import ConfigError
+from normlab.config.yaml_files import Entry, read_yaml
 from normlab.report import Finding, Study
 from normlab.studies.experiment import Experiment
 
 FINDINGS_FILE = "findings.yaml"
-_KEYS = {"table_sha256", "finding"}
+_KEYS = ("table_sha256", "finding")
 _FEWEST_DIGITS = 12
+_EXAMPLE = """
+small:
+  table_sha256: "3750b46151b2"
+  finding: The normalized network trains faster.
+"""
 
 
 def studies(experiments: Iterable[Experiment]) -> dict[str, Study]:
@@ -47,34 +49,26 @@ def load_findings(folder: Path) -> dict[str, Finding]:
     """An experiment's findings by scale; none where it has no such file.
 
     Raises:
-        ConfigError: naming the file, the scale and what belongs there.
+        ConfigError: naming the file, the line and what belongs there.
     """
     path = folder / FINDINGS_FILE
     if not path.exists():
         return {}
-    where = f"{folder.parent.name}/{folder.name}/{path.name}"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{where} is not YAML: {error}") from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{where}: expected a finding under each scale; got {content!r}.")
-    return {str(scale): _finding(entry, str(scale), where) for scale, entry in content.items()}
+    file = read_yaml(path, f"{folder.parent.name}/{folder.name}/{path.name}")
+    file.refuse_other_keys(SCALES, _EXAMPLE)
+    return {scale: _finding(entry) for scale, entry in file.items()}
 
 
-def _finding(entry: Any, scale: str, where: str) -> Finding:
-    if scale not in SCALES:
-        raise ConfigError(f"{where}: {scale} is no scale; the scales are {', '.join(SCALES)}.")
-    texts = entry if isinstance(entry, Mapping) else {}
-    digest, text = texts.get("table_sha256"), texts.get("finding")
-    if set(texts) != _KEYS or not isinstance(digest, str) or not isinstance(text, str):
-        raise ConfigError(
-            f"{where}, scale {scale}: expected the texts table_sha256 (of the results' "
-            f"manifest.json) and finding; got {entry!r}."
-        )
+def _finding(entry: Entry) -> Finding:
+    entry.refuse_other_keys(_KEYS, _EXAMPLE)
+    for key in _KEYS:
+        if entry.get(key) is None:
+            raise entry.error(f"needs the key {key}.", _EXAMPLE)
+        entry[key].require(str, "a text", _EXAMPLE)
+    digest, text = entry["table_sha256"].value, entry["finding"].value
     if not re.fullmatch(rf"[0-9a-f]{{{_FEWEST_DIGITS},64}}", digest):
-        raise ConfigError(
-            f"{where}, scale {scale}: table_sha256 is {digest!r}; give the first {_FEWEST_DIGITS} "
-            "hexadecimal digits or more of the one in the results' manifest.json, in quotes."
+        raise entry["table_sha256"].error(
+            f"must be the first {_FEWEST_DIGITS} hexadecimal digits or more of the one in the "
+            f"results' manifest.json, in quotes; got {digest!r}."
         )
     return Finding(text=" ".join(text.split()), table_sha256=digest)
