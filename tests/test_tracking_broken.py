@@ -66,7 +66,7 @@ def test_pull_says_in_a_sentence_what_is_broken(
     assert not results_dir.exists()
 
 
-@pytest.mark.parametrize("kind", ["deaf", "html", "null", "forbidden"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.usefixtures("impatient")
 def test_push_says_in_a_sentence_what_is_broken(
     kind: str, results_dir: Path, monkeypatch: pytest.MonkeyPatch

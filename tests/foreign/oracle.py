@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from support.surface_twin import naive_lanczos
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -178,22 +179,12 @@ class Oracle:
         size = len(g)
         generator = torch.Generator().manual_seed(seed)
         start = torch.randn(size, generator=generator, dtype=torch.float64).numpy()
-        basis = [start / np.linalg.norm(start)]
-        images = [product(basis[0])]
-        while len(basis) < num_iterations:
-            vector = images[-1]
-            for _ in range(3):
-                for other in basis:
-                    vector = vector - (vector @ other) * other
-            basis.append(vector / np.linalg.norm(vector))
-            images.append(product(basis[-1]))
-        V, HV = np.array(basis), np.array(images)
         samples = []
         for _ in range(num_signs):
             signs = 2.0 * torch.randint(0, 2, (size,), generator=generator).numpy() - 1.0
             samples.append(signs @ product(signs))
         return Bend(
-            eigenvalues=np.linalg.eigvalsh((V @ HV.T + HV @ V.T) / 2)[::-1],
+            eigenvalues=naive_lanczos(product, start, num_iterations),
             trace=float(np.mean(samples)),
             along_gradient=float(g @ product(g) / (g @ g)),
         )
