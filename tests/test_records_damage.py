@@ -328,11 +328,11 @@ def test_a_command_for_many_runs_leaves_a_damaged_one_out(
 @pytest.mark.parametrize(
     ("words", "read"),
     [
-        (("show", "run-torn"), JSON),
+        (("show", "run-torn"), (*JSON, "metrics.parquet")),
         (("why", "run-torn"), ("status.json", "config.json", "provenance.json")),
         (("diff", "run-torn", "run-sound"), ("status.json", "config.json", "metrics.parquet")),
         (("push", "run-torn", "--offline"), ("config.json",)),
-        (("rerun", "run-torn"), ("status.json", "config.json", "provenance.json")),
+        (("rerun", "run-torn"), (*JSON, "metrics.parquet")),
         (("measure", "run-torn", "probe=[ics]"), ("config.json",)),
     ],
     ids=lambda value: value[0],

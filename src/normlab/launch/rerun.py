@@ -14,6 +14,7 @@ from normlab.launch.dispatch import Launch, launch
 from normlab.plan.runs import plan_run
 from normlab.records import RunFolder
 from normlab.records.compare import MetricDifference, metrics_that_differ
+from normlab.records.verification import refuse_damaged
 
 SCRATCH = "rerun"
 """The folder under the results folder that reruns are recorded in."""
@@ -30,9 +31,11 @@ def rerun(
     Raises:
         ConfigError: this checkout cannot carry it out.
         ValueError: it never recorded anything.
+        Damaged: a file of it is not what was recorded; nothing is trained then.
     """
     if folder.state() == "missing":
         raise ValueError(f"{folder.name} was never started: there is nothing to compare with.")
+    refuse_damaged(folder)
     threads = folder.config().get("num_threads") or folder.provenance().get("num_threads")
     plain: dict[str, Any] = {
         **folder.config(),

@@ -46,3 +46,12 @@ def verified(folder: RunFolder) -> Verified:
     if folder.state() != "finished":
         return Verified("unfinished")
     return Verified("whole" if read_checksums(folder.path) else "unverified")
+
+
+def refuse_damaged(folder: RunFolder) -> None:
+    """
+    Raises:
+        Damaged: a file of the run cannot be read, or is not the one that was recorded.
+    """
+    for damage in verified(folder).damages:
+        raise damage

@@ -15,10 +15,15 @@ from normlab.records import RunFolder, run_folders
 from normlab.records.flatten import flatten, written
 from normlab.records.starts import KEY as STARTS
 from normlab.records.starts import Starts
+from normlab.records.verification import refuse_damaged
 
 
 def show_run(folder: RunFolder, console: Console) -> None:
-    """Everything a run's folder says, its configuration in the words that set it."""
+    """Everything a run's folder says, its configuration in the words that set it.
+
+    Raises:
+        Damaged: after all that is known, where a file of the run is not what was recorded.
+    """
     status = folder.status()
     console.print(f"[bold]{escape(folder.name)}[/bold]  {folder.state()}", highlight=False)
     provenance = folder.provenance()
@@ -45,6 +50,7 @@ def show_run(folder: RunFolder, console: Console) -> None:
     console.print(f"Files in {os.path.relpath(folder.path)}: {', '.join(files)}", highlight=False)
     if folder.traceback():
         console.print(escape(folder.traceback() or ""), style="red", highlight=False)
+    refuse_damaged(folder)
 
 
 def _print_pairs(title: str, pairs: dict[str, Any], console: Console) -> None:
