@@ -16,7 +16,7 @@ SCOPE = --scale $(SCALE) --launcher $(LAUNCHER) --tracker $(TRACKER) \
 .PHONY: help setup demo test coverage lint docs bench figures claims report dashboard leet verify-figures clean $(EXPERIMENTS)
 
 help: ## list the targets
-	@echo 'usage: make TARGET [SCALE=smoke|small|paper] [DRY=1] [CELL=TEXT] [SEEDS=0,1] [LAUNCHER=serial|pool] [TRACKER=offline|online|none]'
+	@echo 'usage: make TARGET [SCALE=smoke|small|medium|paper] [DRY=1] [CELL=TEXT] [SEEDS=0,1] [LAUNCHER=serial|pool] [TRACKER=offline|online|none]'
 	@echo
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|' 2>/dev/null \
 		|| grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST)

@@ -1,4 +1,4 @@
 """The scales at which an experiment can be made; no import, since every command line has them."""
 
-SCALES = ("smoke", "small", "paper")
+SCALES = ("smoke", "small", "medium", "paper")
 """From the quickest to the paper's own."""
