@@ -208,6 +208,22 @@ def test_the_batch_of_training_said_again_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "precise"),
+    [
+        ((), "as_trained"),
+        (("dropout=0.1",), "as_evaluated"),
+        (("noise.activation=0.1",), "as_evaluated"),
+        (("norm=batch_noisy",), "as_evaluated"),
+        (("noise.input=0.1",), "as_trained"),  # in the batches, whichever mode the network is in
+    ],
+)
+def test_statistics_as_evaluated_are_another_run_only_where_noise_is_drawn(
+    words: tuple[str, ...], precise: str
+) -> None:
+    assert resolved("eval.precise=as_evaluated", *words).eval.precise == precise
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("eval.splits=[]",), "names each of train, val, test at most once, and one at least"),

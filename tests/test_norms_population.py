@@ -139,6 +139,21 @@ def test_precise_statistics_leave_other_models_alone() -> None:
         assert_same_state(state(model), before)
 
 
+def test_precise_statistics_of_every_layer_are_those_of_a_network_that_asks_for_them() -> None:
+    batches = [tensor((8, 4), seed=1), tensor((4, 4), seed=2)]
+    model, asking = network(BatchConfig()), network(BatchConfig(population="precise"))
+    with precise_statistics(asking, batches):
+        expected = state(asking)
+    before = state(model)
+    with precise_statistics(model, batches, everywhere=True):
+        assert_same_state(state(model), expected)
+    assert_same_state(state(model), before)
+    by_batch = network(BatchConfig(population="batch"))
+    with precise_statistics(by_batch, batches, everywhere=True):
+        assert not by_batch.norm1.eval().uses_batch
+    assert by_batch.norm1.uses_batch
+
+
 def test_precise_statistics_need_a_batch() -> None:
     model = network(BatchConfig(population="precise"))
     with (

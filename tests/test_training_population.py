@@ -123,3 +123,44 @@ def test_batches_of_one_class_of_a_regression_are_refused() -> None:
     text = "eval.batches=one_class needs classes; data=gaussian is a regression"
     with pytest.raises(ValueError, match=text):
         tiny("data=gaussian", "eval.batches=one_class")
+
+
+NOISE = ("norm=batch_noisy", "dropout=0.2")
+
+
+@pytest.mark.parametrize("words", [(), NOISE, ("norm=lp", "norm.p=1"), ("norm=batch_renorm",)])
+def test_both_kinds_of_statistics_stand_side_by_side(words: tuple[str, ...]) -> None:
+    """The second evaluation is that of a run with norm.population=precise; the first, and training,
+    are those of a run without it."""
+    words = (*WORDS, *words, "data.validation_fraction=0.1")
+    both = trained(*words, "eval.precise=as_trained")
+    by_running, by_population = trained(*words), trained(*words, "norm.population=precise")
+    assert_same_bits(state_of(both.setup), state_of(by_running.setup))
+    for split in ("train", "val", "test"):
+        assert both.rows.of(f"{split}/accuracy") == by_running.rows.of(f"{split}/accuracy")
+        precise = both.rows.of(f"{split}/precise_accuracy")
+        assert precise == by_population.rows.of(f"{split}/accuracy")
+        assert sorted(precise) == [0, 3, 6]
+    for split in ("val", "test"):
+        assert both.rows.of(f"{split}/precise_loss") == by_population.rows.of(f"{split}/loss")
+    assert both.rows.of("train/loss") == by_running.rows.of("train/loss")
+    assert not both.rows.of("train/precise_loss")
+
+
+def test_statistics_as_evaluated_are_taken_without_noise_and_dropout() -> None:
+    """Which is what the network without either, at these weights, takes as it trains."""
+    words = (*WORDS, "eval.precise=as_evaluated")
+    run = trained(*words, *NOISE)
+    model, (_, _, quiet) = run.setup.model, prepared(*WORDS, "norm.population=precise")
+    names = {name.replace(".batch.", "."): values for name, values in model.state_dict().items()}
+    quiet.model.load_state_dict(names)
+    expected = by_hand(run.dataset, quiet.model)
+    assert run.rows.of("test/precise_loss")[6] == pytest.approx(expected, rel=1e-12)
+    as_trained = trained(*WORDS, *NOISE, "eval.precise=as_trained")
+    assert as_trained.rows.of("test/precise_loss")[6] != pytest.approx(expected, rel=1e-3)
+
+
+def test_without_a_population_both_evaluations_are_one() -> None:
+    run = trained(*WORDS[:-1], "norm=none", "eval.precise=as_evaluated")
+    for name in ("test/{}accuracy", "test/{}loss", "train/{}accuracy"):
+        assert run.rows.of(name.format("precise_")) == run.rows.of(name.format(""))

@@ -105,6 +105,8 @@ class NormConfig(Component):
     EVALUATES_AS: ClassVar[str | None] = None
     """The norm whose function it is in evaluation, by parameters of the same meaning: runs with
     such norms may start from one another. None: no other's."""
+    DRAWS_NOISE: ClassVar[bool] = False
+    """Whether its layers draw noise in training."""
     LOOK: ClassVar[Look | None] = None
     """In figures; None: one of the spare looks."""
     VARIANT_LOOKS: ClassVar[Mapping[str, Look]] = {}

@@ -46,11 +46,14 @@ def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
         )
     probes = sorted(config.probe, key=lambda probe: probe.NAME)
     splits = tuple(split for split in config.splits if split in config.eval.splits)
+    draws = config.dropout or config.noise.activation or config.norm.DRAWS_NOISE
+    precise = config.eval.precise
     own = vars(config.eval) | {
         "every": every,
         "record_every": record_every,
         "splits": splits if splits != config.splits else SPLITS,
         "batch_size": _unless(config.eval.batch_size, config.batch_size),
+        "precise": "as_trained" if precise and not draws else precise,
     }
     settings = vars(config) | {
         "model": config.model.canonical(),

@@ -101,6 +101,11 @@ class EvalConfig(Settings):
         "batch of training.",
         at_least=1,
     )
+    precise: Literal["as_trained", "as_evaluated"] | None = neutral(
+        None,
+        "Evaluate a second time by precise population statistics, as precise_accuracy: taken with "
+        "noise and dropout as in training, or without as in evaluation; null: not.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

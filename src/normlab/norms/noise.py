@@ -22,6 +22,8 @@ from normlab.randomness import Stream
 class NoiseFields(NormConfig):
     """Constants of the noise, the paper's by default."""
 
+    DRAWS_NOISE: ClassVar[bool] = True
+
     mean_range: float = setting(
         0.5, "n_mu: a unit's shift is U(-mean_range, mean_range).", at_least=0, free_at_start=True
     )

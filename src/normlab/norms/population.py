@@ -175,7 +175,9 @@ class PopulationNorm(Normalization, StepDependent):
 
 
 @contextmanager
-def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[None]:
+def precise_statistics(
+    model: nn.Module, batches: Iterable[Tensor], *, everywhere: bool = False, quiet: bool = False
+) -> Iterator[None]:
     """Evaluate a model by PreciseBN inside a `with` block (Wu & Johnson 2021, section 3).
 
     Layers with `population=precise` get mean = E[mu_B] and var = E[mu_B^2 + var_B] - E[mu_B]^2 over
@@ -183,15 +185,21 @@ def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[
     as they are, every layer normalizing by its own batch. After the block the running statistics
     and the training mode are as they were. A model without such layers is left alone and the
     batches are not read.
+
+    Args:
+        everywhere: whatever `population` says, of every layer that has one.
+        quiet: in the pass all but the layers with a population is in evaluation mode, so that
+            neither noise nor dropout enters their statistics.
     """
     layers = [
         module
         for module in model.modules()
-        if isinstance(module, PopulationNorm) and module.population == "precise"
+        if isinstance(module, PopulationNorm) and (everywhere or module.population == "precise")
     ]
     if not layers:
         yield
         return
+    sources = {layer: layer.population for layer in layers}
     kept = {
         buffer: buffer.clone()
         for module in model.modules()
@@ -199,21 +207,29 @@ def precise_statistics(model: nn.Module, batches: Iterable[Tensor]) -> Iterator[
         for buffer in module.buffers(recurse=False)
     }
     try:
-        averages = average_moments(model, layers, batches)
+        averages = average_moments(model, layers, batches, quiet=quiet)
         for buffer, value in kept.items():
             buffer.copy_(value)
         for layer, average in averages.items():
             layer.adopt(average)
+            layer.evaluate_by("precise")
         yield
     finally:
+        for layer, source in sources.items():
+            layer.population = source
         for buffer, value in kept.items():
             buffer.copy_(value)
 
 
 def average_moments(
-    model: nn.Module, layers: list[PopulationNorm], batches: Iterable[Tensor]
+    model: nn.Module,
+    layers: list[PopulationNorm],
+    batches: Iterable[Tensor],
+    *,
+    quiet: bool = False,
 ) -> dict[PopulationNorm, Tensor]:
-    """Each layer's `moments` of its inputs, averaged over samples, in training mode.
+    """Each layer's `moments` of its inputs, averaged over samples, in training mode; `quiet`: with
+    all else in evaluation mode.
 
     The running statistics move during the pass; the caller puts them back.
     """
@@ -228,7 +244,10 @@ def average_moments(
     hooks = [layer.register_forward_pre_hook(add) for layer in layers]
     modes = {module: module.training for module in model.modules()}
     try:
-        model.train()
+        model.train(not quiet)
+        for module in modes:
+            if isinstance(module, PopulationNorm):
+                module.train()
         with torch.no_grad():
             for batch in batches:
                 model(batch)

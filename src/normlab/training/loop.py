@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -25,7 +25,7 @@ from normlab.measures.sparsity import sparsity, zeros
 from normlab.metrics import full_name, price_name
 from normlab.metrics.layered import each
 from normlab.models.chain import weight_layers
-from normlab.norms.population import precise_statistics
+from normlab.norms.population import PopulationNorm, precise_statistics
 from normlab.objectives import accuracy
 from normlab.probes.base import Measurement, Probe, StepView, Surroundings, refuse_undeclared
 from normlab.records.recorder import Recorder
@@ -37,6 +37,9 @@ from normlab.training.price import PeakMemory, keep_to_budget
 from normlab.training.setup import Setup, penalty_on, training_batches
 
 CHECKPOINT_SECONDS = 60.0
+
+Scores = dict[Split, dict[str, float]]
+"""Loss and accuracy by split."""
 
 
 class Interrupted(Exception):  # noqa: N818 (a request granted, not a fault)
@@ -267,22 +270,37 @@ class Loop:
     def _evaluate(self, step: int, splits: Sequence[Split]) -> float:
         """Record the scores of splits that the data has; the loss over the first of them."""
         started = self._now()
-        population = population_inputs(self._setup.population, self._config.eval.limit)
-        with self._arithmetic, precise_statistics(self._setup.model, population):
-            scores = {
-                split: self._scores(split) for split in self._config.splits if split in splits
-            }
+        with self._arithmetic, precise_statistics(self._setup.model, self._population()):
+            scores = self._scores_of(splits)
         loss = next(iter(scores.values()))["loss"]
-        if "train" in scores:
-            del scores["train"]["loss"]  # the name belongs to the step's own batch
-        values = {
-            f"{split}/{name}": value for split, own in scores.items() for name, value in own.items()
-        }
+        values = _named(scores)
+        if self._config.eval.precise is not None:
+            values |= _named(self._precise_scores(scores), "precise_")
         weights = [layer.weight for _, layer in weight_layers(self._setup.model)]
         values |= {"weights/sparsity": sparsity(weights), "weights/zeros": zeros(weights)}
         self._recorder.record(step, values)
         self.timing.evaluation_seconds += self._now() - started
         return loss
+
+    def _precise_scores(self, scores: Scores) -> Scores:
+        """The same splits by precise population statistics; the scores given where the network
+        has no others."""
+        model = self._setup.model
+        if not any(isinstance(module, PopulationNorm) for module in model.modules()):
+            return scores
+        quiet = self._config.eval.precise == "as_evaluated"
+        population = self._population()
+        with (
+            self._arithmetic,
+            precise_statistics(model, population, everywhere=True, quiet=quiet),
+        ):
+            return self._scores_of(list(scores))
+
+    def _population(self) -> Iterator[Tensor]:
+        return population_inputs(self._setup.population, self._config.eval.limit)
+
+    def _scores_of(self, splits: Sequence[Split]) -> Scores:
+        return {split: self._scores(split) for split in self._config.splits if split in splits}
 
     def _scores(self, split: Split) -> dict[str, float]:
         evaluation = self._config.eval
@@ -382,3 +400,13 @@ class Loop:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
         return time.perf_counter()
+
+
+def _named(scores: Scores, prefix: str = "") -> dict[str, float]:
+    """Scores as they are recorded; train/loss is none, since that is the step's own batch's."""
+    return {
+        f"{split}/{prefix}{name}": value
+        for split, own in scores.items()
+        for name, value in own.items()
+        if (split, name) != ("train", "loss")
+    }

@@ -12,6 +12,36 @@ HEADLINES = (
 )
 """What is said of a run where there is room for little, what says most first."""
 
+_PRECISE = (
+    "by precise population statistics (eval.precise), taken at the weights evaluated over as many "
+    "training samples as eval.limit says, or 10,000; of a network without any it is {}."
+)
+
+
+def _precise_accuracy(split: str, label: str) -> Metric:
+    name = f"{split}/accuracy"
+    return Metric(
+        name=f"{split}/precise_accuracy",
+        label=f"{label} accuracy, precise statistics",
+        unit="fraction",
+        direction="higher",
+        kind="accuracy",
+        doc=f"What {name} is of, {_PRECISE.format(name)}",
+        bounds=(0.0, 1.0),
+    )
+
+
+def _precise_loss(split: str, label: str) -> Metric:
+    name = f"{split}/loss"
+    return Metric(
+        name=f"{split}/precise_loss",
+        label=f"{label} loss, precise statistics",
+        direction="lower",
+        kind="loss",
+        doc=f"What {name} is of, {_PRECISE.format(name)}",
+    )
+
+
 SCORES = (
     Metric(
         name="test/loss",
@@ -80,4 +110,9 @@ SCORES = (
         "as large as the test set.",
         bounds=(0.0, 1.0),
     ),
+    _precise_accuracy("test", "test"),
+    _precise_accuracy("val", "validation"),
+    _precise_accuracy("train", "training"),
+    _precise_loss("test", "test"),
+    _precise_loss("val", "validation"),
 )
