@@ -79,6 +79,28 @@ def test_a_claim_is_read(tmp_path: Path) -> None:
         ("id: batch_norm", "id: Batch-norm", "`id` must be lower-case words"),
         ("scales: [small, paper]", "hook: mine", "`baseline` must be a number where there is a"),
         ("claims:", "claim:", "unknown key 'claim' at the top"),
+        (
+            "comparison: greater",
+            "comparison: greater\n    family: replica",
+            "`family` must be replication, question or identity, got 'replica'; did you mean",
+        ),
+        ("metric: train/accuracy", "outcome: lost", "`outcome` must be failed, stuck or diverged"),
+        (
+            "metric: train/accuracy",
+            "metric: train/accuracy\n    outcome: failed",
+            "`metric` has no effect beside `outcome`",
+        ),
+        (
+            "metric: train/accuracy",
+            "outcome: failed\n    among: trained",
+            "`among` has no effect beside `outcome`",
+        ),
+        (
+            "metric: train/accuracy",
+            "outcome: failed\n    effect: ratio",
+            "`effect` must be difference beside `outcome`",
+        ),
+        ("comparison: greater", "comparison: greater\n    among: all", "`among` must be trained"),
     ],
 )
 def test_a_bad_claim_is_refused(tmp_path: Path, old: str, new: str, text: str) -> None:
@@ -112,6 +134,24 @@ def test_hash_follows_the_content_and_not_the_layout(tmp_path: Path) -> None:
     )
     assert claims_hash(write(tmp_path, swapped)) == original
     assert claims_hash(write(tmp_path, GOOD.replace("1e-2", "2e-2"))) != original
+
+
+def test_family_outcome_and_among_are_read(tmp_path: Path) -> None:
+    (plain,) = load_claims(write(tmp_path, GOOD))
+    assert (plain.family, plain.outcome, plain.among) == (None, None, None)
+    (claim,) = load_claims(
+        write(tmp_path, GOOD.replace("metric: train/accuracy", "outcome: stuck"))
+    )
+    assert (claim.metric, claim.outcome) == (None, "stuck")
+    among = GOOD + "    among: trained\n    family: question\n"
+    (claim,) = load_claims(write(tmp_path, among))
+    assert (claim.family, claim.among) == ("question", "trained")
+
+
+def test_the_family_does_not_count_in_the_hash(tmp_path: Path) -> None:
+    original = claims_hash(write(tmp_path, GOOD))
+    assert claims_hash(write(tmp_path, GOOD + "    family: question\n")) == original
+    assert claims_hash(write(tmp_path, GOOD + "    among: trained\n")) != original
 
 
 def test_claims_are_read_without_pandas_and_torch(tmp_path: Path) -> None:

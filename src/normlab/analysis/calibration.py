@@ -43,6 +43,8 @@ def calibrate(claim: Claim, table: pd.DataFrame, *, chance: float | None = None)
     """The A/A false-verdict rate of a claim over the arms it compares."""
     if claim.hook is not None:
         return _not_measured("the claim's values come from a function")
+    if claim.outcome is not None:
+        return _not_measured("outcomes are compared by an exact test")
     arms: list[Mapping[int, float]] = []
     for selection in (claim.treatment, claim.baseline):
         if not isinstance(selection, float):

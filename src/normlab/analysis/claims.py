@@ -25,7 +25,12 @@ key            meaning
 id             lower-case words joined by underscores; unique in the file
 statement      what is claimed, in words
 source         where: paper, section, figure
+family         `replication` (of what a paper or document says), `question` (of our own) or
+               `identity` (holds by arithmetic, cannot fail); what is counted apart
 metric         a name from the metric registry; with `hook` optional
+outcome        in place of `metric`: the share of runs that are `failed`, `stuck` or `diverged`
+               (failed: either of these), compared by an exact test
+among          `trained`: only seeds whose runs all trained, on both sides
 layer          a layer or a list of layers; default: every layer recorded
 summary        `last` (default), `first`, `mean`, `min`, `max`, `{step: N}`, `{fraction_above: X}`,
                `{fraction_below: X}` (share of recorded steps), `{first_step_at_least: X}`,
@@ -63,6 +68,9 @@ from normlab.metrics import describe
 from normlab.metrics.declared import load_metrics
 from normlab.words import alternatives, or_did_you_mean
 
+FAMILIES = ("replication", "question", "identity")
+OUTCOMES = ("failed", "stuck", "diverged")
+AMONG = ("trained",)
 COMPARISONS = ("greater", "less", "equal")
 EFFECTS = ("difference", "ratio")
 SUMMARIES = ("last", "first", "mean", "min", "max")
@@ -125,6 +133,9 @@ class Claim:
     published: Published | None
     scales: tuple[str, ...]
     hook: str | None
+    family: str | None = None
+    outcome: str | None = None
+    among: str | None = None
 
     @property
     def threshold(self) -> float:
@@ -163,8 +174,19 @@ def load_claims(path: str | Path) -> tuple[Claim, ...]:
 
 
 def claims_hash(path: str | Path) -> str:
-    """sha256 (hex) of a claims file's content: comments, key order and layout do not count."""
+    """sha256 (hex) of a claims file's content: comments, key order and layout do not count.
+
+    Nor does `family`, which says how a claim is counted and not what it claims.
+    """
     content = _read(Path(path)).value
+    if isinstance(entries := content.get("claims"), list):
+        claimed = [
+            {key: value for key, value in one.items() if key != "family"}
+            if isinstance(one, dict)
+            else one
+            for one in entries
+        ]
+        content = {**content, "claims": claimed}
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -185,7 +207,10 @@ _KEYS = (
     "id",
     "statement",
     "source",
+    "family",
     "metric",
+    "outcome",
+    "among",
     "layer",
     "summary",
     "where",
@@ -292,7 +317,10 @@ def _parse(where: str, position: int, entry: Any) -> Claim:
     if not re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", identifier):
         raise read.fail(f"`id` must be lower-case words joined by underscores, got {identifier!r}")
     hook = read.optional_text("hook")
-    metric = _metric(read, hook)
+    outcome = _optional_choice(read, "outcome", OUTCOMES)
+    if outcome is not None:
+        _refuse_beside_outcome(read)
+    metric = None if outcome is not None else _metric(read, hook)
     comparison = read.choice("comparison", COMPARISONS, None)
     effect = read.choice("effect", EFFECTS, "difference")
     smallest_effect, margin = _thresholds(read, comparison, effect)
@@ -314,14 +342,36 @@ def _parse(where: str, position: int, entry: Any) -> Claim:
         published=_published(read),
         scales=_scales(read),
         hook=hook,
+        family=_optional_choice(read, "family", FAMILIES),
+        outcome=outcome,
+        among=_optional_choice(read, "among", AMONG),
     )
+
+
+def _optional_choice(read: _Reader, key: str, choices: Iterable[str]) -> str | None:
+    return None if read.entry.get(key) is None else read.choice(key, choices, None)
+
+
+def _refuse_beside_outcome(read: _Reader) -> None:
+    for key in ("metric", "layer", "summary", "hook", "among"):
+        if read.entry.get(key) is not None:
+            raise read.fail(
+                f"`{key}` has no effect beside `outcome`, which counts runs; leave it out"
+            )
+    if read.entry.get("effect", "difference") != "difference":
+        raise read.fail(
+            "`effect` must be difference beside `outcome`: a ratio of shares is not defined where"
+            " no run failed"
+        )
 
 
 def _metric(read: _Reader, hook: str | None) -> str | None:
     metric = read.optional_text("metric")
     if metric is None:
         if hook is None:
-            raise read.fail("`metric` is missing; name one of the metric registry, or a `hook`")
+            raise read.fail(
+                "`metric` is missing; name one of the metric registry, an `outcome` or a `hook`"
+            )
         return None
     try:
         describe(metric)

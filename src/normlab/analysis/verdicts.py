@@ -90,6 +90,9 @@ def judge(
     Raises:
         ValueError: if the claim names a factor the table has not, or a hook that is not given.
     """
+    if claim.outcome is not None or claim.among is not None:
+        reason = "claims with `outcome` or `among` are read and not yet judged"
+        return Verdict(id=claim.id, verdict="undecided", reason=reason)
     if claim.hook is not None:
         treatment = _by_hook(claim, table, hooks or {})
     else:
