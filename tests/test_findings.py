@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from normlab.analysis.ledger import FIRST_LOOK
+from normlab.analysis.scales import FIRST_LOOK
 from normlab.config.errors import ConfigError
 from normlab.studies.findings import load_findings
 

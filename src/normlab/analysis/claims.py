@@ -63,6 +63,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from normlab.analysis.scales import SCALES
+from normlab.analysis.withdrawn import refuse_withdrawn
 from normlab.config.yaml_files import Entry, read_yaml
 from normlab.metrics import describe
 from normlab.metrics.declared import load_metrics
@@ -170,6 +171,7 @@ def load_claims(path: str | Path) -> tuple[Claim, ...]:
         if claim.id in seen:
             raise ValueError(f"{path}: two claims have the id {claim.id!r}; ids must be unique")
         seen.add(claim.id)
+    refuse_withdrawn(Path(path), seen)
     return claims
 
 

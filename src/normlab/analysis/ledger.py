@@ -19,10 +19,12 @@ import pandas as pd
 
 from normlab.analysis.calibration import Calibration, calibrate, pool
 from normlab.analysis.claims import Claim, claims_hash, load_claims
-from normlab.analysis.scales import SCALES
+from normlab.analysis.scales import FIRST_LOOK, SCALES
 from normlab.analysis.statistics import holm
 from normlab.analysis.verdicts import ALPHA, Hook, judge, number
+from normlab.analysis.withdrawn import Withdrawn, standing, withdrawn_rows
 from normlab.records.files import write_json_whole, write_whole
+from normlab.words import plural
 
 VERDICTS_FILE = "verdicts.json"
 
@@ -76,8 +78,13 @@ def write_verdicts(folder: Path, content: Mapping[str, Any]) -> Path:
     return path
 
 
-def collect(results: Path) -> dict[str, Any]:
+def collect(
+    results: Path, withdrawn: Mapping[str, Sequence[Withdrawn]] | None = None
+) -> dict[str, Any]:
     """The ledger of every verdicts.json in results/NAME/SCALE/, Holm-corrected.
+
+    Args:
+        withdrawn: by experiment, claims that count no more and are listed apart.
 
     Raises:
         ValueError: if a verdicts.json is damaged; the file is named.
@@ -93,6 +100,7 @@ def collect(results: Path) -> dict[str, Any]:
                 f"{path} is damaged ({error!r}); delete it and run the experiment again, which"
                 " judges its finished runs anew"
             ) from error
+    claims = standing(claims, withdrawn or {})
     claims.sort(key=lambda claim: _rank(claim["scale"]))
     for scale in {claim["scale"] for claim in claims}:
         family = [claim for claim in claims if claim["scale"] == scale]
@@ -103,15 +111,21 @@ def collect(results: Path) -> dict[str, Any]:
             held = adjusted is not None and adjusted < ALPHA
             claim["holm_verdict"] = claim["verdict"] if held else "undecided"
     pooled = pool(Calibration(**claim["a_a"]) for claim in claims)
-    return {"a_a": asdict(pooled), "claims": claims}
+    return {
+        "a_a": asdict(pooled),
+        "claims": claims,
+        "withdrawn": withdrawn_rows(withdrawn or {}),
+    }
 
 
-def write_ledger(results: Path) -> dict[str, Any]:
+def write_ledger(
+    results: Path, withdrawn: Mapping[str, Sequence[Withdrawn]] | None = None
+) -> dict[str, Any]:
     """Rebuild results/ledger.json and ledger.md from what is there; returns the ledger.
 
     First looks are left out: they prove nothing, and everyone makes their own.
     """
-    ledger = collect(results)
+    ledger = collect(results, withdrawn)
     ledger["claims"] = evidence(ledger["claims"])
     write_json_whole(results / "ledger.json", ledger)
     write_whole(results / "ledger.md", markdown(ledger).encode())
@@ -139,7 +153,7 @@ def markdown(ledger: Mapping[str, Any]) -> str:
     lines = [
         "# Ledger of claims",
         "",
-        summary(ledger["claims"]),
+        " ".join(filter(None, (summary(ledger["claims"]), withdrawn_summary(ledger["withdrawn"])))),
         "",
         "*Ours* is treatment against baseline over paired seeds, with its 95 % interval. A verdict"
         " is Holm-corrected over all claims tested at the same scale. *A/A* is how often the same"
@@ -152,7 +166,34 @@ def markdown(ledger: Mapping[str, Any]) -> str:
         "|" + " --- |" * len(COLUMNS),
     ]
     lines += ["| " + " | ".join(map(_cell, row(claim))) + " |" for claim in ledger["claims"]]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_withdrawn(ledger["withdrawn"])]) + "\n"
+
+
+def _withdrawn(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The claims that no longer stand, as lines of a section of their own."""
+    if not rows:
+        return []
+    headings = ("claim", "verdict then", "ours then", "scale", "why it was withdrawn")
+    lines = [
+        "",
+        "## Withdrawn",
+        "",
+        f"{withdrawn_summary(rows)} They are kept as they were judged, and counted nowhere above.",
+        "",
+        f"| {' | '.join(headings)} |",
+        "|" + " --- |" * len(headings),
+    ]
+    for one in rows:
+        name = f"{one['experiment']}: {one['statement']} ({one['id']})"
+        texts = (name, one["verdict"], ours(one), one["scale"], one["reason"])
+        lines.append(f"| {' | '.join(map(_cell, texts))} |")
+    return lines
+
+
+def withdrawn_summary(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many claims were withdrawn: "3 claims are withdrawn."; empty where none was."""
+    num = len({(one["experiment"], one["id"]) for one in rows})
+    return f"{plural(num, 'claim')} {'is' if num == 1 else 'are'} withdrawn." if num else ""
 
 
 def _overview(claims: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -196,10 +237,6 @@ def ours(claim: Mapping[str, Any]) -> str:
         low, high = (number(float(end)) for end in claim["interval"])
         text += f" [{low}, {high}]"
     return f"{text}, n = {claim['n']}"
-
-
-FIRST_LOOK = "smoke"
-"""The scale at which claims only show how they are judged: seconds of training on toy data."""
 
 
 def evidence(claims: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -2,3 +2,6 @@
 
 SCALES = ("smoke", "small", "medium", "paper")
 """From the quickest to the paper's own."""
+
+FIRST_LOOK = "smoke"
+"""The scale at which claims only show how they are judged: seconds of training on toy data."""

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from normlab.analysis import ledger
 from normlab.dashboards.layout import CLAIM_HEADINGS
+from normlab.studies.project import Project
 from normlab.tracking.conversation import answered_within
 from normlab.tracking.failure import concerns_every_run, reason_of
 from normlab.tracking.push import Pushed
@@ -112,7 +113,8 @@ def claim_rows(folder: Path) -> list[list[str]]:
     if not (folder / ledger.VERDICTS_FILE).exists():
         return []
     experiment, scale = folder.parts[-2:]
-    claims = ledger.collect(folder.parent.parent)["claims"]
+    withdrawn = Project(folder.parents[2]).withdrawn()
+    claims = ledger.collect(folder.parents[1], withdrawn)["claims"]
     return [
         [
             str(claim["statement"]),

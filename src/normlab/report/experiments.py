@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from normlab.analysis.ledger import VERDICTS, VERDICTS_FILE
+from normlab.analysis.withdrawn import Withdrawn
 from normlab.config.places import BESIDE_EXPERIMENTS
 from normlab.records.damage import Damaged, tell
 from normlab.report.pictures import data_url, fitted
@@ -43,6 +44,8 @@ class Study:
     question: str = ""
     findings: Mapping[str, Finding] = field(default_factory=dict)
     """By scale."""
+    withdrawn: Sequence[Withdrawn] = ()
+    """Claims that no longer stand."""
 
 
 def experiments(

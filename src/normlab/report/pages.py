@@ -22,6 +22,7 @@ import pandas as pd
 
 from normlab.analysis import ledger
 from normlab.analysis.calibration import Calibration
+from normlab.analysis.scales import FIRST_LOOK
 from normlab.analysis.values import runs_of
 from normlab.figures.averages import average_last_values
 from normlab.figures.style import axis_text, level_texts, norm_looks, ordered
@@ -67,7 +68,8 @@ def write_report(
     """
     if runs is None:
         runs = _read_runs(results / "runs")
-    collected = ledger.collect(results)
+    withdrawn = {name: study.withdrawn for name, study in (studies or {}).items()}
+    collected = ledger.collect(results, withdrawn)
     claims = [_claim(claim) for claim in collected["claims"]]
     evidence = ledger.evidence(claims)
     shown = experiments(results, claims, studies or {})
@@ -77,11 +79,13 @@ def write_report(
         run["drawn"] = bool(drawn["runs"].get(run["name"]))
     page = _PAGES.get_template("report.html").render(
         summary=ledger.summary(claims),
+        withdrawn=[{**row, "ours": ledger.ours(row)} for row in collected["withdrawn"]],
+        withdrawn_summary=ledger.withdrawn_summary(collected["withdrawn"]),
         a_a=str(Calibration(**collected["a_a"])),
         claims=evidence,
         num_first_looks=len(claims) - len(evidence),
-        experiments=[one for one in shown if one["scale"] != ledger.FIRST_LOOK],
-        first_looks=[one for one in shown if one["scale"] == ledger.FIRST_LOOK],
+        experiments=[one for one in shown if one["scale"] != FIRST_LOOK],
+        first_looks=[one for one in shown if one["scale"] == FIRST_LOOK],
         curves=_as_data(drawn),
         colors=_as_data(_norm_colors()),
         script=_SCRIPT,

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from normlab.analysis.scales import SCALES
+from normlab.analysis.withdrawn import load_withdrawn
 from normlab.config.yaml_files import Entry, read_yaml
 from normlab.report import Finding, Study
 from normlab.studies.experiment import Experiment
@@ -40,6 +41,7 @@ def studies(experiments: Iterable[Experiment]) -> dict[str, Study]:
             figure=experiment.figure,
             question=experiment.question,
             findings=load_findings(experiment.folder),
+            withdrawn=load_withdrawn(experiment.folder),
         )
         for experiment in experiments
     }

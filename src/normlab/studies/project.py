@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from normlab.analysis.withdrawn import Withdrawn, load_withdrawn
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError, hint
 from normlab.config.places import Places
@@ -25,6 +26,12 @@ class Project:
     @property
     def names(self) -> list[str]:
         return list(Places(self.here).experiments())
+
+    def withdrawn(self) -> dict[str, tuple[Withdrawn, ...]]:
+        """The claims that no longer stand, by experiment."""
+        folders = Places(self.here).experiments()
+        found = {name: load_withdrawn(folder) for name, folder in folders.items()}
+        return {name: claims for name, claims in found.items() if claims}
 
     def composer(self) -> Composer:
         return Composer.at(self.here)

@@ -107,6 +107,21 @@ class Claims:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Withdraw:
+    """Move claims that no longer stand to withdrawn.yaml, with the verdicts they had."""
+
+    name: str
+    ids: tuple[str, ...]
+    reason: str
+    here: Path = field(default_factory=Path.cwd)
+
+    def carry_out(self) -> int:
+        from normlab.cli.experiment.results import withdraw_claims
+
+        return withdraw_claims(self.here, self.name, self.ids, self.reason)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """Rebuild results/report/index.html."""
 
@@ -161,6 +176,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("claims", Claims).add_argument(
         "--quiet", action="store_true", help="do not print the ledger"
     )
+    withdrawing = add("withdraw", Withdraw)
+    experiment = withdrawing.add_argument("name", metavar="NAME", help="an experiment")
+    experiment.completer = complete_experiments  # type: ignore[attr-defined]  # argcomplete's protocol
+    withdrawing.add_argument("ids", nargs="+", metavar="CLAIM", help="ids of its claims")
+    withdrawing.add_argument("--reason", required=True, help="why they no longer stand")
     add("report", Report)
     for name, verifying, nargs in (("verify", Verify, "*"), ("redraw", Redraw, "+")):
         _add_names(add(name, verifying), nargs)

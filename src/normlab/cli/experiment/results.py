@@ -17,12 +17,30 @@ def rebuild_ledger(here: Path, *, quiet: bool) -> int:
 
     project, console = Project(here), make_console()
     _require(project.results, "verdicts", "*/*/verdicts.json")
-    ledger = write_ledger(project.results)
+    ledger = write_ledger(project.results, project.withdrawn())
     if not quiet:
-        from normlab.cli.experiment.tables import print_claims
+        from normlab.cli.experiment.tables import print_claims, print_withdrawn
 
         print_claims(ledger["claims"], console)
+        print_withdrawn(ledger["withdrawn"], console)
     console.print(f"Ledger: {os.path.relpath(project.results / 'ledger.md')}", highlight=False)
+    return 0
+
+
+def withdraw_claims(here: Path, name: str, ids: Sequence[str], reason: str) -> int:
+    from normlab.analysis.withdrawn import withdraw
+    from normlab.cli.experiment.tables import print_withdrawn
+
+    project, console = Project(here), make_console()
+    (experiment,) = project.load([name])
+    moved = withdraw(experiment.folder, project.results, ids, reason)
+    print_withdrawn([row for one in moved for row in one.rows(name)], console)
+    console.print(
+        f"Moved to {os.path.relpath(experiment.folder / 'withdrawn.yaml')}. A comment above a claim"
+        " stays in claims.yaml: remove it where it was about that claim alone. `make claims` brings"
+        " the ledger up to date.",
+        highlight=False,
+    )
     return 0
 
 

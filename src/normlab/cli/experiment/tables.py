@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -102,6 +103,25 @@ def _cells_table(found: Outline) -> Table:
     if len(data) == 1:
         table.caption, table.caption_justify = f"data: {escape(data.pop())}", "left"
     return table
+
+
+def print_withdrawn(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """A line a claim that was withdrawn, with the verdict it had and the reason."""
+    from normlab.analysis.ledger import ours
+
+    if not rows:
+        return
+    table = Table(show_lines=False)
+    table.add_column("withdrawn claim", ratio=3)
+    table.add_column("ours then, and why it no longer stands", ratio=2)
+    table.add_column("verdict then")
+    for one in rows:
+        table.add_row(
+            escape(str(one["statement"])),
+            f"{escape(ours(one))}\n[dim]{escape(str(one['reason']))}[/dim]",
+            f"[dim]{escape(str(one['verdict']))}[/dim]",
+        )
+    console.print(table)
 
 
 def print_claims(claims: Sequence[dict[str, object]], console: Console) -> None:
