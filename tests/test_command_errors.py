@@ -122,7 +122,8 @@ WORDS = {
         "precision must be float32, bfloat16 or float64; got 'float16'. Did you mean 'bfloat16'?"
     ),
     "data.sampling=epochs": (
-        "data.sampling must be epoch or with_replacement; got 'epochs'. Did you mean 'epoch'?"
+        "data.sampling must be epoch, with_replacement or fixed_batches; got 'epochs'. Did you "
+        "mean 'epoch'?"
     ),
     "model=mlp model.widths=10": ("model.widths must be a list, each item a whole number; got 10."),
     "model=mlp model.widths=[10,a]": (

@@ -13,7 +13,7 @@ from normlab.data.augment import PADDING, crop_and_flip
 from normlab.data.gaussian import GaussianDataConfig
 from normlab.randomness import generator
 
-Sampling = Literal["epoch", "with_replacement"]
+Sampling = Literal["epoch", "with_replacement", "fixed_batches"]
 
 
 def numbered(num_train: int = 23, num_test: int = 7) -> Dataset:
@@ -50,7 +50,7 @@ def test_inputs_and_targets_belong_together() -> None:
     assert torch.equal(inputs.squeeze(1), targets.float())
 
 
-@pytest.mark.parametrize("sampling", ["epoch", "with_replacement"])
+@pytest.mark.parametrize("sampling", ["epoch", "with_replacement", "fixed_batches"])
 def test_a_batch_is_a_function_of_seed_and_step(sampling: Sampling) -> None:
     steps = list(range(12))
     there = drawn(Batches(numbered(), 5, seed=3, sampling=sampling), steps)
@@ -72,6 +72,15 @@ def test_with_replacement_draws_every_sample_alike() -> None:
     assert counts.min() > 300
     assert counts.max() < 500
     assert any(len(batches.at(step).targets.unique()) < 23 for step in range(3))
+
+
+def test_fixed_batches_hold_the_same_samples_in_every_epoch_and_come_in_a_new_order() -> None:
+    fixed = Batches(numbered(), 5, seed=0, sampling="fixed_batches")
+    first, *later = (drawn(fixed, range(4 * epoch, 4 * epoch + 4)) for epoch in range(6))
+    assert first == drawn(Batches(numbered(), 5, seed=0), range(4))
+    for epoch in later:
+        assert sorted(epoch) == sorted(first)
+    assert len({str(epoch) for epoch in [first, *later]}) > 1
 
 
 def test_full_batches_are_shuffled() -> None:
@@ -182,7 +191,7 @@ def classes_of(num_samples: int, num_classes: int = 3) -> Dataset:
     )
 
 
-@pytest.mark.parametrize("sampling", ["epoch", "with_replacement"])
+@pytest.mark.parametrize("sampling", ["epoch", "with_replacement", "fixed_batches"])
 def test_a_batch_by_class_holds_the_same_samples_sorted_stably(sampling: Sampling) -> None:
     data = classes_of(40)
     plain = Batches(data, 16, seed=1, sampling=sampling)

@@ -191,9 +191,10 @@ class DataConfig(Component):
         True, "Subtract the training set's mean and divide by its deviation, for each channel."
     )
     augment: bool = neutral(False, "Random crop after padding by 4 pixels, and horizontal flip.")
-    sampling: Literal["epoch", "with_replacement"] = neutral(
+    sampling: Literal["epoch", "with_replacement", "fixed_batches"] = neutral(
         "epoch",
-        "epoch: each epoch a new order; with_replacement: each batch drawn from all samples.",
+        "epoch: each epoch a new order; with_replacement: each batch drawn from all samples; "
+        "fixed_batches: the same samples together in every epoch, only the batches' order is new.",
     )
     validation_fraction: float = neutral(
         0.0, "Share of the training set held out as `val/*`.", at_least=0, below=1

@@ -37,7 +37,10 @@ class Batches:
     (seed, "order", epoch) and cut into `N // batch_size` batches; the remaining
     `N mod batch_size` samples, other ones each epoch, are left out. Full batches are permuted
     too. With `"with_replacement"` every step draws its samples independently and uniformly from
-    (seed, "order", step). `augment` crops and flips each sample, drawn from
+    (seed, "order", step). With `"fixed_batches"` the first epoch is that of `"epoch"`, and every
+    later one has the same batches in another order, drawn from (seed, "order", epoch): samples
+    that meet once always meet, in the same places of the batch, and those left out of the first
+    epoch are never trained on. `augment` crops and flips each sample, drawn from
     (seed, "augment", step). `noise` is the standard deviation of Gaussian noise added to the
     inputs, drawn from (seed, "noise/input", step). The samples of a batch come in the order in
     which they were drawn, or with `order_in_batch="by_class"` sorted by class.
@@ -51,7 +54,7 @@ class Batches:
         batch_size: int,
         *,
         seed: int,
-        sampling: Literal["epoch", "with_replacement"] = "epoch",
+        sampling: Literal["epoch", "with_replacement", "fixed_batches"] = "epoch",
         augment: bool = False,
         noise: float = 0.0,
         order_in_batch: Literal["random", "by_class"] = "random",
@@ -61,6 +64,7 @@ class Batches:
         self._dataset = dataset
         self._seed = seed
         self._with_replacement = sampling == "with_replacement"
+        self._fixed_batches = sampling == "fixed_batches"
         self._augment = augment
         self._noise = noise
         self._by_class = order_in_batch == "by_class"
@@ -97,7 +101,9 @@ class Batches:
             ).to(self._dataset.train_inputs.device)
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._epoch_indices = self._permute(epoch)
+            self._epoch_indices = (
+                self._reorder(epoch) if self._fixed_batches and epoch else self._permute(epoch)
+            )
             self._epoch = epoch
         return self._epoch_indices[position]
 
@@ -107,3 +113,11 @@ class Batches:
         ).to(self._dataset.train_inputs.device)
         whole = permutation[: self.steps_per_epoch * self.batch_size]
         return whole.view(self.steps_per_epoch, self.batch_size).unbind()
+
+    def _reorder(self, epoch: int) -> tuple[Tensor, ...]:
+        """The first epoch's batches in an order of this epoch."""
+        batches = self._permute(0)
+        order = torch.randperm(
+            self.steps_per_epoch, generator=generator(self._seed, "order", epoch)
+        )
+        return tuple(batches[position] for position in order.tolist())
