@@ -28,6 +28,17 @@ MANIFESTS = sorted(
     }
 )
 
+AWAITED = {
+    ("residual_depth", "small"),
+}
+"""Results of a design that was corrected since, whose new runs are still to come. An entry goes
+when they are committed: the tests fail where one is no longer needed."""
+
+OF_THE_PLAN = [
+    pytest.param(*which, marks=[pytest.mark.xfail(strict=True)] if which in AWAITED else [])
+    for which in MANIFESTS
+]
+
 NUM_NAMES = 3409
 """In the manifests that were committed when this test was written."""
 
@@ -48,7 +59,7 @@ def test_no_committed_name_is_left_out() -> None:
         assert len(set(manifest(*which)["runs"])) == len(manifest(*which)["runs"])
 
 
-@pytest.mark.parametrize(("experiment", "scale"), MANIFESTS)
+@pytest.mark.parametrize(("experiment", "scale"), OF_THE_PLAN)
 def test_an_experiment_plans_the_runs_its_results_were_drawn_from(
     experiment: str, scale: str
 ) -> None:
@@ -66,7 +77,7 @@ def test_an_experiment_plans_the_runs_its_results_were_drawn_from(
     assert len(plan.runs) + len(plan.computed) - len(names) == _num_missing(content["missing"])
 
 
-@pytest.mark.parametrize(("experiment", "scale"), MANIFESTS)
+@pytest.mark.parametrize(("experiment", "scale"), OF_THE_PLAN)
 def test_a_manifests_cells_are_the_plans(experiment: str, scale: str) -> None:
     content = manifest(experiment, scale)
     plan = golden.planned(experiment, scale)

@@ -86,6 +86,9 @@ def test_the_folder_holds_what_the_loop_recorded(results_dir: Path) -> None:
         pytest.param(("data.augment=true", "data.sampling=with_replacement"), id="augmented"),
         pytest.param(("regularizer.l1=1e-3", "regularizer.l2=1e-3"), id="penalties"),
         pytest.param(("probe=[ics]", "probe.ics.every=2"), id="probed"),
+        pytest.param(
+            ("model=resnet20", "model.residual=fixup", "norm=none", "data.resize=8"), id="rates"
+        ),
         pytest.param(("precision=float64",), id="float64"),
         pytest.param(("precision=bfloat16",), id="bfloat16"),
     ],

@@ -12,6 +12,7 @@ from normlab.config import ModelConfig, NormConfig, choices
 from normlab.init.gaussian import HeConfig
 from normlab.models.chain import weight_layers
 from normlab.models.kit import Kit
+from normlab.models.layers import PaddedIdentity, rate_factor
 from normlab.models.resnet import ResNet18Config, ResNet20Config, ResNet50Config, ResNet110Config
 from normlab.norms.batch import BatchConfig
 from normlab.norms.batch_channel import BatchChannelConfig
@@ -174,6 +175,24 @@ class TestSkipInit:
         assert growth == pytest.approx(2, rel=0.25)
 
 
+@pytest.mark.parametrize(("stride", "side"), [(1, 5), (2, 6), (2, 7), (3, 7)])
+def test_padded_identity_by_loops(stride: int, side: int) -> None:
+    inputs = torch.randn(2, 3, side, side + 1, generator=torch.Generator().manual_seed(0))
+    shortcut = PaddedIdentity(3, 8, stride=stride)
+    outputs = shortcut(inputs)
+    rows, columns = len(range(0, side, stride)), len(range(0, side + 1, stride))
+    expected = torch.zeros(2, 8, rows, columns)
+    for channel in range(3):
+        for row in range(rows):
+            for column in range(columns):
+                value = inputs[:, channel, stride * row, stride * column]
+                expected[:, channel, row, column] = value
+    assert torch.equal(outputs, expected)
+    assert shortcut.output_shape(inputs.shape) == outputs.shape
+    as_trained = shortcut(inputs.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(as_trained, expected)
+
+
 class TestFixup:
     def test_stages(self) -> None:
         model = build(ResNet20Config(residual="fixup"), NoNormConfig())
@@ -181,7 +200,7 @@ class TestFixup:
         assert stages(model)[-3:] == ["pool", "bias2", "linear"]
         assert stages(model.block4) == [
             *("bias1a", "conv1", "bias1b", "relu1", "bias2a", "conv2", "scale", "bias2b"),
-            *("shortcut_bias", "shortcut", "relu2"),
+            *("shortcut", "relu2"),
         ]
         assert not any(layer.bias is not None for _, layer in weight_layers(model)[:-1])
 
@@ -189,13 +208,50 @@ class TestFixup:
         plain = build(ResNet20Config(), NoNormConfig(), initialized=True)
         model = build(ResNet20Config(residual="fixup"), NoNormConfig(), initialized=True)
         assert torch.equal(model.conv1.weight, plain.conv1.weight)
-        assert torch.equal(model.block4.shortcut.weight, plain.block4.shortcut.weight)
+        assert not list(model.block4.shortcut.parameters())
         # L = 9 branches of m = 2 convolutions: 9 ** (-1 / 2)
         torch.testing.assert_close(model.block4.conv1.weight, plain.block4.conv1.weight / 3)
         assert not model.block4.conv2.weight.any()
         assert not model.linear.weight.any()
         deep = build(ResNet50Config(residual="fixup"), NoNormConfig())
         assert deep.block1.conv2.initial_gain == pytest.approx(16 ** (-1 / 4))
+
+    @pytest.mark.parametrize("name", ["block1", "block4"])
+    def test_block_by_hand(self, name: str) -> None:
+        """As published (hongyi-zhang/Fixup, cifar): a pooling of 1 x 1 and zeros around, and the
+        first bias before both ways of a block that changes the shape."""
+        model = build(ResNet20Config(residual="fixup"), NoNormConfig(), initialized=True)
+        block = model.get_submodule(name)
+        source = torch.Generator().manual_seed(1)
+        for parameter in block.parameters():
+            nn.init.normal_(parameter, std=0.3, generator=source)
+        inputs = torch.randn(4, 16, 9, 9, dtype=torch.float64, generator=source)
+        number = {key: value for key, value in block.state_dict().items() if value.ndim == 0}
+        shifted = inputs + number["bias1a.bias"]
+        hidden = (block.conv1(shifted) + number["bias1b.bias"]).relu() + number["bias2a.bias"]
+        branch = number["scale.weight"] * block.conv2(hidden) + number["bias2b.bias"]
+        around = inputs
+        if name == "block4":
+            pooled = nn.functional.avg_pool2d(shifted, 1, stride=2)
+            around = torch.cat((pooled, torch.zeros_like(pooled)), dim=1)
+        torch.testing.assert_close(block(inputs), (branch + around).relu(), rtol=0, atol=1e-14)
+
+    def test_its_numbers_alone_have_a_lower_rate(self) -> None:
+        model = build(ResNet20Config(residual="fixup"), NoNormConfig())
+        slow = {
+            name
+            for name, module in model.named_modules()
+            if rate_factor(module) != 1 and list(module.parameters(recurse=False))
+        }
+        numbers = {name.rpartition(".")[0] for name, p in model.named_parameters() if p.ndim == 0}
+        assert slow == numbers
+        assert {rate_factor(model.get_submodule(name)) for name in slow} == {0.1}
+        skipinit = build(ResNet20Config(residual="skipinit"), NoNormConfig())
+        assert {rate_factor(module) for module in skipinit.modules()} == {1.0}
+
+    def test_is_another_revision_and_no_other_network_is(self) -> None:
+        assert ResNet20Config(residual="fixup").revision == 2
+        assert ResNet20Config(residual="skipinit").revision == ResNet20Config().revision == 1
 
     def test_starts_as_the_identity_and_moves(self) -> None:
         model = build(ResNet20Config(residual="fixup"), NoNormConfig(), initialized=True)

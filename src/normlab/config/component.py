@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     import torch
     from torch import nn
+    from torch.optim.optimizer import ParamsT
 
     from normlab.data.dataset import Dataset
     from normlab.launch.display import Display
@@ -51,6 +52,11 @@ class Component(Settings, ABC):
     @property
     def key(self) -> str:
         return self.GROUP
+
+    @property
+    def revision(self) -> int:
+        """`REVISION`, unless only some settings of the component changed their numbers."""
+        return self.REVISION
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
@@ -311,7 +317,8 @@ class OptimizerConfig(Component):
             )
 
     @abstractmethod
-    def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer: ...
+    def build(self, parameters: ParamsT) -> torch.optim.Optimizer:
+        """Torch's optimizer on parameters, or on groups of them, which torch takes too."""
 
 
 @dataclass(frozen=True, kw_only=True)

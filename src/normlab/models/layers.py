@@ -70,12 +70,22 @@ class SameShape(nn.Module):
         return shape
 
 
-class Multiplier(SameShape):
-    """y = a * x with one learned number a, of any shape in and out."""
+def rate_factor(module: nn.Module) -> float:
+    """What multiplies the learning rate of a module's own parameters; 1 where it does not say."""
+    return float(getattr(module, "rate_factor", 1.0))
 
-    def __init__(self, initial: float) -> None:
+
+class Multiplier(SameShape):
+    """y = a * x with one learned number a, of any shape in and out.
+
+    Args:
+        rate_factor: multiplies the learning rate of a.
+    """
+
+    def __init__(self, initial: float, *, rate_factor: float = 1.0) -> None:
         super().__init__()
         self.initial = initial
+        self.rate_factor = rate_factor
         self.weight = nn.Parameter(torch.tensor(initial))
 
     def reset_parameters(self) -> None:
@@ -87,10 +97,15 @@ class Multiplier(SameShape):
 
 
 class Shift(SameShape):
-    """y = x + b with one learned number b that starts at 0, of any shape in and out."""
+    """y = x + b with one learned number b that starts at 0, of any shape in and out.
 
-    def __init__(self) -> None:
+    Args:
+        rate_factor: multiplies the learning rate of b.
+    """
+
+    def __init__(self, *, rate_factor: float = 1.0) -> None:
         super().__init__()
+        self.rate_factor = rate_factor
         self.bias = nn.Parameter(torch.tensor(0.0))
 
     def reset_parameters(self) -> None:
@@ -109,6 +124,28 @@ class GlobalAveragePool(nn.Module):
 
     def output_shape(self, shape: torch.Size) -> torch.Size:
         return shape[:2]
+
+
+class PaddedIdentity(nn.Module):
+    """Every stride-th position, and channels of zeros behind the input's,
+    (N, C, H, W) -> (N, out_channels, ceil(H / stride), ceil(W / stride)).
+
+    Without parameters: the shortcut of option A (He et al. 2016a, section 3.3).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
+        super().__init__()
+        assert out_channels >= in_channels, (in_channels, out_channels)
+        self.num_zeros = out_channels - in_channels
+        self.stride = stride
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        kept = inputs[:, :, :: self.stride, :: self.stride]
+        return F.pad(kept, (0, 0, 0, 0, 0, self.num_zeros))
+
+    def output_shape(self, shape: torch.Size) -> torch.Size:
+        sides = (-(-side // self.stride) for side in shape[2:])
+        return torch.Size((shape[0], shape[1] + self.num_zeros, *sides))
 
 
 class MaxPool2d(nn.Module):

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 from normlab.models.chain import NamedModule
 from normlab.models.kit import Kit
-from normlab.models.layers import Conv2d, Multiplier, Shift
+from normlab.models.layers import Conv2d, Multiplier, PaddedIdentity, Shift
 from normlab.norms.base import Normalization
+
+FIXUP_RATE_FACTOR = 0.1
+"""Of the learning rate, for Fixup's numbers (Zhang et al. 2019)."""
 
 Part = tuple[Callable[[Any], Any], nn.Module | None]
 
@@ -94,7 +97,7 @@ class BlockPlan:
     """Residual blocks in the whole network."""
 
     @property
-    def is_projected(self) -> bool:
+    def changes_shape(self) -> bool:
         return self.stride != 1 or self.in_channels != self.out_channels
 
     def projection(self, kit: Kit) -> Conv2d:
@@ -144,7 +147,7 @@ def post_activation(
     branch = [stage for i, conv in enumerate(inner, start=1) for stage in kit.unit(i, conv)]
     return ResidualBlock(
         branch=[*branch, *ending, *skip_scale(skipinit)],
-        shortcut=kit.shortcut(plan.projection(kit)) if plan.is_projected else [],
+        shortcut=kit.shortcut(plan.projection(kit)) if plan.changes_shape else [],
         tail=kit.activated(index, plan.out_channels),
     )
 
@@ -165,7 +168,7 @@ def pre_activation(
         branch.append(kit.read_through_norm(f"conv{index}", conv))
         channels = conv.out_channels
     branch += skip_scale(skipinit)
-    if not plan.is_projected:
+    if not plan.changes_shape:
         return ResidualBlock(branch=branch, shortcut=[])
     first = [name for name, _ in branch].index("conv1")
     shortcut = kit.read_through_norm("shortcut", plan.projection(kit))
@@ -177,9 +180,10 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
 
         bias1a conv1 bias1b relu1 bias2a conv2 scale bias2b
 
-    with one number a bias and scale, relu2 after the sum, and a bias before a projection too. With
-    m convolutions a branch and L branches, the draws of all but the last convolution are multiplied
-    by L^(-1 / (2m - 2)) and the last starts at 0.
+    with one number a bias and scale, which train at a tenth of the learning rate, and relu2 after
+    the sum. With m convolutions a branch and L branches, the draws of all but the last convolution
+    are multiplied by L^(-1 / (2m - 2)) and the last starts at 0. Where the shape changes, the
+    shortcut is x + bias1a at every stride-th position, with channels of zeros behind it.
     """
     convs = convolutions(kit, plan)
     branch: list[NamedModule] = []
@@ -188,20 +192,24 @@ def fixup(kit: Kit, plan: BlockPlan, convolutions: Convolutions) -> ResidualBloc
         is_last = index == len(convs)
         gain = plan.num_blocks ** (-1 / (2 * len(convs) - 2))
         conv.initial_gain = 0.0 if is_last else gain
-        branch += [(f"bias{index}a", Shift()), (f"conv{index}", conv)]
+        branch += [fixup_bias(f"bias{index}a"), (f"conv{index}", conv)]
         if is_last:
-            branch += [("scale", Multiplier(1.0)), (f"bias{index}b", Shift())]
+            branch += [("scale", Multiplier(1.0, rate_factor=FIXUP_RATE_FACTOR))]
+            branch += [fixup_bias(f"bias{index}b")]
         else:
-            branch.append((f"bias{index}b", Shift()))
+            branch.append(fixup_bias(f"bias{index}b"))
             branch += kit.activated(index, conv.out_channels)
-    shortcut: list[NamedModule] = []
-    if plan.is_projected:
-        projection = plan.projection(kit)
-        projection.bias = None
-        shortcut = [("shortcut_bias", Shift()), ("shortcut", projection)]
+    tail = kit.activated(len(convs), plan.out_channels)
+    if not plan.changes_shape:
+        return ResidualBlock(branch=branch, shortcut=[], tail=tail)
+    padded = PaddedIdentity(plan.in_channels, plan.out_channels, stride=plan.stride)
     return ResidualBlock(
-        branch=branch, shortcut=shortcut, tail=kit.activated(len(convs), plan.out_channels)
+        head=branch[:1], branch=branch[1:], shortcut=[("shortcut", padded)], tail=tail
     )
+
+
+def fixup_bias(name: str) -> NamedModule:
+    return (name, Shift(rate_factor=FIXUP_RATE_FACTOR))
 
 
 def skip_scale(skipinit: bool) -> list[NamedModule]:

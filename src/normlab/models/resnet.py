@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from normlab.config import InitConfig, Look, ModelConfig, neutral, register
 from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit, require_image
-from normlab.models.layers import GlobalAveragePool, Shift
+from normlab.models.layers import GlobalAveragePool
 from normlab.models.residual import (
     BlockPlan,
     Convolutions,
@@ -17,6 +17,7 @@ from normlab.models.residual import (
     basic,
     bottleneck,
     fixup,
+    fixup_bias,
     post_activation,
     pre_activation,
 )
@@ -33,7 +34,9 @@ class ResNetConfig(ModelConfig):
 
     `residual=skipinit` and `fixup` decide how branches start whatever `init=` draws: the factor at
     a SkipInit branch's end starts at 0; Fixup scales the draws inside its branches and starts
-    their last convolution and the output layer at 0 (the paper draws by `init=he`).
+    their last convolution and the output layer at 0 (the paper draws by `init=he`). Fixup's single
+    biases and scales train at a tenth of the learning rate, and its shortcuts have no weights:
+    where the shape changes they keep every second position and are filled up with zeros.
     """
 
     STAND_IN_LOOKS: ClassVar[Mapping[str, Look]] = {
@@ -53,7 +56,8 @@ class ResNetConfig(ModelConfig):
     residual: Literal["plain", "skipinit", "fixup"] = neutral(
         "plain",
         "plain; skipinit: a learned factor, 0 at first, ends each branch (De & Smith 2020); "
-        "fixup: a scaled start instead of normalization (Zhang et al. 2019).",
+        "fixup: a scaled start instead of normalization; single biases and scales train at a tenth "
+        "of the learning rate (Zhang et al. 2019).",
     )
     zero_init_last: bool = neutral(False, "Start the last gamma of each branch at 0.")
 
@@ -70,6 +74,11 @@ class ResNetConfig(ModelConfig):
                 f"model.residual={self.residual} and model.preactivation={self.preactivation}. "
                 "Set model.zero_init_last=false."
             )
+
+    @property
+    def revision(self) -> int:
+        # The first Fixup had one learning rate for all parameters, and projections.
+        return self.REVISION + (self.residual == "fixup")
 
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, _, _ = require_image(self.NAME, sample_shape)
@@ -115,7 +124,7 @@ class ResNetConfig(ModelConfig):
             return [kit.read_through_norm("conv1", conv)]
         if self.residual == "fixup":
             conv.bias = None
-            return [("conv1", conv), ("bias1", Shift()), *kit.activated(1, self.STEM_CHANNELS)]
+            return [("conv1", conv), fixup_bias("bias1"), *kit.activated(1, self.STEM_CHANNELS)]
         return kit.unit(1, conv)
 
     def _block(self, kit: Kit, plan: BlockPlan) -> ResidualBlock:
@@ -131,15 +140,15 @@ class ResNetConfig(ModelConfig):
 
     def _head(self, kit: Kit, channels: int, num_outputs: int) -> list[NamedModule]:
         output = kit.output(channels, num_outputs)
-        fixup_bias: list[NamedModule] = []
+        shifted: list[NamedModule] = []
         if self.residual == "fixup":
             output.initial_gain = 0.0
-            fixup_bias = [("bias2", Shift())]
+            shifted = [fixup_bias("bias2")]
         return [
             *(kit.preactivated("_last", channels) if self.preactivation else []),
             ("pool", GlobalAveragePool()),
             *kit.dropped("dropout"),
-            *fixup_bias,
+            *shifted,
             ("linear", output),
         ]
 

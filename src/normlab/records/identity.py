@@ -102,7 +102,7 @@ def _plain(value: Any, is_float: bool, key: str) -> Any:
     if isinstance(value, Component):
         return {
             "name": value.NAME,
-            "revision": value.REVISION,
+            "revision": value.revision,
             **_fields(value, prefix=f"{value.GROUP}."),
         }
     if dataclasses.is_dataclass(value):

@@ -32,6 +32,7 @@ from normlab.records.recorder import Recorder
 from normlab.training.checkpoint import Checkpoint
 from normlab.training.device import arithmetic
 from normlab.training.evaluation import evaluate, population_inputs
+from normlab.training.optimizers import set_learning_rate
 from normlab.training.outcome import DivergenceWatch
 from normlab.training.price import PeakMemory, keep_to_budget
 from normlab.training.setup import Setup, penalty_on, training_batches
@@ -236,8 +237,7 @@ class Loop:
         learning_rate = config.optimizer.lr * config.schedule.factor(
             min(step, self._num_steps - 1), self._num_steps
         )
-        for group in self._setup.optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._setup.optimizer, learning_rate)
         return learning_rate
 
     def _record(

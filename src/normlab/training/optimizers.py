@@ -1,18 +1,45 @@
-"""Optimizers, torch's own, with their settings checked."""
+"""Optimizers, torch's own, with their settings checked; parameters with a rate of their own."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from normlab.config import OptimizerConfig, register, setting
+from normlab.models.layers import rate_factor
+
+if TYPE_CHECKING:
+    from torch.optim.optimizer import ParamsT
+
+RATE_FACTOR = "rate_factor"
+"""The entry of an optimizer's group that multiplies the learning rate; where it is not, 1."""
+
+
+def parameter_groups(model: nn.Module) -> ParamsT:
+    """What an optimizer of the model is built on: a group for each rate factor that its modules
+    declare (`rate_factor`), in the order of registration; plain parameters where all are 1."""
+    factors: dict[nn.Parameter, float] = {}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            factors.setdefault(parameter, rate_factor(module))
+    if set(factors.values()) <= {1.0}:
+        return list(model.parameters())
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        groups.setdefault(factors[parameter], []).append(parameter)
+    return [{"params": own, RATE_FACTOR: factor} for factor, own in groups.items()]
+
+
+def set_learning_rate(optimizer: Optimizer, learning_rate: float) -> None:
+    """Give every group the learning rate, times its factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate * group.get(RATE_FACTOR, 1.0)
 
 
 @cache
@@ -45,7 +72,7 @@ class SGDConfig(OptimizerConfig):
                 "Give optimizer.momentum=0.9, or leave optimizer.nesterov=false."
             )
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    def build(self, parameters: ParamsT) -> Optimizer:
         optimizer: Optimizer = _uncompiled(SGD)(
             parameters, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov
         )
@@ -67,7 +94,7 @@ class _AdaptiveConfig(OptimizerConfig):
 class AdamConfig(_AdaptiveConfig):
     """Adam (Kingma & Ba 2015, algorithm 1)."""
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    def build(self, parameters: ParamsT) -> Optimizer:
         betas = (self.beta1, self.beta2)
         optimizer: Optimizer = _uncompiled(Adam)(parameters, lr=self.lr, betas=betas, eps=self.eps)
         return optimizer
@@ -84,7 +111,7 @@ class AdamWConfig(_AdaptiveConfig):
         at_least=0,
     )
 
-    def build(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    def build(self, parameters: ParamsT) -> Optimizer:
         betas = (self.beta1, self.beta2)
         optimizer: Optimizer = _uncompiled(AdamW)(
             parameters, lr=self.lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay

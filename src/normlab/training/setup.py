@@ -21,6 +21,7 @@ from normlab.probes.base import Probe
 from normlab.randomness import Clock, derive_seed
 from normlab.training.device import memory_format, parameter_dtype
 from normlab.training.evaluation import population_inputs
+from normlab.training.optimizers import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def build(
         population=population,
         loss=data_loss(dataset.task, config.regularizer.label_smoothing),
         penalty=penalty_on(config, model),
-        optimizer=config.optimizer.build(model.parameters()),
+        optimizer=config.optimizer.build(parameter_groups(model)),
         probes=tuple(probe.build(model, config.steps) for probe in config.probe),
     )
 
