@@ -107,6 +107,10 @@ def test_a_quadratic_has_a_known_landscape() -> None:
     beta = ((model.A @ g).norm() / g.norm()).item()
     assert found.beta == pytest.approx(beta, rel=1e-10)
     assert found.beta_per_step_size == pytest.approx((model.A @ g).norm().item(), rel=1e-10)
+    assert found.slopes == pytest.approx((beta, beta, beta), rel=1e-10)
+    assert found.loss == pytest.approx(value.item(), rel=1e-12)
+    falls = [-a * (g @ g) + a**2 / 2 * (g @ model.A @ g) for a in SIZES]
+    assert found.loss_changes == pytest.approx([fall.item() for fall in falls], rel=1e-9)
     assert found.control == 0
 
 

@@ -128,15 +128,56 @@ def test_every_number_is_the_naive_twin_s(name: str, norm: str) -> None:
 
 
 @pytest.mark.parametrize("norm", ["none", "batch"])
-def test_a_random_direction_is_drawn_anew_at_each_step(norm: str) -> None:
-    words = (*words_of("mlp", norm), "steps=3")
-    run = trained(
-        *words, "probe=[landscape]", "probe.landscape.direction=random", "probe.landscape.every=1"
+@pytest.mark.parametrize("direction", ["gradient", "random"])
+def test_points_of_a_curve_are_the_naive_twin_s_and_move_nothing_else(
+    norm: str, direction: str
+) -> None:
+    """Each point under its step in learning rates; what is over the range stays bit for bit."""
+    words = (*words_of("mlp", norm), f"probe.landscape.direction={direction}")
+    shown = trained(
+        *words,
+        *PROBES,
+        "probe.landscape.curve=[0.001,4]",
+        "probe.landscape.curve_points=5",
+        f"steps={STEP + 1}",
     )
+    plain = trained(*words, *PROBES, f"steps={STEP + 1}")
+    row = shown.rows.by_step[STEP]
+    curve = {name: row[name] for name in row if name.startswith("landscape/curve/")}
+    assert {k: v for k, v in row.items() if k not in curve and "seconds" not in k} == {
+        k: v for k, v in plain.rows.by_step[STEP].items() if "seconds" not in k
+    }
+    np.testing.assert_array_equal(
+        shown.rows.arrays[STEP]["landscape/curves"], plain.rows.arrays[STEP]["landscape/curves"]
+    )
+    assert len(curve) == 4 * 5
     now = at_step(*words_of("mlp", norm))
-    batch = now.setup.batches.at(STEP)
-    _, gradient = naive_gradient(now.setup.model, now.setup.loss, batch)
-    drawn = np.concatenate(
+    model, loss, batch = now.setup.model, now.setup.loss, now.setup.batches.at(STEP)
+    value, gradient = naive_gradient(model, loss, batch)
+    path, length = gradient, np.linalg.norm(gradient)
+    if direction == "random":
+        drawn = random_numbers(model)
+        path = drawn * (length / np.linalg.norm(drawn))
+    places = ("0.001", "0.00795", "0.0632", "0.503", "4")
+    for place, multiple in zip(places, np.geomspace(0.001, 4, 5), strict=True):
+        size = multiple * now.config.optimizer.lr
+        there, moved = naive_gradient(model, loss, batch, path, size)
+        change = np.linalg.norm(moved - gradient)
+        expected = {
+            "distance": size * length,
+            "loss_change": there - value,
+            "gradient_change": change,
+            "beta": change / (size * length),
+        }
+        for what, number in expected.items():
+            name = f"landscape/curve/{what}/{place}"
+            assert curve[name] == pytest.approx(number, rel=1e-8, abs=1e-14), name
+            assert describe(name)[1] == place
+
+
+def random_numbers(model: nn.Module) -> np.ndarray:
+    """The draws of the random direction at STEP, for all parameters in a row."""
+    return np.concatenate(
         [
             torch.randn(
                 parameter.shape,
@@ -145,9 +186,39 @@ def test_a_random_direction_is_drawn_anew_at_each_step(norm: str) -> None:
             )
             .numpy()
             .ravel()
-            for name, parameter in now.setup.model.named_parameters()
+            for name, parameter in model.named_parameters()
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"curve": (4.0, 0.001)}, "curve is the least and the greatest step in learning rates"),
+        ({"curve": (0.0, 1.0)}, "curve must be"),
+        ({"curve": (1.0, 1.01)}, r"13 points in \[1, 1.01\] lie closer"),
+    ],
+)
+def test_a_curve_that_has_no_order_is_refused(settings: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        LandscapeConfig(**settings)
+
+
+def test_how_many_points_a_curve_has_counts_only_where_there_is_one() -> None:
+    assert LandscapeConfig(curve_points=7).canonical() == LandscapeConfig().canonical()
+    assert LandscapeConfig(curve=(0.1, 1.0), curve_points=7).canonical().curve_points == 7
+
+
+@pytest.mark.parametrize("norm", ["none", "batch"])
+def test_a_random_direction_is_drawn_anew_at_each_step(norm: str) -> None:
+    words = (*words_of("mlp", norm), "steps=3")
+    run = trained(
+        *words, "probe=[landscape]", "probe.landscape.direction=random", "probe.landscape.every=1"
+    )
+    now = at_step(*words_of("mlp", norm))
+    batch = now.setup.batches.at(STEP)
+    _, gradient = naive_gradient(now.setup.model, now.setup.loss, batch)
+    drawn = random_numbers(now.setup.model)
     direction = drawn * (np.linalg.norm(gradient) / np.linalg.norm(drawn))
     curves = run.rows.arrays[STEP]["landscape/curves"]
     for size, distance, loss, change in curves.T:

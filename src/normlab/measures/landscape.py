@@ -44,6 +44,22 @@ class Landscape:
     repeats: bool | None = None
     """Whether that pass gave g again, within rounding: else the numbers measure something of the
     passes too. None where it was not taken."""
+    loss: float = math.nan
+    """L(theta), of that pass; NaN where it was not taken."""
+
+    @property
+    def loss_changes(self) -> tuple[float, ...]:
+        """L(theta - a d) - L(theta), NaN where L(theta) was not taken."""
+        return tuple(loss - self.loss for loss in self.losses)
+
+    @property
+    def slopes(self) -> tuple[float, ...]:
+        """||grad L(theta - a d) - g|| / (a ||g||), which is `beta` at one distance; NaN where
+        g = 0."""
+        return tuple(
+            change / distance if distance else math.nan
+            for change, distance in zip(self.gradient_changes, self.distances, strict=True)
+        )
 
     @property
     def distances(self) -> tuple[float, ...]:
@@ -88,7 +104,7 @@ def measure_landscape(
         step_sizes: a > 0.
         direction: the gradient, or an isotropic random direction of the same norm.
         seed: of the random direction.
-        control: also compute the gradient at a = 0.
+        control: also compute loss and gradient at a = 0.
 
     Raises:
         ValueError: a step size that is not positive, a frozen model, a loss that is not a single
@@ -139,9 +155,9 @@ def landscape(
     sizes = _sorted(step_sizes)
     with surface.lent(loss):
         points = [_point(surface, loss, batch, gradient, direction, size) for size in sizes]
-        change = math.nan
+        value = change = math.nan
         if control:
-            _, change = _point(surface, loss, batch, gradient, direction, 0.0)
+            value, change = _point(surface, loss, batch, gradient, direction, 0.0)
     size = norm(gradient)
     # Where the loss is not finite at theta itself there is nothing to repeat.
     is_repeated = repeats(change, size, gradient) if math.isfinite(size) else None
@@ -154,6 +170,7 @@ def landscape(
         gradient_changes=tuple(change for _, change in points),
         control=change,
         repeats=is_repeated,
+        loss=value,
     )
 
 

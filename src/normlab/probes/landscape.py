@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from normlab.config import check, register, setting
+from normlab.config import check, neutral, register, setting
 from normlab.measures.landscape import Landscape, landscape, random_direction
 from normlab.measures.surface import Surface
 from normlab.probes.base import Measurement, Probe, StepView, defined, gradients_of_step
 from normlab.probes.schedule import ScheduledConfig
 from normlab.randomness import generator
+
+CURVE = tuple(
+    f"landscape/curve/{what}" for what in ("distance", "loss_change", "gradient_change", "beta")
+)
+"""What is recorded of each point of a curve."""
+
+DEFAULT_CURVE_POINTS = 13
+"""From 0.001 to 4 learning rates they are a factor of 2 apart, nearly."""
 
 RANGES = {"vgg": (0.5, 4.0), "dln": (0.01, 30.0)}
 """Least and greatest step in learning rates, of Santurkar et al. 2018, Fig 4 and Fig 10."""
@@ -34,6 +43,11 @@ class LandscapeConfig(ScheduledConfig):
     `landscape/two_over_lr`, `landscape/gradient_norm` and `landscape/control`. The array
     `landscape/curves` (4, num_points) holds a, distance, loss and gradient change.
 
+    With `curve`, further points are recorded one by one, each under its step in learning rates in
+    the place of a layer, `landscape/curve/beta/0.001`: `distance`, `loss_change` from the loss at
+    theta, `gradient_change`, and `beta`, the ratio to the distance. What is over the points of
+    `range` stays as it is without them.
+
     Each point is one forward and one backward pass with the step's batch, buffers, masks and noise.
     """
 
@@ -50,24 +64,47 @@ class LandscapeConfig(ScheduledConfig):
     control: Literal["first", "every", "never"] = setting(
         "first", "At which measurements the gradient at a = 0 is taken too, one more pass."
     )
+    curve: tuple[float, float] | None = neutral(
+        None,
+        "Least and greatest step in learning rates of further points, whose values are recorded "
+        "one by one; null: none.",
+    )
+    curve_points: int = neutral(
+        DEFAULT_CURVE_POINTS, "How many, log-spaced, both ends included.", at_least=2, at_most=100
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        low, high = self.bounds
-        check.positive(f"{self.key}.range", low)
-        check.positive(f"{self.key}.range", high)
-        if low >= high:
+        _refuse_disordered(f"{self.key}.range", *self.bounds)
+        if self.curve is None:
+            return
+        _refuse_disordered(f"{self.key}.curve", *self.curve)
+        if len(set(self.places)) < self.curve_points:
             raise ValueError(
-                f"{self.key}.range is the least and the greatest step in learning rates; got "
-                f"[{low:g}, {high:g}]. Give the smaller one first."
+                f"the points of {self.key}.curve are told apart by three digits of their step in "
+                f"learning rates; {self.curve_points} points in [{self.curve[0]:g}, "
+                f"{self.curve[1]:g}] lie closer. Lower {self.key}.curve_points."
             )
+
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """The curve's steps in learning rates, in increasing order; none without a curve."""
+        if self.curve is None:
+            return ()
+        return tuple(np.geomspace(*self.curve, self.curve_points).tolist())
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What stands for each of them in the place of a layer."""
+        return tuple(f"{multiple:.3g}" for multiple in self.multiples)
 
     @property
     def bounds(self) -> tuple[float, float]:
         return self.range if isinstance(self.range, tuple) else RANGES[self.range]
 
     def canonical(self) -> Self:
-        return dataclasses.replace(self, range=self.bounds)
+        num_points = self.curve_points if self.curve else DEFAULT_CURVE_POINTS
+        return dataclasses.replace(self, range=self.bounds, curve_points=num_points)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -82,6 +119,7 @@ class LandscapeConfig(ScheduledConfig):
             "landscape/gradient_norm",
             *(("landscape/control",) if self.control != "never" else ()),
             "landscape/curves",
+            *(CURVE if self.curve else ()),
         )
 
     def check(self, model: nn.Module) -> None:
@@ -112,19 +150,26 @@ class LandscapeProbe(Probe):
     def _measured(self, view: StepView) -> Measurement:
         config = self._config
         gradient = gradients_of_step(view.model, self._surface.names)
-        found = landscape(
+        look = partial(
+            landscape,
             self._surface,
             view.loss,
             (view.inputs, view.targets),
             gradient=gradient,
             direction=gradient if config.direction == "gradient" else self._drawn(view, gradient),
+        )
+        found = look(
             step_sizes=(
                 np.geomspace(*config.bounds, config.num_points) * view.learning_rate
             ).tolist(),
             control=config.control == "every"
             or (config.control == "first" and view.step == self._first),
         )
-        return Measurement(values=_values(found, view.learning_rate), arrays=_arrays(found))
+        values = _values(found, view.learning_rate)
+        if config.curve:
+            sizes = [multiple * view.learning_rate for multiple in config.multiples]
+            values |= _curve(look(step_sizes=sizes), config.places)
+        return Measurement(values=values, arrays=_arrays(found))
 
     def _drawn(self, view: StepView, gradient: list[Tensor]) -> list[Tensor]:
         seed = view.surroundings.seed if view.surroundings else 0
@@ -150,6 +195,27 @@ def _values(found: Landscape, learning_rate: float) -> dict[str, float | dict[st
             "landscape/control": found.control,
         }
     )
+
+
+def _curve(found: Landscape, places: Sequence[str]) -> dict[str, float | dict[str, float]]:
+    """Each point's values, by its step in learning rates."""
+    rows = (found.distances, found.loss_changes, found.gradient_changes, found.slopes)
+    return defined(
+        {
+            metric: dict(zip(places, row, strict=True))
+            for metric, row in zip(CURVE, rows, strict=True)
+        }
+    )
+
+
+def _refuse_disordered(key: str, low: float, high: float) -> None:
+    check.positive(key, low)
+    check.positive(key, high)
+    if low >= high:
+        raise ValueError(
+            f"{key} is the least and the greatest step in learning rates; got "
+            f"[{low:g}, {high:g}]. Give the smaller one first."
+        )
 
 
 def _arrays(found: Landscape) -> dict[str, np.ndarray]:

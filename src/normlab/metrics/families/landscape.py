@@ -7,6 +7,11 @@ OVER_POINTS = (
     "probe.landscape.direction=random, along a random direction as long as g."
 )
 
+AT_A_POINT = (
+    "at one distance, the step a of a point of probe.landscape.curve; in the place of a layer "
+    "stands a in learning rates."
+)
+
 LANDSCAPE = (
     Metric(
         name="landscape/loss_min",
@@ -50,8 +55,9 @@ LANDSCAPE = (
     Metric(
         name="landscape/two_over_lr",
         label="2 / learning rate",
-        doc="Where landscape/beta settles when plain gradient descent trains at the edge of "
-        "stability (Cohen et al. 2021).",
+        doc="Where curvature settles when plain gradient descent trains at the edge of stability "
+        "(Cohen et al. 2021). Over the range vgg, whose least step is lr / 2, it is also about the "
+        "most that landscape/beta comes to where gradients there are no longer than g.",
     ),
     Metric(
         name="landscape/gradient_norm",
@@ -70,5 +76,31 @@ LANDSCAPE = (
         label="the landscape's points",
         doc="(4, num_points): step size a, distance a ||g||, loss and gradient change of each.",
         array=True,
+    ),
+    Metric(
+        name="landscape/curve/distance",
+        label="distance moved along the gradient",
+        doc=f"a ||g||, {AT_A_POINT}",
+        per_layer=True,
+    ),
+    Metric(
+        name="landscape/curve/loss_change",
+        label="change of the loss along the gradient",
+        doc=f"L(theta - a g) - L(theta), {AT_A_POINT}",
+        per_layer=True,
+    ),
+    Metric(
+        name="landscape/curve/gradient_change",
+        label="change of the gradient",
+        direction="lower",
+        doc=f"||grad L(theta - a g) - g||, {AT_A_POINT}",
+        per_layer=True,
+    ),
+    Metric(
+        name="landscape/curve/beta",
+        label="change of the gradient over distance",
+        direction="lower",
+        doc=f"||grad L(theta - a g) - g|| / (a ||g||), {AT_A_POINT}",
+        per_layer=True,
     ),
 )
