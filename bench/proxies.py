@@ -77,7 +77,9 @@ def train(composer: Composer, *words: str) -> MemoryRecorder:
     config = resolve(asked, asked.data.num_train_samples)
     device = torch.device("cpu")
     dtype = parameter_dtype(config.precision)
-    dataset = load(config.data, size=config.image_size(), dtype=dtype, device=device)
+    dataset = load(
+        config.data.of_run(config.seed), size=config.image_size(), dtype=dtype, device=device
+    )
     rows = MemoryRecorder()
     Loop(config, dataset, build(config, dataset, device), rows, NullObserver()).run()
     return rows

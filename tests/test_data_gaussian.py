@@ -1,11 +1,14 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support.runs import carried_out, planned, prepared
 
 from normlab.config import DataConfig
 from normlab.data.dataset import Dataset
 from normlab.data.gaussian import GaussianDataConfig
+from normlab.records.rows import lines_of, read_rows
 
 
 def load(config: DataConfig, dtype: torch.dtype = torch.float64) -> Dataset:
@@ -37,6 +40,40 @@ def test_the_seed_alone_decides_the_draws() -> None:
     other = GaussianDataConfig(seed=1)
     assert other.checksum() != first.checksum
     assert GaussianDataConfig(limit=5, validation_fraction=0.5).checksum() == first.checksum
+
+
+def test_each_seed_may_draw_a_map_and_samples_of_its_own() -> None:
+    """A cell holds the runs of all seeds, so its checksum is one; their data are not."""
+    config = GaussianDataConfig(num_samples=20, redrawn=True)
+    first, second = (load(config.of_run(seed)) for seed in (0, 1))
+    assert not torch.equal(first.train_inputs, second.train_inputs)
+    maps = [torch.linalg.lstsq(d.train_inputs, d.train_targets).solution for d in (first, second)]
+    assert (maps[0] - maps[1]).abs().max() > 0.1
+    assert torch.equal(load(config.of_run(1)).train_targets, second.train_targets)
+    elsewhere = GaussianDataConfig(num_samples=20, redrawn=True, seed=1)
+    assert not torch.equal(load(elsewhere.of_run(0)).train_inputs, first.train_inputs)
+    assert config.checksum() == GaussianDataConfig(num_samples=20).checksum()
+    shared = GaussianDataConfig(num_samples=20)
+    assert shared.of_run(0) == shared.of_run(1) == shared
+    with pytest.raises(ValueError, match=r"each seed of a run has data of its own"):
+        load(config)
+
+
+def test_a_run_is_trained_on_the_data_of_its_seed(tmp_path: Path) -> None:
+    """The first loss is that of the seed's own draws, in one cell with the other seeds."""
+    data_words = ("data=gaussian", "data.num_samples=20", "data.limit=null", "batch_size=20")
+    words = ("model=deep_linear", *data_words, "optimizer.lr=1e-7", "steps=1", "precision=float64")
+    own = (*words, "data.redrawn=true")
+    runs = [planned(*own, f"seed={seed}", results_dir=tmp_path) for seed in (0, 1)]
+    for seed, run in enumerate(runs):
+        carried_out(run)
+        data = load(GaussianDataConfig(num_samples=20, redrawn=True).of_run(seed))
+        _, _, setup = prepared(*own, f"seed={seed}")
+        loss = setup.loss(setup.model(data.train_inputs), data.train_targets).item()
+        recorded = lines_of(read_rows(run.folder.path))
+        assert recorded[0]["train/loss"] == pytest.approx(loss, rel=1e-12)
+    assert runs[0].identity.cell == runs[1].identity.cell
+    assert runs[0].identity.cell != planned(*words, results_dir=tmp_path).identity.cell
 
 
 def test_limit_and_standardize() -> None:

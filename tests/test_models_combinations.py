@@ -223,7 +223,9 @@ def trains(asked: RunConfig) -> bool:
     """Two steps of a run that was let through; whether its loss stayed finite throughout."""
     config = resolve(asked, asked.data.num_train_samples)
     dtype = parameter_dtype(config.precision)
-    dataset = load(config.data, size=config.image_size(), dtype=dtype, device="cpu")
+    dataset = load(
+        config.data.of_run(config.seed), size=config.image_size(), dtype=dtype, device="cpu"
+    )
     setup = build(config, dataset, torch.device("cpu"))
     rows = Rows()
     diverged_at = Loop(config, dataset, setup, rows, Quiet()).run()

@@ -323,7 +323,8 @@ class _Task:
 
     def __init__(self, trained: Trained, num_samples: int) -> None:
         config = trained.config
-        dataset = load(config.data, size=config.image_size(), dtype=torch.float32, device="cpu")
+        own = config.data.of_run(config.seed)
+        dataset = load(own, size=config.image_size(), dtype=torch.float32, device="cpu")
         batch = training_batches(config, dataset, config.seed).at(config.steps)
         self.inputs = batch.inputs[:num_samples].double()
         self.targets = batch.targets[:num_samples]

@@ -119,7 +119,7 @@ def prepared(*words: str, device: str = "cpu") -> tuple[ResolvedRun, Dataset, Se
     asked = tiny(*words)
     config = resolve(asked, asked.data.num_train_samples)
     dataset = load(
-        config.data,
+        config.data.of_run(config.seed),
         size=config.image_size(),
         dtype=parameter_dtype(config.precision),
         device=device,

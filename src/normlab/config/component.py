@@ -239,6 +239,10 @@ class DataConfig(Component):
             return dataclasses.replace(self, corruption_severity=default)
         return self
 
+    def of_run(self, seed: int) -> Self:
+        """The data that a run of this seed sees: the same for all, as a rule."""
+        return self
+
     @property
     def label(self) -> str:
         """What figures and run names call the data."""
@@ -293,7 +297,10 @@ class DataConfig(Component):
 
     @abstractmethod
     def checksum(self) -> str:
-        """sha256 of the stored arrays of both splits, before anything is done to them."""
+        """sha256 of the stored arrays of both splits, before anything is done to them.
+
+        One for the runs of a cell: data that each seed draws anew have that of a draw for none.
+        """
 
     @abstractmethod
     def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:

@@ -10,11 +10,11 @@ from typing import ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from normlab.config import DataConfig, register, setting
+from normlab.config import DataConfig, neutral, register, setting
 from normlab.data.dataset import Dataset
 from normlab.data.prepare import prepare
 from normlab.data.source import Source
-from normlab.randomness import generator
+from normlab.randomness import derive_seed, generator
 
 
 @register("gaussian")
@@ -23,7 +23,9 @@ class GaussianDataConfig(DataConfig):
     """x ~ N(0, I) with target A x, A square with N(0, 1) entries (Santurkar et al. 2018, app. A).
 
     Training and held-out samples are drawn alike, `num_samples` each, in float64; both and A
-    depend on `data.seed` alone, so runs with different seeds learn the same map.
+    depend on `data.seed` alone, so runs with different seeds learn the same map. With
+    `data.redrawn` they depend on the run's seed too: what then differs between seeds is the task
+    as well as the network, and an interval over seeds speaks of other tasks of the kind.
     """
 
     TASK: ClassVar[Literal["classification", "regression"]] = "regression"
@@ -31,6 +33,9 @@ class GaussianDataConfig(DataConfig):
     num_samples: int = setting(1000, "In the training set; the test set is as large.", at_least=1)
     num_features: int = setting(10, "D of x and of A x.", at_least=1)
     seed: int = setting(0, "Of x and A; the run's own seed does not move the data.", at_least=0)
+    redrawn: bool = neutral(
+        False, "Whether each seed of a run has x and A of its own; false: the same for all seeds."
+    )
     standardize: bool = False
 
     def __post_init__(self) -> None:
@@ -68,10 +73,21 @@ class GaussianDataConfig(DataConfig):
     def num_stored_samples(self) -> int:
         return self.num_samples
 
+    def of_run(self, seed: int) -> Self:
+        if not self.redrawn:
+            return self
+        own = derive_seed(self.seed, "gaussian", "redrawn", seed)
+        return dataclasses.replace(self, seed=own, redrawn=False)
+
     def checksum(self) -> str:
         return _draw(self.num_samples, self.num_features, self.seed).checksum
 
     def load(self, size: int | None, dtype: torch.dtype, device: torch.device) -> Dataset:
+        if self.redrawn:
+            raise ValueError(
+                "with data.redrawn=true each seed of a run has data of its own; load those of one: "
+                "config.data.of_run(seed)."
+            )
         source = _draw(self.num_samples, self.num_features, self.seed)
         # Copied where the dtype is the draws' own: these are kept, and shared by runs.
         return prepare(

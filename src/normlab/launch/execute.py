@@ -155,7 +155,7 @@ def _carry_out(
     config = run.config
     set_exact_arithmetic()
     dataset = load(
-        config.data,
+        config.data.of_run(config.seed),
         size=config.image_size(),
         dtype=parameter_dtype(config.precision),
         device=device,

@@ -149,7 +149,9 @@ def _prepare(
         torch.set_num_threads(config.num_threads)
     set_exact_arithmetic()
     dtype = parameter_dtype(config.precision)
-    dataset = load(config.data, size=config.image_size(), dtype=dtype, device=device)
+    dataset = load(
+        config.data.of_run(config.seed), size=config.image_size(), dtype=dtype, device=device
+    )
     setup = build(dataclasses.replace(config, probe=()), dataset, device)
     checkpoint.restore(setup.model, setup.optimizer)
     try:
