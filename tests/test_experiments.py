@@ -1,6 +1,7 @@
 """experiment.yaml, plans that share runs, and the way from runs to figure and verdicts."""
 
 import json
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -329,6 +330,19 @@ def test_from_runs_to_figure_table_manifest_and_verdicts(
     redraw_all([experiment], results, console)
     assert verify_all([experiment], results, console) == 0
     assert json.loads((folder / "manifest.json").read_text()) == manifest
+
+    other = results / "tiny" / "small"  # two figures: each in a process of its own
+    shutil.copytree(folder, other)
+    (other / "figure.png").write_bytes(b"")
+    redraw_all([experiment], results, console)
+    assert (other / "figure.png").read_bytes() == (folder / "figure.png").read_bytes()
+    Image.new("RGB", (9, 9)).save(other / "figure.png")
+    out = StringIO()
+    assert verify_all([experiment], results, Console(file=out, width=200)) == 1
+    assert [line.split(":")[0] for line in out.getvalue().splitlines()] == [
+        *("differs tiny/small", "same tiny/smoke", "2 figures compared."),
+    ]
+    shutil.rmtree(other)
     table.loc[0, "value"] = 0.123
     table.to_parquet(folder / "table.parquet", index=False)
     assert verify_all([experiment], results, console) == 1

@@ -148,7 +148,7 @@ def _parquet(table: pd.DataFrame) -> bytes:
 def _pictures(
     sheet: Sheet, limit_bytes: int, note: str
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
-    pictures = {kind: sheet.picture(kind, DPI, note) for kind in KINDS}
+    pictures = sheet.pictures(KINDS, DPI, note)
     if _total(pictures) <= limit_bytes:
         return pictures, ()
     for axis in sheet.figure.axes:
@@ -157,7 +157,7 @@ def _pictures(
     notes: tuple[str, ...] = ("lines rasterized in the vector pictures",)
     for dpi in (DPI, 110, 80):
         # not the PNG: it is what a redrawn figure is compared with
-        pictures |= {kind: sheet.picture(kind, dpi, note) for kind in ("svg", "pdf")}
+        pictures |= sheet.pictures(("svg", "pdf"), dpi, note)
         if dpi < DPI:
             notes = (notes[0], f"and these at {dpi} dots an inch")
         if _total(pictures) <= limit_bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -26,30 +26,45 @@ _METADATA: Mapping[str, dict[str, Any]] = {
 KINDS = tuple(_METADATA)
 
 
-def picture(figure: Figure, kind: str, dpi: int = DPI, note: str = "") -> bytes:
-    """The bytes of a figure's picture; a PNG has 256 colours, at a third of the size.
+def pictures(
+    figure: Figure, kinds: Iterable[str], dpi: int = DPI, note: str = ""
+) -> dict[str, bytes]:
+    """The bytes of a figure's pictures by kind, laid out once for all of them; a PNG has 256
+    colours, at a third of the size.
 
     Args:
-        note: a line below the figure, for which the picture grows.
+        note: a line below the figure, for which the pictures grow.
     """
-    buffer = io.BytesIO()
-    save_picture(figure, buffer, kind, note, dpi=dpi, metadata=_METADATA[kind])
-    if kind == "png":
-        return _quantized(buffer)
-    return _rounded(_with_numbered_clips(buffer.getvalue())) if kind == "svg" else buffer.getvalue()
+    drawn = {}
+    with _ready(figure, note) as area:
+        for kind in kinds:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, bbox_inches=area, dpi=dpi, metadata=_METADATA[kind])
+            drawn[kind] = _refined(kind, buffer)
+    return drawn
 
 
-def save_picture(
-    figure: Figure, file: Path | IO[bytes], kind: str | None, note: str = "", **settings: Any
-) -> None:
+def save_picture(figure: Figure, file: Path | IO[bytes], kind: str | None, note: str = "") -> None:
     """Write a figure as a picture, `note` below it."""
+    with _ready(figure, note) as area:
+        figure.savefig(file, format=kind, bbox_inches=area)
+
+
+@contextmanager
+def _ready(figure: Figure, note: str) -> Iterator[Bbox]:
+    """The figure laid out, with `note` below it; and the area of both, in inches."""
     width, height = figure.get_size_inches()
     bottom = -NOTE_INCHES if note else 0.0
     line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
-    area = Bbox([[0, bottom], [width, height]])
     with _laid_out(figure), drawn_near(figure):
-        figure.savefig(file, format=kind, bbox_inches=area, **settings)
+        yield Bbox([[0, bottom], [width, height]])
     line.remove()
+
+
+def _refined(kind: str, buffer: io.BytesIO) -> bytes:
+    if kind == "png":
+        return _quantized(buffer)
+    return _rounded(_with_numbered_clips(buffer.getvalue())) if kind == "svg" else buffer.getvalue()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from normlab.figures.edges import CUT_NOTE, hold_marks, mark_cut_intervals
-from normlab.figures.pictures import DPI, picture, save_picture
+from normlab.figures.pictures import DPI, pictures, save_picture
 from normlab.figures.references import Reference, labelled_limits, place_labels
 from normlab.figures.style import styled
 
@@ -99,9 +99,13 @@ class Sheet:
 
     def picture(self, kind: str, dpi: int = DPI, note: str = "") -> bytes:
         """The bytes of the figure's picture, with `note` below: always the same for a figure."""
+        return self.pictures([kind], dpi, note)[kind]
+
+    def pictures(self, kinds: Iterable[str], dpi: int = DPI, note: str = "") -> dict[str, bytes]:
+        """The figure's pictures of several kinds, laid out once."""
         with styled():
             notes = filter(None, [note, self._prepare()])
-            return picture(self.figure, kind, dpi, "; ".join(notes))
+            return pictures(self.figure, kinds, dpi, "; ".join(notes))
 
     def _prepare(self) -> str:
         """Mark and place what depends on limits, which may have changed; what is to be said below

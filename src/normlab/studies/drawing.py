@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import signal
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
@@ -27,6 +31,8 @@ from normlab.words import plural
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Result = TypeVar("Result")
 
 PIXEL_TOLERANCE = 8
 """Of 255: how far a redrawn pixel may be off before it counts as different."""
@@ -140,37 +146,78 @@ def verify_all(experiments: Sequence[Experiment], results: Path, console: Consol
     """Redraw every stored figure from its stored table; 1 where one comes out differently, and
     where there is none."""
     num_different = num_compared = 0
-    for experiment in experiments:
-        for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
-            num_compared += 1
-            problems = _verify(experiment, manifest_path.parent)
-            name = f"{experiment.name}/{manifest_path.parent.name}"
-            if problems:
-                num_different += 1
-                console.print(f"[red]differs[/red] {name}: {'; '.join(problems)}")
-            else:
-                console.print(f"[green]same[/green] {name}")
+    for name, problems in _with_every_core(_verify, _stored(experiments, results)):
+        num_compared += 1
+        if problems:
+            num_different += 1
+            console.print(f"[red]differs[/red] {name}: {'; '.join(problems)}")
+        else:
+            console.print(f"[green]same[/green] {name}")
     console.print(f"{plural(num_compared, 'figure')} compared.", highlight=False)
     return 1 if num_different or not num_compared else 0
 
 
 def redraw_all(experiments: Sequence[Experiment], results: Path, console: Console) -> None:
     """Draw every stored figure anew from its stored table; tables and verdicts stay."""
-    for experiment in experiments:
-        for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
-            redraw(drawing_of(experiment), manifest_path.parent)
-            console.print(f"drawn {experiment.name}/{manifest_path.parent.name}")
+    for name, _ in _with_every_core(_redraw, _stored(experiments, results)):
+        console.print(f"drawn {name}")
 
 
-def _verify(experiment: Experiment, folder: Path) -> list[str]:
+@dataclass(frozen=True)
+class _Stored:
+    """A figure in its folder, and the experiment that draws it."""
+
+    experiment: Path
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment.name}/{self.folder.name}"
+
+    def draw(self, table: pd.DataFrame) -> Sheet:
+        return drawing_of(Experiment.load(self.experiment))(table)
+
+
+def _stored(experiments: Sequence[Experiment], results: Path) -> list[_Stored]:
+    return [
+        _Stored(experiment.folder, path.parent)
+        for experiment in experiments
+        for path in sorted((results / experiment.name).glob("*/manifest.json"))
+    ]
+
+
+def _with_every_core(
+    work: Callable[[_Stored], Result], figures: Sequence[_Stored]
+) -> Iterator[tuple[str, Result]]:
+    """The figures' names with what `work` makes of each, in their order; a process a core."""
+    if len(figures) <= 1:
+        yield from ((figure.name, work(figure)) for figure in figures)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    workers = min(len(figures), os.cpu_count() or 1)
+    # Ctrl-C is this process's to answer
+    pool = ProcessPoolExecutor(workers, spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    try:
+        for figure, made in zip(figures, pool.map(work, figures), strict=True):
+            yield figure.name, made
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _redraw(figure: _Stored) -> None:
+    redraw(figure.draw, figure.folder)
+
+
+def _verify(figure: _Stored) -> list[str]:
     import pandas as pd
 
+    folder = figure.folder
     manifest = json.loads((folder / "manifest.json").read_text())
     table = pd.read_parquet(folder / "table.parquet")
     problems = []
     if table_hash(table) != manifest["table_sha256"]:
         problems.append("table.parquet is not the one the manifest names")
-    sheet = drawing_of(experiment)(table)
+    sheet = figure.draw(table)
     note = "; ".join(manifest["missing"])
     share = _share_of_pixels_off(sheet, note, folder / "figure.png")
     if share > SHARE_OF_PIXELS:
