@@ -64,7 +64,7 @@ def test_settings_on_what_parameters_mean_are_those_of_the_run_started_from() ->
     shared = {"eps", "affine", "position", "weight_standardization"}
     own = {
         "group": {"groups"},
-        "lp": {"p"},
+        "lp": {"p", "unit_scale"},
         "batch_channel": {"groups", "estimate"},
     }
     assert fixed == {name: shared | own.get(name, set()) for name in OURS}

@@ -174,6 +174,45 @@ class TestLp:
         factor = inputs.square().mean(along).sqrt() / inputs.std(along, correction=0)
         torch.testing.assert_close(lp * factor.view(1, 4, 1, 1), batch, rtol=1e-10, atol=1e-10)
 
+    @pytest.mark.parametrize("shape", SHAPES)
+    @pytest.mark.parametrize("p", [1.0, math.inf])
+    def test_unit_scale_is_the_norm_over_that_of_a_standard_normal(
+        self, shape: tuple[int, ...], p: float
+    ) -> None:
+        """c_inf by bisection of (2 Phi(c) - 1)^m = 1/2, with the error function."""
+        num_values = math.prod(shape) // shape[1]
+        low, high = 0.0, 20.0
+        for _ in range(100):
+            middle = (low + high) / 2
+            is_below = math.erf(middle / math.sqrt(2)) ** num_values < 0.5
+            low, high = (middle, high) if is_below else (low, middle)
+        constant = math.sqrt(2 / math.pi) if p == 1 else low
+        layer = built(LpConfig(p=p, unit_scale=True, eps=1e-3, momentum=0.3))
+        values, along = tensor(shape).numpy(), axes(shape)
+        absolute = np.abs(values)
+        size = absolute.mean(along) if p == 1 else absolute.max(along)
+        root = np.sqrt((size / constant) ** 2 + 1e-3)
+        expected = affine((values - spread(values.mean(along), shape)) / spread(root, shape), layer)
+        np.testing.assert_allclose(layer(tensor(shape)).detach(), expected, rtol=1e-10)
+        running = 0.7 + 0.3 * (size / constant) ** 2
+        np.testing.assert_allclose(layer.running_var, running, rtol=1e-10)
+        np.testing.assert_allclose(
+            layer.moments(tensor(shape))[1], (size / constant) ** 2, rtol=1e-10
+        )
+
+    @pytest.mark.parametrize("p", [1.0, math.inf])
+    def test_unit_scale_keeps_the_variance_of_normal_values(self, p: float) -> None:
+        """Over many features, as one feature's largest value varies."""
+        values = torch.randn(4096, 512, generator=torch.Generator().manual_seed(0)).double()
+        layer = layer_of(LpConfig(p=p, unit_scale=True, affine=False), 512).double()
+        assert layer(values).var(0).mean() == pytest.approx(1, abs=0.05)
+        plain = layer_of(LpConfig(p=p, affine=False), 512).double()(values).var(0).mean()
+        assert plain == pytest.approx(math.pi / 2 if p == 1 else 0.07, rel=0.05)
+
+    def test_unit_scale_of_p_2_is_the_same_run(self) -> None:
+        assert LpConfig(p=2.0, unit_scale=True).canonical() == LpConfig(p=2.0)
+        assert LpConfig(p=1.0, unit_scale=True).canonical() == LpConfig(p=1.0, unit_scale=True)
+
     def test_other_norms_are_refused(self) -> None:
         with pytest.raises(ValueError, match=r"norm\.p must be 1, 2 or inf; got 3\.0\."):
             LpConfig(p=3.0)
