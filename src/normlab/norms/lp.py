@@ -26,8 +26,8 @@ class LpConfig(PopulationConfig):
         "p=1": Look(color="#e08bb0", marker="^", dash=(3, 1, 1, 1), place=30),
         "p=2": Look(color="#b0357a", marker="*", dash=(4, 1.5), place=30),
         "p=inf": Look(color="#5e0f38", marker="v", dash=(1.5, 1), place=30),
-        "p=1 to scale": Look(color="#5fb58a", marker="8", dash=(3, 1, 1, 1), place=31),
-        "p=inf to scale": Look(color="#1d7a4c", marker="h", dash=(1.5, 1), place=31),
+        "p=1 to scale": Look(color="#b5b000", marker="h", dash=(3, 1, 1, 1), place=31),
+        "p=inf to scale": Look(color="#1d7a4c", marker="v", dash=(1.5, 1), place=31),
     }
 
     p: float = setting(2.0, "Of the norm that is divided by: 1, 2 or inf.")
