@@ -19,8 +19,9 @@ from normlab.launch.dispatch import launch
 from normlab.plan.runs import PlannedRun
 from normlab.plan.sharing import reuse, share
 from normlab.studies.drawing import draw_and_judge, drawing_of, redraw_all, verify_all
-from normlab.studies.experiment import Experiment, experiment_names, words_of
+from normlab.studies.experiment import Experiment, experiment_names
 from normlab.studies.project import Project
+from normlab.studies.spelling import words_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,8 +37,9 @@ def test_every_experiment_composes_at_every_scale(composer: Composer) -> None:
         for scale, content in experiment.scales.items():
             assert content.cells or content.computed, (name, scale)
             if scale == "smoke":
-                runs = experiment.plan(composer, scale)
-                assert len(runs) == len(content.cells) * len(content.seeds)
+                plan = experiment.whole_plan(composer, scale)
+                num_runs = len(plan.runs) + plan.num_waiting
+                assert num_runs == len(content.cells) * len(content.seeds)
                 computed = experiment.computed(scale)
                 assert len(computed) == len(content.computed) * len(content.seeds)
 

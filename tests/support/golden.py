@@ -143,7 +143,10 @@ def names_of(folder: Path, scale: str, composer: Composer) -> Names:
     experiment = Experiment.load(folder)
     with recorded_data(absent=["cifar10"]):
         words = ["tracker=none", f"results_dir={tempfile.gettempdir()}"]
-        runs = experiment.plan(composer, scale, extra_words=words)
+        plan = experiment.whole_plan(
+            composer, scale, extra_words=words, choices=_recorded_choices(experiment.name, scale)
+        )
+        runs = plan.runs
         tasks = experiment.computed(scale)
     cells: dict[str, set[int]] = {}
     for run in runs:
@@ -155,6 +158,13 @@ def names_of(folder: Path, scale: str, composer: Composer) -> Names:
         computed=frozenset(task.run_name for task in tasks),
         cells={name: frozenset(seeds) for name, seeds in cells.items()},
     )
+
+
+def _recorded_choices(experiment: str, scale: str) -> dict[str, dict[str, Any]]:
+    """What the searches of committed results have chosen: their runs are not committed."""
+    path = ROOT / "results" / experiment / scale / "manifest.json"
+    searches = read(path).get("searches", []) if path.exists() else []
+    return {search["arm"]: search["chosen"] for search in searches if search["chosen"]}
 
 
 @cache

@@ -214,7 +214,12 @@ def row(claim: Mapping[str, Any]) -> tuple[str, ...]:
     """A claim's entry as texts, in the order of `COLUMNS`."""
     edited = {True: "edited", False: "no", None: "unknown"}[claim["edited_after_run"]]
     return (
-        f"{claim['experiment']}: {claim['statement']} ({claim['id']})",
+        "; ".join(
+            [
+                f"{claim['experiment']}: {claim['statement']} ({claim['id']})",
+                *claim.get("chosen", ()),
+            ]
+        ),
         claim["source"],
         claim["published"] or "",
         ours(claim),

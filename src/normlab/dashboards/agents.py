@@ -45,8 +45,14 @@ def write_sweeps(
     Raises:
         ValueError: for what cannot be run.
     """
-    plan = experiment.plan(composer, scale, seeds=seeds, cell=cell)
     combinations = experiment.combinations(composer, scale, seeds=seeds, cell=cell)
+    searched = [one.factors["arm"] for one in combinations if one.search is not None]
+    if searched:
+        raise ConfigError(
+            f"{experiment.name} has arms that are a search ({searched[0]}), whose runs are known "
+            f"once it has chosen. Run it with make {experiment.name}, or choose cells with --cell."
+        )
+    plan = experiment.plan(composer, scale, seeds=seeds, cell=cell)
     staged = [
         combination.factors["arm"]
         for combination in combinations

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import pandas as pd
 from normlab.analysis.values import runs_of
 from normlab.figures.pictures import DPI, KINDS
 from normlab.figures.sheet import Sheet
+from normlab.records.columns import ONCE_MORE
 from normlab.records.files import read_json, write_json_whole, write_whole
 
 LIMIT_BYTES = 1_000_000
@@ -39,6 +40,8 @@ def save(
     primary: bool = True,
     provenance: Mapping[str, Mapping[str, Any]] | None = None,
     missing: Iterable[str] = (),
+    searches: Sequence[Mapping[str, Any]] = (),
+    chosen: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Write a figure and what it was drawn from; returns the manifest.
 
@@ -52,6 +55,8 @@ def save(
         provenance: per run, what it carries: `commit`, `data_checksum`, … Default: the table's
             columns of these names.
         missing: what the figure lacks, in words ("6 runs missing"); they stand below it.
+        searches: the candidates of arms that are a search, with their scores.
+        chosen: what was chosen and how, in words, which stand below the figure too.
     """
     stored, thinned = compact(table)
     if callable(sheet):
@@ -59,14 +64,17 @@ def save(
     table_name = "table.parquet" if primary else f"{name}.parquet"
     table_file = _parquet(stored)
     lacking = list(missing)
-    pictures, notes = _pictures(sheet, FIGURE_BYTES - len(table_file), "; ".join(lacking))
+    of_searches = {"chosen": list(chosen), "searches": list(searches)} if searches else {}
+    note = note_of({"missing": lacking, **of_searches})
+    pictures, notes = _pictures(sheet, FIGURE_BYTES - len(table_file), note)
     content = {f"{name}.{kind}": data for kind, data in pictures.items()}
     content[table_name] = table_file
     manifest = {
-        "runs": sorted(map(str, table["run"].unique())) if len(table) else [],
+        "runs": sorted(_each_once(table)),
         "cells": _cells(table),
         **_carried(table, provenance),
         "missing": lacking,
+        **of_searches,
         "table_sha256": table_hash(stored),
         "num_rows": len(stored),
         "made_smaller": [*thinned, *notes],
@@ -78,6 +86,11 @@ def save(
     return manifest
 
 
+def note_of(manifest: Mapping[str, Any]) -> str:
+    """What stands below a figure: what it lacks, and what its arms' searches have chosen."""
+    return "; ".join([*manifest["missing"], *manifest.get("chosen", ())])
+
+
 def redraw(draw: Callable[[pd.DataFrame], Sheet], folder: Path) -> None:
     """Replace a folder's pictures by ones drawn anew from its table, after a change of the drawing.
 
@@ -86,7 +99,7 @@ def redraw(draw: Callable[[pd.DataFrame], Sheet], folder: Path) -> None:
     manifest = read_json(folder / "manifest.json", "Run the experiment again.")
     table = pd.read_parquet(folder / "table.parquet")
     size = (folder / "table.parquet").stat().st_size
-    note = "; ".join(manifest["missing"])
+    note = note_of(manifest)
     pictures, notes = _pictures(draw(table), FIGURE_BYTES - size, note)
     for kind, data in pictures.items():
         write_whole(folder / f"figure.{kind}", data)
@@ -174,7 +187,8 @@ def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:
     if not len(table):
         return []
     cells = []
-    for cell, runs in runs_of(table).groupby("cell", sort=True, observed=True):
+    runs_once = runs_of(table[table["run"].isin(_each_once(table))])
+    for cell, runs in runs_once.groupby("cell", sort=True, observed=True):
         outcomes = Counter(map(str, runs["outcome"].dropna())) if "outcome" in runs else Counter()
         cells.append(
             {
@@ -185,6 +199,12 @@ def _cells(table: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return cells
+
+
+def _each_once(table: pd.DataFrame) -> list[str]:
+    """Names of the runs of a table."""
+    names = map(str, table["run"].unique()) if len(table) else ()
+    return [name for name in names if ONCE_MORE not in name]
 
 
 def _carried(

@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from normlab.figures.edges import drawn_near
+from normlab.figures.titles import break_lines
 
 DPI = 150
-NOTE_INCHES = 0.22
+NOTE_INCHES, NOTE_LINE_INCHES = 0.22, 0.12
+"""Height of a note's one line with the room around it, and of each further line."""
 
 # no dates and no versions
 _METADATA: Mapping[str, dict[str, Any]] = {
@@ -52,10 +54,14 @@ def save_picture(figure: Figure, file: Path | IO[bytes], kind: str | None, note:
 
 @contextmanager
 def _ready(figure: Figure, note: str) -> Iterator[Bbox]:
-    """The figure laid out, with `note` below it; and the area of both, in inches."""
+    """The figure laid out, with `note` below it in as many lines as it needs; and the area of both,
+    in inches."""
     width, height = figure.get_size_inches()
-    bottom = -NOTE_INCHES if note else 0.0
-    line = figure.text(0.004, 0.5 * bottom / height, note, size=7, color="#666", va="center")
+    line = figure.text(0.004, 0, note, size=7, color="#666", va="center")
+    break_lines(line, 0.992 * figure.bbox.width)
+    num_more = line.get_text().count("\n")
+    bottom = -(NOTE_INCHES + NOTE_LINE_INCHES * num_more) if note else 0.0
+    line.set_y(0.5 * bottom / height)
     with _laid_out(figure), drawn_near(figure):
         yield Bbox([[0, bottom], [width, height]])
     line.remove()

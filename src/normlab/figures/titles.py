@@ -34,12 +34,13 @@ def fit_titles(figure: Figure, axes: Iterable[Axes]) -> None:
         for title, _ in titles:
             title.set_text(title.get_text().replace(APART, "\n"))
     for title, room in titles:
-        _break_lines(title, room)
+        break_lines(title, room)
     if figure._suptitle is not None:  # type: ignore[attr-defined]
-        _break_lines(figure._suptitle, 0.96 * figure.bbox.width)  # type: ignore[attr-defined]
+        break_lines(figure._suptitle, 0.96 * figure.bbox.width)  # type: ignore[attr-defined]
 
 
-def _break_lines(title: Text, room: float) -> None:
+def break_lines(title: Text, room: float) -> None:
+    """Break a text between its words where it is wider than the room it has, in pixels."""
     width = _width(title)
     if width <= room:
         return

@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import Glob, IntervalSweep, Override, Rang
 
 from normlab.config.compose import parse
 from normlab.config.errors import ConfigError, hint
+from normlab.plan.candidates import SearchGrid
 
 FIXED_IN_A_SWEEP = ("launcher", "tracker", "results_dir")
 MOST_RUNS = 100_000
@@ -35,6 +36,8 @@ class Combination:
     factors: Mapping[str, Any]
     start_from: str | None = None
     """ARM@STEP, of an experiment's staged cell; on the command line it is one of the words."""
+    search: SearchGrid | None = None
+    """What an experiment's cell is yet to be given, chosen among these."""
 
 
 def expand(words: Sequence[str], groups: Groups = MappingProxyType({})) -> list[Combination]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError, hint
 from normlab.config.start import Start
+from normlab.plan.candidates import FACTOR
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun, plan_combination
 from normlab.plan.starts import adapt_to_parent
@@ -20,7 +21,8 @@ def plan_staged_runs(
     composer: Composer, combinations: Sequence[Combination], starts: Iterable[tuple[str, int]] = ()
 ) -> list[PlannedRun]:
     """The runs of an experiment; equal runs are planned once, and runs that others start from are
-    told to keep their network there.
+    told to keep their network there. A run that an arm came to by a search is planned for each arm
+    that it is the run of.
 
     Args:
         combinations: with seeds, in the order of the arms.
@@ -29,7 +31,20 @@ def plan_staged_runs(
     Raises:
         ConfigError: for a combination that cannot be run, or a start that is no arm listed above.
     """
-    planned: dict[str, PlannedRun] = {}
+    planned: dict[str, list[PlannedRun]] = {}
+    for run in plan_each(composer, combinations, starts):
+        own = planned.setdefault(run.name, [])
+        is_of_search = any(FACTOR in one.factors for one in (*own, run))
+        if not own or (is_of_search and _arm(run) not in map(_arm, own)):
+            own.append(run)
+    return [run for own in planned.values() for run in own]
+
+
+def plan_each(
+    composer: Composer, combinations: Sequence[Combination], starts: Iterable[tuple[str, int]] = ()
+) -> list[PlannedRun]:
+    """The run of every combination, in their order; arguments and errors as above."""
+    planned: list[PlannedRun] = []
     by_arm: dict[ArmAndSeed, PlannedRun] = {}
     kept: dict[str, set[int]] = defaultdict(set)
 
@@ -51,11 +66,15 @@ def plan_staged_runs(
 
     for combination in combinations:
         run = plan(combination)
-        planned.setdefault(run.name, run)
+        planned.append(run)
         by_arm.setdefault((combination.factors["arm"], run.config.seed), run)
     for text, seed in starts:
         started(text, seed)
-    return [_keep_networks(run, kept[run.name]) for run in planned.values()]
+    return [_keep_networks(run, kept[run.name]) for run in planned]
+
+
+def _arm(run: PlannedRun) -> str:
+    return str(run.factors["arm"])
 
 
 def generations(runs: Sequence[PlannedRun]) -> list[list[PlannedRun]]:

@@ -9,7 +9,7 @@ from normlab.config.convert import plain
 from normlab.config.run import LARGEST_SEED
 from normlab.plan.runs import PlannedRun
 from normlab.records import Damaged, metrics_frame
-from normlab.records.columns import CATEGORIES
+from normlab.records.columns import CATEGORIES, ONCE_MORE
 from normlab.records.damage import tell
 from normlab.records.flatten import flatten, written
 
@@ -30,17 +30,41 @@ def results_table(
     """What the runs have recorded so far, one row a number.
 
     Columns: run, cell, seed, step, metric, layer, value; state, outcome and chance (the accuracy
-    of a constant answer) of the run; `ALWAYS`, and the factors of the plan.
+    of a constant answer) of the run; `ALWAYS`, and the factors of the plan. A run that is planned
+    for several arms, since a search came to it, has its numbers once for each: as "NAME as ARM"
+    after the first, in the same cell, so that means over cells and seeds count it once.
 
     Args:
         on_damage: is handed what is wrong with a run that is left out.
     """
     begun = [run for run in runs if run.folder.standing() not in ("missing", "damaged")]
-    folders = [run.folder for run in begun]
+    folders = list({run.name: run.folder for run in begun}.values())
     table = metrics_frame(folders, metrics=metrics, on_damage=on_damage)
     if metrics and RATE in metrics:
-        table = concatenate([table, _rates(begun)])
-    return table.merge(facts_table(runs), on="run", how="left")
+        table = concatenate([table, _rates(list({run.name: run for run in begun}.values()))])
+    facts = facts_table(runs)
+    again = {told: run.name for run, told in zip(runs, told_apart(runs), strict=True)}
+    if len(again) > len(set(again.values())):
+        of_run = {str(name): own for name, own in table.groupby("run", observed=True)}
+        copies = [
+            of_run[name].assign(run=told)
+            for told, name in again.items()
+            if told != name and name in of_run
+        ]
+        table = concatenate([table, *copies])
+    return table.merge(facts, on="run", how="left")
+
+
+def told_apart(runs: Sequence[PlannedRun]) -> list[str]:
+    """What a table calls each run of a plan: its name, and for which arm it is planned again."""
+    seen: set[str] = set()
+    names = []
+    for run in runs:
+        names.append(
+            f"{run.name}{ONCE_MORE}{run.factors.get('arm')}" if run.name in seen else run.name
+        )
+        seen.add(run.name)
+    return names
 
 
 def concatenate(tables: Sequence[pd.DataFrame], columns: Iterable[str] = ()) -> pd.DataFrame:
@@ -89,13 +113,13 @@ def facts_table(runs: Sequence[PlannedRun]) -> pd.DataFrame:
     import pandas as pd
 
     entries: list[dict[str, Any]] = []
-    for run in runs:
+    for run, name in zip(runs, told_apart(runs), strict=True):
         settings = flatten(plain(run.config))
         state = run.folder.standing()
         status = {} if state == "damaged" else run.folder.status()
         entries.append(
             {
-                "run": run.name,
+                "run": name,
                 "state": state,
                 "outcome": status.get("outcome"),
                 "chance": status.get("summary", {}).get("chance"),

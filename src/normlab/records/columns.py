@@ -10,6 +10,10 @@ from collections.abc import Iterable
 OF_RUN = ("run", "cell", "seed")
 """Names of the run that a number is of."""
 
+ONCE_MORE = " as "
+"""In `run`, what stands between the name of a run and the further arm that its numbers stand for
+once more."""
+
 OF_NUMBER = ("step", "metric", "layer", "value")
 """Where the number was recorded, of what, and the number."""
 

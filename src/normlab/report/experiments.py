@@ -117,8 +117,9 @@ def _notes(manifest: Mapping[str, Any]) -> list[str]:
     for cell in manifest["cells"]:
         outcomes.update(cell["outcomes"])
     ended = f" ({counted(outcomes)})" if outcomes else ""
+    told = [*manifest["missing"], *manifest.get("chosen", ())]
     notes = [f"Drawn from {plural(len(manifest['runs']), 'run')}{ended}."]
-    return notes + [f"{note[:1].upper()}{note[1:]}." for note in manifest["missing"]]
+    return notes + [f"{note[:1].upper()}{note[1:]}." for note in told]
 
 
 def shown_pictures(paths: Sequence[Path]) -> dict[Path, dict[str, Any]]:

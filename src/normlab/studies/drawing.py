@@ -18,10 +18,12 @@ from rich.console import Console
 
 from normlab.analysis.ledger import judge_experiment, write_verdicts
 from normlab.config.code import load_code
-from normlab.figures.manifest import redraw, save, table_hash
+from normlab.figures.manifest import note_of, redraw, save, table_hash
 from normlab.figures.sheet import Sheet
+from normlab.plan.candidates import FACTOR
 from normlab.plan.runs import PlannedRun
-from normlab.plan.table import concatenate, results_table
+from normlab.plan.search import Search, how_chosen
+from normlab.plan.table import concatenate, results_table, told_apart
 from normlab.records import Damaged, RunFolder
 from normlab.records.damage import tell
 from normlab.records.provenance import current_commit
@@ -53,11 +55,17 @@ def draw_and_judge(
     runs: Sequence[PlannedRun],
     results: Path,
     computed: Sequence[Calculation] = (),
+    searches: Sequence[Search] = (),
+    num_waiting: int = 0,
 ) -> Drawn | None:
     """Write results/NAME/SCALE/ from the runs that have recorded something and from what is
     computed; None where there is nothing of either.
 
     The figure says what it lacks; runs that are not finished are drawn as far as they are.
+
+    Args:
+        searches: of the arms that are one.
+        num_waiting: runs that are not planned yet, as a search of theirs has not chosen.
     """
     found = {task: task.table(runs) for task in computed}
     tables = [table for table in found.values() if table is not None]
@@ -76,11 +84,20 @@ def draw_and_judge(
     factors = {key for task in computed for key in task.factors}
     table = concatenate(tables, factors)
     folder = results / experiment.name / scale
-    lacking = completeness(runs, num_computed, len(computed), damages)
-    carried = {run.name: _provenance_of(run.folder) for run in runs}
+    lacking = completeness(runs, num_computed, len(computed), damages, num_waiting)
+    names = told_apart(runs)
+    carried = {name: _provenance_of(run.folder) for name, run in zip(names, runs, strict=True)}
     commit = {"commit": current_commit()}
     carried |= {task.run_name: commit for task, rows in found.items() if rows is not None}
-    save(drawing_of(experiment), folder, table, provenance=carried, missing=[lacking])
+    save(
+        drawing_of(experiment),
+        folder,
+        table,
+        provenance=carried,
+        missing=[lacking],
+        searches=[search.to_json() for search in searches],
+        chosen=how_chosen(searches),
+    )
     verdicts = judge_experiment(
         experiment.claims_path,
         table,
@@ -92,8 +109,27 @@ def draw_and_judge(
             name: facts.get("claims", {}).get(experiment.name) for name, facts in carried.items()
         },
     )
+    for entry in verdicts["claims"]:
+        told = how_chosen(_searches_of(entry["runs"], runs, searches))
+        if told:
+            entry["chosen"] = told
     write_verdicts(folder, verdicts)
     return Drawn(folder, lacking, verdicts["claims"])
+
+
+def _searches_of(
+    names: Sequence[str], runs: Sequence[PlannedRun], searches: Sequence[Search]
+) -> list[Search]:
+    """The searches that runs were chosen by. One that is there as an arm of its own as well was
+    not chosen.
+
+    Args:
+        names: of some of the runs, as the table has them.
+    """
+    compared = [run for run, told in zip(runs, told_apart(runs), strict=True) if told in names]
+    unsearched = {run.name for run in compared if FACTOR not in run.factors}
+    arms = {run.factors["arm"] for run in compared if run.name not in unsearched}
+    return [search for search in searches if search.arm in arms]
 
 
 def drawing_of(experiment: Experiment) -> Callable[[pd.DataFrame], Sheet]:
@@ -121,12 +157,15 @@ def completeness(
     num_computed: int = 0,
     num_to_compute: int = 0,
     damages: Sequence[Damaged] = (),
+    num_waiting: int = 0,
 ) -> str:
     """How much of a plan there is: "37 of 45 runs, 2 failed, 6 missing; data: cifar10-jpeg".
 
     Args:
         damages: of files of runs, which are then not counted as finished.
+        num_waiting: runs that wait for what a search chooses.
     """
+    runs = list({run.name: run for run in runs}.values())
     parts = []
     if runs:
         damaged = {folder for damage in damages for folder in damage.path.parents}
@@ -134,7 +173,10 @@ def completeness(
             "damaged" if run.folder.path in damaged else run.folder.standing() for run in runs
         )
         others = [f"{states[state]} {state}" for state in states if state != "finished"]
-        parts.append(", ".join([f"{states['finished']} of {len(runs)} runs", *others]))
+        if num_waiting:
+            others.append(f"{num_waiting} not begun before a search has chosen")
+        num_runs = len(runs) + num_waiting
+        parts.append(", ".join([f"{states['finished']} of {num_runs} runs", *others]))
     if num_to_compute:
         parts.append(f"{num_computed} of {num_to_compute} tables computed")
     if runs:
@@ -218,8 +260,7 @@ def _verify(figure: _Stored) -> list[str]:
     if table_hash(table) != manifest["table_sha256"]:
         problems.append("table.parquet is not the one the manifest names")
     sheet = figure.draw(table)
-    note = "; ".join(manifest["missing"])
-    share = _share_of_pixels_off(sheet, note, folder / "figure.png")
+    share = _share_of_pixels_off(sheet, note_of(manifest), folder / "figure.png")
     if share > SHARE_OF_PIXELS:
         problems.append(f"{share:.2%} of the pixels are off, more than {SHARE_OF_PIXELS:.2%}")
     return problems

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,10 +17,23 @@ from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
 from normlab.config.yaml_files import Entry, read_yaml, shown
 from normlab.metrics.declared import load_metrics
+from normlab.plan.candidates import FACTOR, OPEN, SearchGrid
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun
+from normlab.plan.search import Search
 from normlab.plan.staging import parent_of, plan_staged_runs
 from normlab.studies.computed import Calculation
+from normlab.studies.searching import (
+    KEYS as SEARCH_KEYS,
+)
+from normlab.studies.searching import (
+    StudyPlan,
+    plan_search,
+    read_search,
+    refuse_shared_seeds,
+    with_choice,
+)
+from normlab.studies.spelling import spelled, words_of
 
 _EXPERIMENT_KEYS = (
     "title",
@@ -34,7 +47,7 @@ _EXPERIMENT_KEYS = (
     "scales",
 )
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
-_ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude")
+_ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude", *SEARCH_KEYS)
 _TEXTS = ("title", "paper", "figure", "question", "expect")
 
 _EXAMPLE = """
@@ -52,7 +65,7 @@ scales:
 class Scale:
     seeds: tuple[int, ...]
     cells: tuple[Combination, ...]
-    """Words and factors of each cell that is trained, seeds left open."""
+    """Words and factors of each cell that is trained, seeds and searched settings left open."""
     computed: tuple[Calculation, ...] = ()
     """Cells that are computed without training."""
     cost: str | None = None
@@ -122,15 +135,32 @@ class Experiment:
         seeds: Sequence[int] | None = None,
         cell: str | None = None,
     ) -> list[PlannedRun]:
-        """Every run of a scale, composed and checked, in the order of arms and seeds.
+        """Every run of a scale that is known, composed and checked, in the order of arms and seeds;
+        arguments and errors as of `whole_plan`."""
+        return self.whole_plan(
+            composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell
+        ).runs
+
+    def whole_plan(
+        self,
+        composer: Composer,
+        scale_name: str,
+        *,
+        extra_words: Sequence[str] = (),
+        seeds: Sequence[int] | None = None,
+        cell: str | None = None,
+        choices: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> StudyPlan:
+        """The runs of a scale and, of arms that are a search, their candidates.
 
         A run keeps its network for all of the scale that starts from it, chosen or not, so that
         what is chosen moves no identity.
 
         Args:
             extra_words: put on every run, after its own; how it is launched and recorded.
-            seeds: instead of the scale's own.
+            seeds: instead of the scale's own; those of searches stay.
             cell: only cells whose arm contains this text.
+            choices: settings by arm, of searches whose runs are not here; they are not searched.
 
         Raises:
             ValueError: for a scale that is not there, a claim that cannot be judged, or a cell
@@ -141,16 +171,57 @@ class Experiment:
             composer, scale_name, extra_words=extra_words, seeds=seeds, cell=cell
         )
         computed = self.computed(scale_name, seeds=seeds, cell=cell)
-        starts = self._starts(scale_name, combinations, seeds)
         try:
-            runs = plan_staged_runs(composer, combinations, starts)
+            combinations = [
+                with_choice(one, (choices or {})[one.factors["arm"]])
+                if one.search is not None and one.factors["arm"] in (choices or {})
+                else one
+                for one in combinations
+            ]
+            searches = self._searches(composer, combinations)
+            known, waiting = _settled(combinations, searches)
+            starts = self._starts(scale_name, known, seeds)
+            runs = plan_staged_runs(composer, known, starts)
         except ConfigError as error:
             raise self.placed(error) from None
         for task in computed:
             if task.start_from is not None:
                 parent_of(task.start_from, task.seed, runs)
         experiments = {self.name: claims_hash(self.claims_path)}
-        return [replace(run, experiments=experiments) for run in runs]
+        return StudyPlan(
+            [replace(run, experiments=experiments) for run in runs], tuple(searches), waiting
+        )
+
+    def _searches(self, composer: Composer, combinations: Sequence[Combination]) -> list[Search]:
+        """The candidates of every arm among the combinations that is a search."""
+        by_arm = {one.factors["arm"]: one for one in combinations}  # one a seed, alike but for it
+        searches = []
+        for one in by_arm.values():
+            if one.search is None:
+                continue
+            above: list[Combination] = []
+            start = one.start_from
+            while start is not None:
+                parent = by_arm.get(start.rpartition("@")[0])
+                if parent is None:
+                    break  # of which planning tells
+                if parent.search is not None:
+                    raise ConfigError(
+                        f"{self._file}: {one.factors['arm']} is a search and starts from "
+                        f"{parent.factors['arm']}, which is one too, and a choice by another "
+                        "choice is not built. Give one of them its settings under `set`."
+                    )
+                above.insert(0, parent)
+                start = parent.start_from
+            seeds = one.search.seeds
+            searches.append(
+                plan_search(
+                    composer,
+                    [_with_seed(one, seed) for seed in seeds],
+                    [_with_seed(parent, seed) for parent in above for seed in seeds],
+                )
+            )
+        return searches
 
     def placed(self, error: ConfigError) -> ConfigError:
         """The error of a setting with the line of the file that sets it, where one does."""
@@ -175,7 +246,7 @@ class Experiment:
         """
         factors: list[Mapping[str, Any]] = []
         for scale in self.scales.values():
-            factors += [cell.factors for cell in scale.cells]
+            factors += [own for cell in scale.cells for own in _factors(cell)]
             factors += [task.factors for task in scale.computed]
         common = set.intersection(*map(set, factors)) if factors else set()
         where = f"{self.folder.parent.name}/{self.name}/{self.claims_path.name}"
@@ -234,11 +305,16 @@ class Experiment:
         seeds: Sequence[int] | None = None,
         cell: str | None = None,
     ) -> list[Combination]:
-        """The words of every run of a scale; arguments and errors as of `plan`.
+        """The words of every run of a scale; arguments and errors as of `whole_plan`.
 
-        A cell that another one starts from comes with it.
+        A cell that another one starts from comes with it. Of an arm that is a search, the words
+        lack the settings that are searched.
         """
         scale = self.scale(scale_name)
+        for one in _choose_cells(self.name, scale, cell):
+            if one.search is not None:
+                own = scale.seeds if seeds is None else seeds
+                refuse_shared_seeds(str(one.factors["arm"]), one.search, own, self._file)
         return [
             replace(
                 combination,
@@ -269,13 +345,48 @@ class Experiment:
         return self.scales[name]
 
 
+def _with_seed(combination: Combination, seed: int) -> Combination:
+    words = [word for word in combination.words if not word.startswith("seed=")]
+    return replace(combination, words=(*words, f"seed={seed}"))
+
+
+def _settled(
+    combinations: Sequence[Combination], searches: Sequence[Search]
+) -> tuple[list[Combination], Counter[str]]:
+    """The combinations with what their searches have chosen, and how many of each arm are left out
+    since a search, theirs or that of what they start from, has not chosen yet."""
+    by_arm = {search.arm: search for search in searches}
+    known: list[Combination] = []
+    waiting = Counter[str]()
+    for one in combinations:  # a parent is listed above its children
+        arm = one.factors["arm"]
+        parent = None if one.start_from is None else one.start_from.rpartition("@")[0]
+        search = by_arm.get(arm) if one.search is not None else None
+        choice = None if search is None else search.choice
+        if parent in waiting or (search is not None and choice is None):
+            waiting[arm] += 1
+        elif search is not None and choice is not None:
+            known.append(with_choice(one, choice.settings))
+        else:
+            known.append(one)
+    return known, waiting
+
+
+def _factors(cell: Combination) -> list[Mapping[str, Any]]:
+    """The factors that a cell may have, whatever its search comes to."""
+    if cell.search is None:
+        return [cell.factors]
+    own = {**cell.factors, FACTOR: cell.search.keys}
+    return [{**own, **settings} for settings in cell.search.candidates]
+
+
 def _check_values(where: str, wanted: Sequence[Any], values: Sequence[Any]) -> None:
     if None in values:  # may be recorded as what it stands for
         return
-    known = {_comparable(value): _word(value) for value in values}
+    known = {_comparable(value): spelled(value) for value in values}
     for value in wanted:
         if _comparable(value) not in known:
-            word = _word(value)
+            word = spelled(value)
             raise ConfigError(
                 f"{where}: no arm has {word}." + hint(word, known.values(), "Arms have")
             )
@@ -283,7 +394,7 @@ def _check_values(where: str, wanted: Sequence[Any], values: Sequence[Any]) -> N
 
 def _comparable(value: Any) -> str | float:
     """A value so that 0.1 and "1e-1" are one."""
-    word = _word(value).strip("[]")
+    word = spelled(value).strip("[]")
     try:
         return float(word)
     except ValueError:
@@ -315,26 +426,6 @@ def experiment_names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in root.glob("*/experiment.yaml"))
 
 
-def words_of(settings: Mapping[str, Any]) -> list[str]:
-    """Settings as words of the command line.
-
-    >>> words_of({"norm": "batch", "optimizer.lr": 0.5, "probe": ["ics"], "epochs": None})
-    ['norm=batch', 'optimizer.lr=0.5', 'probe=[ics]', 'epochs=null']
-    """
-    return [f"{key}={_word(value)}" for key, value in settings.items()]
-
-
-def _word(value: Any) -> str:
-    """A value as experiment.yaml spells it (1.0 stays 1.0), since names of arms are made of it."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return f"[{','.join(_word(item) for item in value)}]"
-    return str(value)
-
-
 def _scale(name: str, entry: Entry, shared: Mapping[str, Any], folder: Path) -> Scale:
     if name not in SCALES:
         raise ConfigError(f"{entry.place}: scale {name}." + hint(name, SCALES, "Scales"))
@@ -354,6 +445,8 @@ class _Arm:
     name: str | None
     compute: str | None
     cells: tuple[dict[str, Any], ...]
+    """Settings; those that are searched are `OPEN`."""
+    search: SearchGrid | None = None
 
     @staticmethod
     def of(entry: Entry) -> _Arm:
@@ -362,11 +455,16 @@ class _Arm:
         shared = _settings(entry.get("set"))
         excluded = [_settings(pattern) for pattern in _list(entry.get("exclude"))]
         cells = []
+        own: dict[str, Any] = dict(shared)
         for factors in _products(entry):
+            own |= factors
             settings = _fill_in_start({**shared, **factors}, entry)
             if not any(_matches(settings, pattern) for pattern in excluded):
                 cells.append(settings)
-        return _Arm(_text(entry.get("name")) or compute, compute, tuple(cells))
+        search = read_search(entry, own, _values)
+        if search is not None:
+            cells = [{**settings, **dict.fromkeys(search.values, OPEN)} for settings in cells]
+        return _Arm(_text(entry.get("name")) or compute, compute, tuple(cells), search)
 
 
 def _cells(
@@ -382,23 +480,35 @@ def _cells(
     for arm in arms:
         alike[arm.name] += arm.cells
     varied = {name: _varied(cells) for name, cells in alike.items()}
+    searches: set[str] = set()
     for arm in arms:
         for settings in arm.cells:
             label = words_of({key: settings[key] for key in varied[arm.name] if key in settings})
             arm_name = " ".join(label if arm.name is None else [arm.name, *label])
+            searched = {} if arm.search is None else arm.search.values
+            settings = {key: value for key, value in settings.items() if key not in searched}
             factors = {"arm": arm_name, **settings}
+            if arm.search is not None:
+                searches.add(arm_name)
             if arm.compute is not None:
+                start = str(settings.get("start_from", "")).rpartition("@")[0]
+                if start in searches:
+                    raise ConfigError(
+                        f"{listed.place}: {arm_name} is computed from {start}, which is a search, "
+                        "and that is not built. Compute it from an arm whose settings stand under "
+                        "`set`."
+                    )
                 yield Calculation(folder=folder, function=arm.compute, factors=factors)
                 continue
-            words = {**shared, **settings}
+            words = {k: v for k, v in {**shared, **settings}.items() if k not in searched}
             start_from = words.pop("start_from", None)
-            yield Combination(tuple(words_of(words)), factors, start_from)
+            yield Combination(tuple(words_of(words)), factors, start_from, arm.search)
 
 
 def _varied(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     """The settings that these cells differ in."""
     keys = dict.fromkeys(key for settings in cells for key in settings)
-    return [key for key in keys if len({_word(settings.get(key)) for settings in cells}) > 1]
+    return [key for key in keys if len({spelled(settings.get(key)) for settings in cells}) > 1]
 
 
 def _products(arm: Entry) -> Iterator[dict[str, Any]]:
@@ -424,7 +534,7 @@ def _fill_in_start(settings: dict[str, Any], arm: Entry) -> dict[str, Any]:
                 f"{arm.place}: start_from: {start!r} asks for {found[1]}, which its arm does not "
                 "set." + hint(found[1], settings, "Settings")
             )
-        return _word(settings[found[1]])
+        return spelled(settings[found[1]])
 
     start = settings.get("start_from")
     if start is None:

@@ -11,10 +11,14 @@ from normlab.config import RunConfig
 from normlab.config.compose import Composer
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
+from normlab.plan.candidates import SearchGrid
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun
+from normlab.plan.search import label_of, refuse_unsearchable
 from normlab.records.flatten import written
 from normlab.studies.experiment import Experiment
+from normlab.studies.searching import StudyPlan
+from normlab.studies.spelling import words_of
 from normlab.words import abridged
 
 
@@ -22,13 +26,17 @@ from normlab.words import abridged
 class Cell:
     """A cell of an experiment, as people tell it from the others."""
 
+    arm: str
     text: str
     data: str
     steps: int | None
     """None: it depends on data that are not on disk."""
     num_runs: int
     states: Mapping[str, int]
-    """How many of its runs stand how; empty where they cannot be named yet, without the data."""
+    """How many of its runs stand how; empty where they cannot be named yet, without the data or
+    before a search has chosen."""
+    search: SearchGrid | None = None
+    """Of the candidates of an arm, which have a line of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +70,9 @@ def outline(
     )
     try:
         configs = [run_config(composer.compose(_words(one))) for one in combinations]
+        for one, config in zip(combinations, configs, strict=True):
+            if one.search is not None:
+                refuse_unsearchable(config, one.search, str(one.factors["arm"]))
     except ConfigError as error:
         raise experiment.placed(error) from None
     absent = {config.data.NAME: config.data.missing() for config in configs}
@@ -71,17 +82,23 @@ def outline(
     for one, config in zip(combinations, configs, strict=True):
         by_arm.setdefault(str(one.factors["arm"]), []).append((one, config))
     texts = cell_texts([own[0][0].factors for own in by_arm.values()])
+    cells = []
+    for text, (arm, own) in zip(texts, by_arm.items(), strict=True):
+        (first, config), *_ = own
+        row = Cell(
+            arm=arm,
+            text=text,
+            data=config.data.NAME,
+            steps=_steps(config),
+            num_runs=len(own),
+            states={},
+        )
+        if first.search is not None:
+            row = replace(row, text=label_of(arm))
+            cells.append(_candidates(row, first.search))
+        cells.append(row)
     return Outline(
-        cells=tuple(
-            Cell(
-                text=text,
-                data=own[0][1].data.NAME,
-                steps=_steps(own[0][1]),
-                num_runs=len(own),
-                states={},
-            )
-            for text, own in zip(texts, by_arm.values(), strict=True)
-        ),
+        cells=tuple(cells),
         missing={name: text for name, text in absent.items() if text is not None},
         standing_in={
             name: other
@@ -91,24 +108,40 @@ def outline(
     )
 
 
-def with_states(found: Outline, runs: Sequence[PlannedRun]) -> Outline:
+def with_states(found: Outline, plan: StudyPlan) -> Outline:
     """The outline with the states of its planned runs; equal runs are planned once, under the first
     arm's name."""
     by_arm: dict[str, list[PlannedRun]] = {}
-    for run in runs:
+    for run in plan.runs:
         by_arm.setdefault(str(run.factors["arm"]), []).append(run)
-    texts = cell_texts([own[0].factors for own in by_arm.values()])
-    cells = tuple(
-        Cell(
-            text=text,
-            data=own[0].config.data.NAME,
-            steps=own[0].config.steps,
-            num_runs=len(own),
-            states=Counter(run.folder.state() for run in own),
-        )
-        for text, own in zip(texts, by_arm.values(), strict=True)
+    told = [] if plan.searches else list(by_arm)
+    texts = cell_texts([by_arm[arm][0].factors for arm in told])
+    text_of = dict(zip(told, texts, strict=True))
+    searches = {search.arm: search for search in plan.searches}
+    cells = []
+    for cell in found.cells:
+        cell = replace(cell, text=text_of.get(cell.arm, cell.text))
+        runs = by_arm.get(cell.arm, [])
+        search = searches.get(cell.arm)
+        if cell.search is not None:
+            runs = [run for own in searches[cell.arm].runs for run in own]
+        elif search is not None and search.choice is not None:
+            cell = replace(cell, text=f"{cell.text}: {search.choice}")
+        if runs:
+            states: Mapping[str, int] = Counter(run.folder.state() for run in runs)
+            steps = runs[0].config.steps
+            cells.append(replace(cell, steps=steps, num_runs=len(runs), states=states))
+        elif cell.arm in plan.waiting:
+            cells.append(cell)
+    return replace(found, cells=tuple(cells))
+
+
+def _candidates(cell: Cell, grid: SearchGrid) -> Cell:
+    """The line of an arm's candidates, from that of the arm."""
+    text = f"{cell.text}: {grid.num_candidates} of {grid.keys}"
+    return replace(
+        cell, text=text, num_runs=grid.num_candidates * len(grid.seeds), states={}, search=grid
     )
-    return replace(found, cells=cells)
 
 
 def cell_texts(factors: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -145,7 +178,8 @@ def _word(value: Any) -> str:
 def _words(combination: Combination) -> tuple[str, ...]:
     # of which arm is of no account here, and the words of one may be no words of a command line
     start = ("start_from=parent@end",) if combination.start_from is not None else ()
-    return (*combination.words, *start)
+    first = [] if combination.search is None else words_of(combination.search.candidates[0])
+    return (*combination.words, *first, *start)
 
 
 def _steps(config: RunConfig) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,17 +19,19 @@ from normlab.config.compose import parse
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import Launch, launch
 from normlab.plan.runs import PlannedRun, RunStates
+from normlab.plan.search import label_of
 from normlab.plan.sharing import reuse, share
 from normlab.studies.code import check_figure
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.outline import outline, with_states
 from normlab.studies.project import Project
+from normlab.studies.searching import StudyPlan
 from normlab.studies.sweep import factors_of
 from normlab.words import plural
 
-Plans = dict[str, list[PlannedRun]]
-"""The runs of each experiment, by its name."""
+Plans = dict[str, StudyPlan]
+"""What each experiment trains, by its name."""
 
 
 def run_experiments(asked: Run) -> int:
@@ -43,7 +46,14 @@ def run_experiments(asked: Run) -> int:
     plans = _plan(asked, experiments)
     _check_ends(experiments)
     console = make_console()
-    exit_code = _run(experiments, plans, asked.scale, console)
+    exit_code = 0
+    if any(run.folder.standing() != "finished" for run in _candidates(plans)):
+        exit_code = _run(experiments, _candidates(plans), asked.scale, console, "search")
+        if exit_code == STOPPED:
+            return exit_code
+        plans = _plan(asked, experiments)
+    _print_choices(plans, console)
+    exit_code = max(exit_code, _run(experiments, _trained(plans), asked.scale, console))
     if exit_code == STOPPED:
         return exit_code
     _draw(experiments, plans, asked, console)
@@ -78,11 +88,11 @@ def print_plans(asked: Plan) -> int:
     plans = _plan(asked, [one for one in experiments if not outlines[one.name].missing])
     _check_ends(experiments)
     for experiment in experiments:
-        found, runs = outlines[experiment.name], plans.get(experiment.name, [])
-        if runs:
-            found = with_states(found, runs)
+        found, plan = outlines[experiment.name], plans.get(experiment.name, StudyPlan([]))
+        if plan.runs or plan.searches:
+            found = with_states(found, plan)
         computed = _computed(experiment, asked)
-        print_plan(experiment, asked.scale, found, runs, computed, console)
+        print_plan(experiment, asked.scale, found, plan, computed, console)
     return 0
 
 
@@ -136,7 +146,7 @@ def _plan(asked: Selection, experiments: Sequence[Experiment]) -> Plans:
         *asked.words,
     ]
     plans = {
-        experiment.name: experiment.plan(
+        experiment.name: experiment.whole_plan(
             composer,
             asked.scale,
             extra_words=words,
@@ -146,7 +156,32 @@ def _plan(asked: Selection, experiments: Sequence[Experiment]) -> Plans:
         for experiment in experiments
     }
     runs_dir = project.results / "runs"
-    return {name: reuse(runs, runs_dir) for name, runs in share(plans).items()}
+    shared = share({name: plan.runs for name, plan in plans.items()})
+    return {name: replace(plan, runs=reuse(shared[name], runs_dir)) for name, plan in plans.items()}
+
+
+def _candidates(plans: Plans) -> list[PlannedRun]:
+    """The runs by which settings are chosen, each training once."""
+    return _once(share({name: plan.of_searches for name, plan in plans.items()}))
+
+
+def _trained(plans: Plans) -> list[PlannedRun]:
+    return _once({name: plan.runs for name, plan in plans.items()})
+
+
+def _once(plans: Mapping[str, Sequence[PlannedRun]]) -> list[PlannedRun]:
+    return list({run.name: run for plan in plans.values() for run in plan}.values())
+
+
+def _print_choices(plans: Plans, console: Console) -> None:
+    for plan in plans.values():
+        for search in plan.searches:
+            console.print(
+                f"{label_of(search.arm)}: {search.what_came_out}.",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
 
 
 def _refuse_own_words(words: Sequence[str]) -> None:
@@ -186,12 +221,13 @@ def _seeds(text: str | None) -> list[int] | None:
 
 def _run(
     experiments: Sequence[Experiment],
-    plans: Plans,
+    runs: Sequence[PlannedRun],
     scale: str,
     console: Console,
+    part: str | None = None,
 ) -> int:
-    runs = list({run.name: run for plan in plans.values() for run in plan}.values())
     title = experiments[0].name if len(experiments) == 1 else f"{len(experiments)} experiments"
+    title = f"{title}, {part}" if part else title
     standing = RunStates.of(runs)
     counts = f"{len(runs)} runs, {standing}" if runs else "nothing to train"
     console.print(f"[bold]{title}[/bold] at scale {scale}: {counts}.")
@@ -219,7 +255,16 @@ def _draw(
         computed = _computed(experiment, asked)
         if computed:
             console.print(f"{experiment.name}: computing {plural(len(computed), 'table')}.")
-        drawn = draw_and_judge(experiment, asked.scale, plans[experiment.name], results, computed)
+        plan = plans[experiment.name]
+        drawn = draw_and_judge(
+            experiment,
+            asked.scale,
+            plan.runs,
+            results,
+            computed,
+            searches=plan.searches,
+            num_waiting=plan.num_waiting,
+        )
         if drawn is None:
             console.print(f"{experiment.name}: no run to draw from yet.")
             continue

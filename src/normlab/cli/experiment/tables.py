@@ -12,13 +12,15 @@ from rich.table import Table
 
 from normlab.cli.console import MISSING, make_console
 from normlab.plan.estimate import duration, seconds_left
-from normlab.plan.runs import PlannedRun
+from normlab.plan.search import label_of
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.outline import Outline, cell_texts
 from normlab.studies.project import Project
+from normlab.studies.searching import StudyPlan
 from normlab.words import plural
 
+AFTER_THE_SEARCH = "after the search"
 ORDER = ("finished", "running", "interrupted", "failed", "missing")
 STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
 
@@ -36,14 +38,14 @@ def print_plan(
     experiment: Experiment,
     scale: str,
     found: Outline,
-    runs: Sequence[PlannedRun],
+    plan: StudyPlan,
     computed: Sequence[Calculation],
     console: Console,
 ) -> None:
     """Cells, seeds, states and the time that is left, in 80 columns.
 
     Args:
-        runs: those that can be named; none where data are not on disk.
+        plan: of runs that can be named; of none where data are not on disk.
     """
     if computed:
         num_seeds = len({task.seed for task in computed})
@@ -69,13 +71,17 @@ def print_plan(
         console.print(escape(text), highlight=False, style="yellow")
     cost = experiment.scale(scale).cost
     known = f" The experiment's own estimate: {cost}." if cost else ""
+    for search in plan.searches:
+        console.print(f"{label_of(search.arm)}: {search.rule}", highlight=False, markup=False)
+        console.print(f"  {search.what_came_out}.", highlight=False, markup=False)
+    runs = [*plan.of_searches, *plan.runs]
     if not runs:
         console.print(
             f"Without its data a run has no name, so no state is known.{known}", highlight=False
         )
         return
     num_workers = runs[0].config.launcher.num_at_once()
-    left = seconds_left(runs, num_workers)
+    left = seconds_left(runs, num_workers, plan.num_waiting)
     if left is not None:
         console.print(
             f"About {duration(left)} left with {plural(num_workers, 'worker')}.", highlight=False
@@ -98,7 +104,7 @@ def _cells_table(found: Outline) -> Table:
         states = ", ".join(f"{cell.states[one]} {one}" for one in ORDER if cell.states.get(one))
         steps = MISSING if cell.steps is None else str(cell.steps)
         of_data = [escape(cell.data)] if len(data) > 1 else []
-        unknown = "data not here" if cell.data in found.missing else MISSING
+        unknown = "data not here" if cell.data in found.missing else AFTER_THE_SEARCH
         table.add_row(escape(cell.text), *of_data, steps, str(cell.num_runs), states or unknown)
     if len(data) == 1:
         table.caption, table.caption_justify = f"data: {escape(data.pop())}", "left"
