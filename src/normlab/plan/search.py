@@ -98,7 +98,7 @@ class Search:
                     return None
                 status = run.folder.status() if standing == "finished" else {}
                 outcomes.append(status.get("outcome", "failed"))
-                values[run.config.seed] = _last_value(metric, status)
+                values[run.config.seed] = _last_value(metric, status, run.name)
             found.append(
                 Candidate(
                     settings=settings,
@@ -186,7 +186,7 @@ def label_of(arm: str) -> str:
     'norm=batch'
     """
     words = [word for word in arm.split(" ") if not word.endswith(f"={OPEN}")]
-    return " ".join(words) or arm
+    return " ".join(words) or arm or "all"
 
 
 def how_chosen(searches: Sequence[Search]) -> list[str]:
@@ -205,14 +205,19 @@ def how_chosen(searches: Sequence[Search]) -> list[str]:
     return [f"{how}: {', '.join(arms)}" for how, arms in told.items()]
 
 
-def _last_value(metric: str, status: Mapping[str, Any]) -> float:
+def _last_value(metric: str, status: Mapping[str, Any], run: str) -> float:
     summary = status.get("summary", {})
     outcome = status.get("outcome")
+    if outcome == "trained" or outcome == "stuck":
+        if metric not in summary:
+            raise ConfigError(
+                f"search_by: {metric} is not what {run} recorded at its end. Give a metric that "
+                "its settings record, such as val/loss."
+            )
+        return float(summary[metric])
     if kind_of(metric) == "loss":
-        return math.inf if outcome in ("diverged", None) else float(summary[metric])
-    if outcome is None:
-        return 0.0
-    return float(summary["chance"] if outcome == "diverged" else summary[metric])
+        return math.inf
+    return float(summary["chance"]) if outcome == "diverged" else 0.0
 
 
 def unmeasured(run: PlannedRun) -> PlannedRun:
@@ -230,6 +235,11 @@ def refuse_unsearchable(config: RunConfig, grid: SearchGrid, arm: str) -> None:
             f"data.validation_fraction must be above 0 where an arm is a search, which {arm} is: "
             f"{grid.metric} is measured on the samples that it holds out. Give "
             "data.validation_fraction: 0.1 under `set`."
+        )
+    if "/precise_" in grid.metric and config.eval.precise is None:
+        raise ConfigError(
+            f"search_by: {grid.metric} is recorded where eval.precise is set (at {arm}). Give "
+            "eval.precise: as_evaluated under `set`, or another search_by."
         )
     if kind_of(grid.metric) == "accuracy" and config.data.TASK != "classification":
         raise ConfigError(

@@ -120,15 +120,24 @@ def draw_and_judge(
 def _searches_of(
     names: Sequence[str], runs: Sequence[PlannedRun], searches: Sequence[Search]
 ) -> list[Search]:
-    """The searches that runs were chosen by. One that is there as an arm of its own as well was
-    not chosen.
+    """The searches that chose the settings of runs, or of what they start from. A run that is there
+    as an arm of its own as well was not chosen.
 
     Args:
         names: of some of the runs, as the table has them.
     """
     compared = [run for run, told in zip(runs, told_apart(runs), strict=True) if told in names]
-    unsearched = {run.name for run in compared if FACTOR not in run.factors}
-    arms = {run.factors["arm"] for run in compared if run.name not in unsearched}
+    unsearched = {
+        run.name
+        for run in compared
+        if FACTOR not in run.factors and run.factors.get("start_from") is None
+    }
+    starts = {str(run.factors["arm"]): run.factors.get("start_from") for run in runs}
+    arms = {str(run.factors["arm"]) for run in compared if run.name not in unsearched}
+    above = {start.rpartition("@")[0] for arm in arms if (start := starts[arm])}
+    while not above <= arms:
+        arms |= above
+        above = {start.rpartition("@")[0] for arm in arms if (start := starts.get(arm))}
     return [search for search in searches if search.arm in arms]
 
 

@@ -358,18 +358,27 @@ def _settled(
     by_arm = {search.arm: search for search in searches}
     known: list[Combination] = []
     waiting = Counter[str]()
+    factors: dict[str, Mapping[str, Any]] = {}
     for one in combinations:  # a parent is listed above its children
         arm = one.factors["arm"]
         parent = None if one.start_from is None else one.start_from.rpartition("@")[0]
-        search = by_arm.get(arm) if one.search is not None else None
-        choice = None if search is None else search.choice
-        if parent in waiting or (search is not None and choice is None):
+        choice = by_arm[arm].choice if one.search is not None else None
+        if parent in waiting or (one.search is not None and choice is None):
             waiting[arm] += 1
-        elif search is not None and choice is not None:
-            known.append(with_choice(one, choice.settings))
-        else:
-            known.append(one)
+            continue
+        if choice is not None:
+            one = with_choice(one, choice.settings)
+        if parent is not None and "steps=0" in one.words:
+            one = replace(one, factors={**_chosen_of(factors.get(parent, {})), **one.factors})
+        factors[arm] = one.factors
+        known.append(one)
     return known, waiting
+
+
+def _chosen_of(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """What an arm's search has chosen, among its factors."""
+    keys = factors[FACTOR].split(",") if FACTOR in factors else []
+    return {key: factors[key] for key in (*keys, FACTOR) if keys}
 
 
 def _factors(cell: Combination) -> list[Mapping[str, Any]]:
@@ -488,16 +497,16 @@ def _cells(
             searched = {} if arm.search is None else arm.search.values
             settings = {key: value for key, value in settings.items() if key not in searched}
             factors = {"arm": arm_name, **settings}
-            if arm.search is not None:
+            start = str(settings.get("start_from", "")).rpartition("@")[0]
+            if arm.compute is not None and start in searches:
+                raise ConfigError(
+                    f"{listed.place}: {arm_name} is computed from {start}, whose settings a search "
+                    "chooses, and that is not built. Compute it from an arm whose settings stand "
+                    "under `set`."
+                )
+            if arm.search is not None or start in searches:
                 searches.add(arm_name)
             if arm.compute is not None:
-                start = str(settings.get("start_from", "")).rpartition("@")[0]
-                if start in searches:
-                    raise ConfigError(
-                        f"{listed.place}: {arm_name} is computed from {start}, which is a search, "
-                        "and that is not built. Compute it from an arm whose settings stand under "
-                        "`set`."
-                    )
                 yield Calculation(folder=folder, function=arm.compute, factors=factors)
                 continue
             words = {k: v for k, v in {**shared, **settings}.items() if k not in searched}

@@ -8,6 +8,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from normlab import metrics
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError, hint
 from normlab.config.yaml_files import Entry, shown
@@ -19,7 +20,10 @@ from normlab.plan.sharing import reuse
 from normlab.plan.staging import plan_each
 from normlab.studies.spelling import words_of
 
-METRICS = ("val/accuracy", "val/loss")
+METRICS = tuple(
+    name for name, one in metrics.METRICS.items() if name.startswith("val/") and one.direction
+)
+"""By which a candidate may be chosen."""
 
 KEYS = ("search", "search_by", "search_seeds")
 """Of an arm."""

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from normlab.plan.candidates import FACTOR
 from normlab.plan.runs import PlannedRun
 from normlab.records.files import whole_file, write_json_whole
 from normlab.records.sweeps import FILE, TABLE
@@ -24,7 +25,7 @@ def sweep_folder(runs: Sequence[PlannedRun]) -> Path:
 def factors_of(runs: Sequence[PlannedRun]) -> list[str]:
     """What the runs differ in, as written on the command line; seeds and arm names left out."""
     keys = dict.fromkeys(key for run in runs for key in run.factors)
-    return [key for key in keys if key not in ("seed", "arm")]
+    return [key for key in keys if key not in ("seed", "arm", FACTOR)]
 
 
 def write_sweep(runs: Sequence[PlannedRun], words: Sequence[str]) -> Path | None:
