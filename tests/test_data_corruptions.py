@@ -15,11 +15,12 @@ from normlab.data import load
 from normlab.data.corruptions import CHUNK_SIZE, corrupt_
 from normlab.data.dataset import Dataset
 from normlab.data.digits import DigitsConfig
+from normlab.data.downloadable import Cifar10Config
 from normlab.data.gaussian import GaussianDataConfig
 from normlab.data.prepare import channel_moments
 from normlab.randomness import generator
 
-CORRUPTIONS = ("contrast", "gaussian_noise", "jpeg")
+CORRUPTIONS = ("contrast", "gaussian_noise", "jpeg", "dark")
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
@@ -83,6 +84,40 @@ def test_jpeg_is_pillow_s_on_8_bit_images(severity: int, num_channels: int) -> N
         read = np.asarray(Image.open(file)).reshape(pixels.shape).transpose(2, 0, 1)
         np.testing.assert_array_equal(after, read / 255)
     assert not torch.equal(ours, images)
+
+
+def test_grey_is_pillow_s_luma_in_every_channel() -> None:
+    images = photographs(3)
+    ours = corrupted(images, "grey", 5, "test")
+    for before, after in zip(images.numpy(), ours.numpy(), strict=True):
+        picture = Image.fromarray(np.rint(before * 255).astype(np.uint8).transpose(1, 2, 0))
+        for channel in after:
+            # Pillow rounds to 8 bits
+            np.testing.assert_allclose(channel * 255, np.asarray(picture.convert("L")), atol=0.51)
+    assert torch.equal(corrupted(images, "grey", 1, "test"), ours)
+    again = corrupted(ours, "grey", 5, "test")  # the weights sum to 1
+    torch.testing.assert_close(again, ours, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize("key", ["train_corruption", "test_corruption"])
+def test_grey_images_have_no_colour_to_lose(key: str) -> None:
+    text = (
+        f"data.{key}=grey takes the colour from images of 3 channels; these have 1. "
+        f"Choose colour images (data=cifar10), or data.{key}=dark or none."
+    )
+    settings: dict[str, Any] = {key: "grey"}
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        DigitsConfig(**settings)
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        corrupt_(photographs(2, num_channels=1), "grey", 5, key.removesuffix("_corruption"))
+
+
+@pytest.mark.parametrize("severity", SEVERITIES)
+def test_dark_images_have_a_share_of_the_light(severity: int) -> None:
+    factor = [0.75, 0.5, 0.4, 0.3, 0.15][severity - 1]
+    images = photographs(3)
+    ours = corrupted(images, "dark", severity, "test")
+    np.testing.assert_allclose(ours.numpy(), images.numpy() * factor, rtol=1e-15)
 
 
 def test_a_worse_jpeg_is_farther_from_the_image() -> None:
@@ -174,6 +209,12 @@ def test_severity_counts_only_where_something_is_corrupted() -> None:
     assert (
         GaussianDataConfig(corruption_severity=2, resize=None).canonical() == GaussianDataConfig()
     )
+
+
+def test_grey_has_no_severity() -> None:
+    for severity in (2, 5):
+        config = Cifar10Config(test_corruption="grey", corruption_severity=severity)
+        assert config.canonical() == Cifar10Config(test_corruption="grey")
 
 
 @pytest.mark.parametrize("severity", [0, 6])

@@ -19,6 +19,9 @@ from normlab.config.errors import ConfigError
 from normlab.config.look import Look
 from normlab.config.settings import Settings, neutral, setting
 
+Corruption = Literal["none", "contrast", "gaussian_noise", "jpeg", "grey", "dark"]
+"""What `normlab.data.corruptions` can do to images."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -205,17 +208,18 @@ class DataConfig(Component):
     validation_fraction: float = neutral(
         0.0, "Share of the training set held out as `val/*`.", at_least=0, below=1
     )
-    train_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral(
+    train_corruption: Corruption = neutral(
         "none",
         "What is done to training and validation images, after standardization has been "
         "learnt from the clean ones.",
     )
-    test_corruption: Literal["none", "contrast", "gaussian_noise", "jpeg"] = neutral(
+    test_corruption: Corruption = neutral(
         "none", "The same for test images."
     )
     corruption_severity: int = neutral(
         5,
-        "1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019).",
+        "1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019); dark takes those of "
+        "contrast, grey has none.",
         at_least=1,
         at_most=5,
     )
@@ -234,7 +238,7 @@ class DataConfig(Component):
             )
 
     def canonical(self) -> Self:
-        if self.train_corruption == self.test_corruption == "none":
+        if {self.train_corruption, self.test_corruption} <= {"none", "grey"}:
             default = type(self).corruption_severity
             return dataclasses.replace(self, corruption_severity=default)
         return self

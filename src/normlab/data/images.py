@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from normlab.config import DataConfig
+from normlab.data.corruptions import refuse_grey
 from normlab.data.dataset import Dataset
 from normlab.data.prepare import prepare
 from normlab.data.source import Source
@@ -25,6 +26,14 @@ class ImageDataConfig(DataConfig):
 
     MAX_VALUE: ClassVar[int] = 255
     """The stored value that stands for white."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.STRETCHED_WHEN_READ:
+            return  # how many channels there are is known once they are read
+        for key in ("train_corruption", "test_corruption"):
+            if getattr(self, key) == "grey":
+                refuse_grey(self.native_shape[0], f"data.{key}")
 
     @abstractmethod
     def source(self) -> Source:
