@@ -26,11 +26,14 @@ def lost_beyond(table: pd.DataFrame, norm: str, other: str) -> dict[int, float]:
 
 def lost(table: pd.DataFrame, norm: str) -> pd.Series:
     """Test accuracy on images as they are, less that at `SEVERITY`, by seed."""
-    low = f"low contrast norm={norm} data.corruption_severity={SEVERITY}"
-    return accuracy(table, f"trained norm={norm}") - accuracy(table, low)
+    own = table[table["norm"] == norm]
+    low = (own["data.test_corruption"] == "contrast") & (
+        own["data.corruption_severity"] == SEVERITY
+    )
+    return accuracy(own[own["arm"] == f"trained norm={norm}"]) - accuracy(own[low])
 
 
-def accuracy(table: pd.DataFrame, arm: str) -> pd.Series:
-    """An arm's last test accuracy, by seed."""
-    rows = table[(table["arm"] == arm) & (table["metric"] == "test/accuracy")]
+def accuracy(rows: pd.DataFrame) -> pd.Series:
+    """The last test accuracy, by seed."""
+    rows = rows[rows["metric"] == "test/accuracy"]
     return rows.sort_values("step").groupby("seed")["value"].last()

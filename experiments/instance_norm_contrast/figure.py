@@ -17,19 +17,22 @@ def draw(table: pd.DataFrame) -> Sheet:
     panels = [
         Panel(y=ACCURACY, x="contrast", title="trained on images as they are"),
         Panel(y=LOST, x="contrast", title="what low contrast costs", logarithmic=False),
-        Panel(y=CHANGE, x="contrast", title="what the first layer lets through", logarithmic=False),
+        Panel(
+            y=CHANGE,
+            x="contrast",
+            title="what the first layer lets through",
+            y_label="change behind the first norm [of its size]",
+            logarithmic=False,
+        ),
     ]
     sheet = draw_panels(rows, [panels])
     for panel in panels:
-        sheet.axis(panel).set_xlabel("contrast of the test images [of their own]")
+        sheet.axis(panel).set(xlabel="contrast of the test images [of their own]", xlim=(0, 1.08))
     return sheet
 
 
 def with_contrast(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows to be drawn, with a column `contrast`; 1: images as they are.
-
-    Batch normalization with statistics taken anew is left out: the table has it.
-    """
+    """The rows to be drawn, with a column `contrast`; 1: images as they are."""
     arm = table["arm"].astype(str)
     is_end = table["metric"] == ACCURACY
     trained = table[arm.str.startswith("trained ") & is_end].sort_values("step")

@@ -213,9 +213,7 @@ class DataConfig(Component):
         "What is done to training and validation images, after standardization has been "
         "learnt from the clean ones.",
     )
-    test_corruption: Corruption = neutral(
-        "none", "The same for test images."
-    )
+    test_corruption: Corruption = neutral("none", "The same for test images.")
     corruption_severity: int = neutral(
         5,
         "1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019); dark takes those of "
