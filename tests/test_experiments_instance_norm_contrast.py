@@ -1,4 +1,4 @@
-"""The experiment `instance_norm_contrast`: its computed table, its claims' functions, its figure."""
+"""The experiment `instance_norm_contrast`: what it computes, claims and draws."""
 
 from pathlib import Path
 

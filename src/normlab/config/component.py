@@ -216,8 +216,8 @@ class DataConfig(Component):
     test_corruption: Corruption = neutral("none", "The same for test images.")
     corruption_severity: int = neutral(
         5,
-        "1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019); dark takes those of "
-        "contrast, grey has none.",
+        "1 to 5, with the constants of CIFAR-10-C (Hendrycks & Dietterich 2019); dark takes those "
+        "of contrast, grey has none.",
         at_least=1,
         at_most=5,
     )
