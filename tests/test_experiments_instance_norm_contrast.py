@@ -1,6 +1,7 @@
 """The experiment `instance_norm_contrast`: what it computes, claims and draws."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -57,11 +58,11 @@ def test_the_change_is_that_of_a_convolution_and_a_norm_by_hand(norm: str) -> No
 
 def made_table() -> pd.DataFrame:
     """Two seeds: batch loses 0.3 and 0.2, instance 0.1 and 0.15; at severity 5 all is lost."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     lost = {"batch": (0.3, 0.2), "instance": (0.1, 0.15)}
     for norm, points in lost.items():
         for seed, point in enumerate(points):
-            facts = {"norm": norm, "seed": seed, "data.corruption_severity": 5}
+            facts: dict[str, Any] = {"norm": norm, "seed": seed, "data.corruption_severity": 5}
             name = f"trained norm={norm}"
             trained = {**facts, "arm": name, "data.test_corruption": "none"}
             rows += [{**trained, "step": step, "value": 0.1 + step / 10} for step in (0, 5)]
@@ -70,8 +71,8 @@ def made_table() -> pd.DataFrame:
                 arm = f"low contrast norm={norm} severity={severity}"
                 low |= {"data.corruption_severity": severity, "arm": arm}
                 rows.append({**low, "step": 0, "value": value})
-    facts = {"metric": "test/accuracy", "state": "finished", "outcome": "trained", "layer": None}
-    table = pd.DataFrame(rows).assign(**facts, chance=0.1)
+    table = pd.DataFrame(rows).assign(metric="test/accuracy", chance=0.1, layer=None)
+    table = table.assign(state="finished", outcome="trained")
     return table.assign(cell=table["arm"], run=table["arm"] + "-s" + table["seed"].astype(str))
 
 

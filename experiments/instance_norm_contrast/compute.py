@@ -46,7 +46,7 @@ def first_layer_change(*, seed: int, trained: Trained, severity: int) -> pd.Data
 def up_to_first_norm(model: Chain, inputs: Tensor) -> Tensor:
     """What the first normalization makes of inputs, the network in evaluation mode."""
     model.eval()
-    outputs = inputs
+    outputs: Tensor = inputs
     for stage in model.children():
         outputs = stage(outputs)
         if isinstance(stage, NormLayer):
