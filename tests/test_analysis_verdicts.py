@@ -396,7 +396,8 @@ def test_ledger_end_to_end(tmp_path: Path, claim_of: Callable[..., Claim]) -> No
     edited = judge_experiment(
         claims, table, experiment="other", scale="smoke", hashes={"batch-s0": "0" * 64}
     )
-    assert edited["claims"][0]["edited_after_run"] is True
+    assert edited["claims"][0]["as_trained"] is False
+    assert edited["claims"][0]["edited_after_run"] is None  # in its words only, perhaps
     unknown = judge_experiment(claims, table, experiment="other", scale="paper")
     assert unknown["claims"][0]["edited_after_run"] is None
     write_verdicts(tmp_path / "results" / "other" / "paper", unknown)

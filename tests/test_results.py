@@ -39,7 +39,7 @@ def test_every_manifest_names_its_files_as_they_are(committed: list[Path]) -> No
 def test_a_figure_is_committed_as_png_alone(committed: list[Path]) -> None:
     """The SVG and the PDF follow from the table; `experiment.py redraw` writes them."""
     suffixes = {path.suffix for path in committed}
-    assert suffixes == {".png", ".parquet", ".json", ".md"}
+    assert suffixes == {".png", ".parquet", ".json", ".jsonl", ".md"}
 
 
 def test_a_first_look_leaves_the_tree_clean(tmp_path: Path) -> None:

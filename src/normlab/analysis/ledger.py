@@ -19,6 +19,15 @@ import pandas as pd
 
 from normlab.analysis.calibration import Calibration, calibrate, pool
 from normlab.analysis.claims import Claim, claims_hash, load_claims
+from normlab.analysis.registry import (
+    UNKNOWN,
+    Look,
+    cells_of,
+    claim_digest,
+    edited_text,
+    read_registry,
+    since_first_look,
+)
 from normlab.analysis.scales import FIRST_LOOK, SCALES
 from normlab.analysis.statistics import holm
 from normlab.analysis.verdicts import ALPHA, Hook, judge, number
@@ -39,13 +48,17 @@ def judge_experiment(
     hooks: Mapping[str, Hook] | None = None,
     seeds: Iterable[int] | None = None,
     hashes: Mapping[str, str | None] | None = None,
+    design: str = UNKNOWN,
+    registry: Sequence[Look] = (),
 ) -> dict[str, Any]:
     """The content of an experiment's verdicts.json.
 
     Args:
         seeds: the planned seeds, so that missing pairs are counted.
-        hashes: the claims hash that each run carries. A claim is marked edited after its runs
-            where one of them carries another; not known (None) where none carries any.
+        hashes: the claims hash that each run carries, which tells whether they were begun with
+            this very file.
+        design: the digest of what is trained and computed at the scale.
+        registry: the looks that were taken before.
     """
     digest = claims_hash(claims_path)
     planned = None if seeds is None else tuple(seeds)
@@ -55,11 +68,20 @@ def judge_experiment(
             continue
         verdict = judge(claim, table, chance=chance, hooks=hooks, seeds=planned)
         carried = {(hashes or {}).get(run) for run in verdict.runs} - {None}
+        cells, seeds_seen = cells_of(table, verdict.runs)
+        looked_at = {
+            "id": claim.id,
+            "claim_sha256": claim_digest(claim, claims_path.with_name("claims.py")),
+            "cells_sha256": cells,
+            "seeds": list(seeds_seen),
+            "as_trained": carried == {digest} if carried else None,
+        }
         entries.append(
             {
                 **_claim_fields(claim),
                 **verdict.to_json(),
-                "edited_after_run": bool(carried - {digest}) if carried else None,
+                **looked_at,
+                **since_first_look(registry, looked_at),
                 "a_a": asdict(calibrate(claim, table, chance=chance)),
             }
         )
@@ -67,6 +89,7 @@ def judge_experiment(
         "experiment": experiment,
         "scale": scale,
         "claims_hash": digest,
+        "design_sha256": design,
         "claims": entries,
     }
 
@@ -94,7 +117,11 @@ def collect(
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             common = {key: content[key] for key in ("experiment", "scale", "claims_hash")}
-            claims.extend({**common, **claim} for claim in content["claims"])
+            registry = read_registry(path.parent)
+            claims.extend(
+                {**common, **claim, **since_first_look(registry, claim)}
+                for claim in content["claims"]
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is damaged ({error!r}); delete it and run the experiment again, which"
@@ -212,7 +239,6 @@ def _overview(claims: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def row(claim: Mapping[str, Any]) -> tuple[str, ...]:
     """A claim's entry as texts, in the order of `COLUMNS`."""
-    edited = {True: "edited", False: "no", None: "unknown"}[claim["edited_after_run"]]
     return (
         "; ".join(
             [
@@ -226,7 +252,7 @@ def row(claim: Mapping[str, Any]) -> tuple[str, ...]:
         claim["verdict"] + (" (refused)" if claim["refused"] else ""),
         claim["holm_verdict"],
         claim["scale"],
-        edited,
+        edited_text(claim),
         str(Calibration(**claim["a_a"])),
     )
 

@@ -22,6 +22,7 @@ import pandas as pd
 
 from normlab.analysis import ledger
 from normlab.analysis.calibration import Calibration
+from normlab.analysis.registry import edited_text
 from normlab.analysis.scales import FIRST_LOOK
 from normlab.analysis.values import runs_of
 from normlab.figures.averages import average_last_values
@@ -173,7 +174,7 @@ def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
         **claim,
         "ours": ledger.ours(claim),
         "anchor": f"{claim['experiment']}-{claim['scale']}",
-        "edited": {True: "edited", False: "no", None: "unknown"}[claim["edited_after_run"]],
+        "edited": edited_text(claim),
         "a_a_text": str(Calibration(**claim["a_a"])),
     }
 

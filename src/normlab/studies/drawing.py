@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 
+from normlab.analysis.claims import claims_hash
 from normlab.analysis.ledger import judge_experiment, write_verdicts
+from normlab.analysis.registry import read_registry
 from normlab.config.code import load_code
 from normlab.figures.manifest import note_of, redraw, save, table_hash
 from normlab.figures.sheet import Sheet
@@ -28,6 +30,7 @@ from normlab.records import Damaged, RunFolder
 from normlab.records.damage import tell
 from normlab.records.provenance import current_commit
 from normlab.studies.computed import Calculation
+from normlab.studies.design import design_digest, record_looks
 from normlab.studies.experiment import Experiment
 from normlab.words import plural
 
@@ -106,13 +109,20 @@ def draw_and_judge(
         hooks=_hooks(experiment),
         seeds=sorted({run.config.seed for run in runs} | {task.seed for task in computed}),
         hashes={
-            name: facts.get("claims", {}).get(experiment.name) for name, facts in carried.items()
+            **{
+                name: facts.get("claims", {}).get(experiment.name)
+                for name, facts in carried.items()
+            },
+            **{task.run_name: claims_hash(experiment.claims_path) for task in computed},
         },
+        design=design_digest(experiment.scale(scale)),
+        registry=read_registry(folder),
     )
     for entry in verdicts["claims"]:
         told = how_chosen(_searches_of(entry["runs"], runs, searches))
         if told:
             entry["chosen"] = told
+    record_looks(experiment, scale, folder, verdicts)
     write_verdicts(folder, verdicts)
     return Drawn(folder, lacking, verdicts["claims"])
 
