@@ -114,6 +114,18 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def readable_bytes(num_bytes: int) -> str:
+    """
+    >>> readable_bytes(3_600_000_000_000), readable_bytes(512)
+    ('3.6 TB', '512 B')
+    """
+    value, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
+    while value >= 1000 and len(units) > 1:
+        value /= 1000
+        units.pop(0)
+    return f"{value:.3g} {units[0]}"
+
+
 def counted(counts: Mapping[str, int]) -> str:
     """
     >>> counted({"trained": 5, "diverged": 1})

@@ -20,6 +20,7 @@ from normlab.config.errors import ConfigError
 from normlab.models.layers import Conv2d, Linear
 from normlab.norms.base import NormLayer
 from normlab.training.device import resolve_device
+from normlab.words import readable_bytes
 
 MOST_STEPS = 10**9
 MOST_THREADS = 1024
@@ -80,8 +81,8 @@ def refuse_data_beyond_memory(config: RunConfig) -> None:
     if samples > memory:
         raise ConfigError(
             f"the {config.data.num_train_samples:,} training samples of shape "
-            f"{config.sample_shape()} take {_shown(samples)}, and {whose} {_shown(memory)}. Lower "
-            "data.limit, or the size of a sample."
+            f"{config.sample_shape()} take {readable_bytes(samples)}, and {whose} "
+            f"{readable_bytes(memory)}. Lower data.limit, or the size of a sample."
         )
 
 
@@ -99,10 +100,11 @@ def refuse_beyond_memory(config: RunConfig, size: Size) -> None:
     memory, whose = (MOST_ON_A_DEVICE, "no device has") if is_on_device else _machine_memory()
     if needed > memory:
         raise ConfigError(
-            f"this run needs at least {_shown(needed)} of memory ({_shown(weights)} of weights, "
-            f"{_shown(states)} of their gradients and the optimizer's state, "
-            f"{_shown(activations)} of activations of {config.batch_size} samples), and {whose} "
-            f"{_shown(memory)}. Make the network smaller, or batch_size or data.resize."
+            f"this run needs at least {readable_bytes(needed)} of memory "
+            f"({readable_bytes(weights)} of weights, {readable_bytes(states)} of their gradients "
+            f"and the optimizer's state, {readable_bytes(activations)} of activations of "
+            f"{config.batch_size} samples), and {whose} "
+            f"{readable_bytes(memory)}. Make the network smaller, or batch_size or data.resize."
         )
 
 
@@ -157,15 +159,3 @@ def _states(optimizer: OptimizerConfig) -> int:
     built.step()
     kept = built.state.get(parameter, {}).values()
     return sum(isinstance(value, torch.Tensor) and value.numel() == 2 for value in kept)
-
-
-def _shown(num_bytes: int) -> str:
-    """
-    >>> _shown(3_600_000_000_000), _shown(512)
-    ('3.6 TB', '512 B')
-    """
-    value, units = float(num_bytes), ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
-    while value >= 1000 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.3g} {units[0]}"

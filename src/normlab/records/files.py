@@ -56,12 +56,20 @@ def remove_temporaries(folder: Path) -> None:
     For the run's holder alone, who is then the only one to write files of these names there; what
     others write into the folder at their own time is left (`OTHERS`).
     """
+    for path in temporaries(folder):
+        path.unlink()
+
+
+def temporaries(folder: Path) -> list[Path]:
+    """What `remove_temporaries` removes."""
+    found = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name not in OTHERS]
         for name in files:
             match = _TEMPORARY.fullmatch(name)
             if match and match["name"] not in OTHERS:
-                os.unlink(os.path.join(parent, name))
+                found.append(Path(parent) / name)
+    return found
 
 
 OTHERS = ("mirror.json", "measured")

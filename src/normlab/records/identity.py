@@ -51,6 +51,14 @@ class Identity:
     def from_plain(cls, plain: dict[str, Any]) -> Self:
         return cls(**{key: value for key, value in plain.items() if key != "schema"})
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether the hashes are those of the values beside them."""
+        cell, run = _hashes(self.science, self.seed, self.measurement)
+        return (cell, run) == (self.cell, self.run) and self.run_name.endswith(
+            f"-s{self.seed}-{run[:NUM_NAME_DIGITS]}"
+        )
+
 
 def identify(config: ResolvedRun, data_checksum: str) -> Identity:
     """The identity of a run on its data.
@@ -62,8 +70,7 @@ def identify(config: ResolvedRun, data_checksum: str) -> Identity:
     seed = counted.pop("seed")
     measurement = {key: counted.pop(key) for key in MEASUREMENT if key in counted}
     science = {"schema": SCHEMA, "data_checksum": data_checksum, **counted}
-    cell = _digest(science)
-    run = _digest({"cell": cell, "seed": seed, "measurement": measurement})
+    cell, run = _hashes(science, seed, measurement)
     parts = (config.model.NAME, config.norm.NAME, config.init.NAME, config.data.label)
     readable = "-".join(parts)
     run_name = f"{readable}-s{config.seed}-{run[:NUM_NAME_DIGITS]}"
@@ -77,6 +84,11 @@ def identify(config: ResolvedRun, data_checksum: str) -> Identity:
         science=science,
         measurement=measurement,
     )
+
+
+def _hashes(science: dict[str, Any], seed: int, measurement: dict[str, Any]) -> tuple[str, str]:
+    cell = _digest(science)
+    return cell, _digest({"cell": cell, "seed": seed, "measurement": measurement})
 
 
 def _digest(plain: dict[str, Any]) -> str:

@@ -42,6 +42,9 @@ class Lock:
                 os.close(descriptor)
                 return False
             time.sleep(0.01)
+        if not _is_at(self._path, descriptor):  # its run was removed while we waited
+            os.close(descriptor)
+            return False
         self._descriptor = descriptor
         _HELD.add(descriptor)
         return True
@@ -88,6 +91,14 @@ def _flock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one that stands at the path now."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 _HELD: set[int] = set()

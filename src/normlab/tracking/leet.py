@@ -7,16 +7,14 @@ W&B's own folders, the date. So it is shown folders of links, whose names begin 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from normlab.records import RunFolder
+from normlab.tracking.copies import copies
 
 FOLDER = "leet"
-_COPY = re.compile(r"(?:offline-)?run-(?P<time>\d{8}_\d{6})-(?P<name>.+?)(?:-dup(?:-\d+)?)?")
 
 
 def open_leet(results_dir: Path) -> None:
@@ -38,7 +36,7 @@ def link_copies(results_dir: Path) -> Path:
     """
     folder = results_dir.resolve() / "wandb" / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
-    for copy, time, name in _copies(folder.parent):
+    for copy, time, name in copies(folder.parent):
         label = _label(RunFolder(results_dir / "runs" / name))
         linked = folder / f"run-{time}-{label}"
         linked.mkdir(parents=True)
@@ -50,14 +48,6 @@ def link_copies(results_dir: Path) -> Path:
             "`normlab runs push --offline` makes up for it."
         )
     return folder
-
-
-def _copies(wandb_dir: Path) -> Iterator[tuple[Path, str, str]]:
-    """W&B's folders with their time and the run they are of."""
-    for path in sorted(wandb_dir.glob("*run-*")):
-        match = _COPY.fullmatch(path.name)
-        if match and (path / f"run-{match['name']}.wandb").is_file():
-            yield path, match["time"], match["name"]
 
 
 def _label(folder: RunFolder) -> str:

@@ -19,13 +19,13 @@ from normlab.records.files import read_json, write_json_whole
 from normlab.records.folder import RunFolder
 from normlab.records.recorder import read_array
 from normlab.records.rows import lines_of, read_rows
+from normlab.tracking.copies import RECORD
 from normlab.tracking.rows import OrderedRows, Row, best_values
 from normlab.tracking.settings import MirrorSettings
 
 if TYPE_CHECKING:
     import wandb
 
-RECORD = "mirror.json"
 
 EXIT_CODES = {"finished": 0, "failed": 1, "interrupted": 255}
 """As wandb's own: anything but 0 is shown as failed; 255 is what it sends after a Ctrl-C."""

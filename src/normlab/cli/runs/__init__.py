@@ -246,6 +246,72 @@ class Pull(OfRuns):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export(OfRuns):
+    """Copy whole runs into a folder, or an archive (.tar, .tar.gz, .tar.xz), for another machine.
+
+    Without checkpoints, so that an interrupted run starts over there.
+    """
+
+    destination: str
+    runs: tuple[str, ...] = ()
+    checkpoints: bool = False
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.moving import export
+
+        return export(self, make_console())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(OfRuns):
+    """Take in the runs of an exported folder or archive, or of another results folder.
+
+    Each is compared with its checksums and its identity first. A run that is here already with the
+    same numbers is known; one with other numbers is refused. Safe to repeat.
+    """
+
+    source: str
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.moving import take_in
+
+        return take_in(self, make_console())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rm(OfRuns):
+    """Remove runs, after a question; never one that is running."""
+
+    runs: tuple[str, ...]
+    yes: bool = False
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.clearing import remove
+
+        return remove(self, make_console())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gc(OfRuns):
+    """Remove what nothing needs, after a question: checkpoints, W&B's copies, torn files.
+
+    A checkpoint is needed by an interrupted run, and where a run was told to keep it; W&B's copy of
+    a run is not once a server has the whole run, or the run is no longer here.
+    """
+
+    yes: bool = False
+
+    def carry_out(self) -> int:
+        from normlab.cli.console import make_console
+        from normlab.cli.runs.clearing import clear
+
+        return clear(self, make_console())
+
+
+@dataclass(frozen=True, kw_only=True)
 class Leet(OfRuns):
     """Open W&B's terminal UI on the local runs."""
 
@@ -299,6 +365,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pull.add_argument(
         "--filter", nargs="*", default=[], metavar="FILTER", help="only runs that pass"
     )
+    export = add("export", Export)
+    export.add_argument("destination", help="a folder, or an archive by its name's ending")
+    export.add_argument(
+        "runs", nargs="*", metavar="RUN", help="names or FILTERs; default: all runs"
+    )
+    export.add_argument("--checkpoints", action="store_true", help="copy checkpoints too")
+    add("import", Import).add_argument("source", help="a folder or an archive")
+    remove = add("rm", Rm)
+    remove.add_argument("runs", nargs="+", metavar="RUN", help="names or FILTERs")
+    clear = add("gc", Gc)
+    for asking in (remove, clear):
+        asking.add_argument("--yes", action="store_true", help="ask nothing")
     add("leet", Leet)
 
 
