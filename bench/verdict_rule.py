@@ -59,8 +59,7 @@ class Case:
 def judged(treatment: Values, baseline: Values, *, smallest_effect: float = 0.0) -> str:
     """The verdict on "treatment is greater than baseline by more than the smallest effect"."""
     claim = dataclasses.replace(CLAIM, smallest_effect=smallest_effect)
-    word, _ = decide(claim, estimate_effect(claim, treatment.tolist(), baseline.tolist()))
-    return word
+    return decide(claim, estimate_effect(claim, treatment.tolist(), baseline.tolist())).word
 
 
 def normal(num_seeds: int) -> Study:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from normlab.analysis import statistics
-from normlab.analysis.statistics import difference, holm, mean_interval
+from normlab.analysis.statistics import difference, mean_interval, median_difference
 
 INF = math.inf
 
@@ -124,30 +124,34 @@ def test_infinite_values_against_a_number_take_the_sign_test() -> None:
     assert estimate.p_value(0.0) == pytest.approx(2 * 0.5**6, rel=1e-12)
 
 
-def test_holm_by_hand() -> None:
-    adjusted = holm([0.01, None, 0.04, 0.03, 0.005])
-    assert adjusted[1] is None
-    assert adjusted[:1] + adjusted[2:] == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.4, 0.9]) == [0.8, 0.9]
-    assert holm([0.6, 0.9]) == [1.0, 1.0]
-    assert holm([None]) == [None]
+def test_the_median_difference_has_the_sign_tests_interval() -> None:
+    """Ten pairs: the second smallest to the second largest, 2 * 11 / 1024 outside."""
+    treatment = [5.0, 1.0, 4.0, 2.0, 3.0, 8.0, 7.0, 6.0, 10.0, -math.inf]
+    estimate = median_difference(treatment, [0.0] * 10)
+    assert (estimate.low, estimate.high, estimate.value) == (1.0, 8.0, 4.5)
+    assert estimate.method == statistics.SIGNS_PAIRED
+    assert estimate.p_value(0.0) == pytest.approx(22 / 1024, rel=1e-12)
+    assert median_difference(treatment, 0.0).method == statistics.SIGNS
 
 
-def test_further_seeds_by_the_textbook() -> None:
-    """One-sample t-test, effect size 0.5, power 0.8, two-sided 5 %: 34 in every table (Cohen)."""
-    assert statistics.further_seeds(0.5, 1.0, 5, 0.0) == 34 - 5
-    assert statistics.further_seeds(10.0, 1.0, 2, 0.0) == 1
-    assert statistics.further_seeds(1e-4, 1.0, 5, 0.0) is None
-    assert statistics.further_seeds(0.1, 1.0, 5, 0.1) is None
+def test_the_median_difference_covers_whatever_the_distribution() -> None:
+    """2,000 samples of 10 from a mixture of two lumps: the median lies inside at least as often as
+    stated, within 4 standard errors."""
+    draw = np.random.default_rng(0)
+    lumps = draw.random((2000, 10)) < 0.3
+    samples = np.where(lumps, -5.0, draw.exponential(size=(2000, 10)))
+    true = -math.log(1 - (0.5 - 0.3) / 0.7)
+    ends = [_ends(median_difference(sample.tolist(), 0.0)) for sample in samples]
+    covered = np.mean([low <= true <= high for low, high in ends])
+    assert covered > 0.95 - 4 * math.sqrt(0.95 * 0.05 / 2000)
 
 
-def test_further_seeds_inside_a_margin_has_the_power_stated() -> None:
-    """Simulated with the number given: 80 % of intervals lie inside, within 4 standard errors."""
-    further = statistics.further_seeds_inside(0.1, 1.0, 5, 1.0)
-    assert further is not None
-    total = 5 + further
-    samples = np.random.default_rng(0).normal(0.1, 1.0, size=(2000, total))
-    half = stats.t.ppf(0.975, total - 1) * samples.std(axis=1, ddof=1) / math.sqrt(total)
-    inside = (np.abs(samples.mean(axis=1)) + half < 1.0).mean()
-    assert 0.8 - 4 * math.sqrt(0.16 / 2000) < inside < 0.93
-    assert statistics.further_seeds_inside(1.5, 1.0, 5, 1.0) is None
+def test_another_level_widens_the_interval() -> None:
+    values = [1.2, 0.9, 1.4, 1.1]
+    wide = difference(values, 1.0, confidence=0.99)
+    low, high = stats.t.interval(0.99, 3, loc=np.mean(values) - 1, scale=stats.sem(values))
+    assert (wide.low, wide.high) == pytest.approx((low, high), rel=1e-12)
+    # 99 % of signs need 8 values, 95 % need 6
+    assert statistics.smallest_size(statistics.SIGNS, 0.99) == 8
+    assert statistics.smallest_size(statistics.SIGNS) == 6
+    assert median_difference([1.0] * 7, 0.0, 0.99).low is None

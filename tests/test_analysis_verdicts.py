@@ -99,15 +99,254 @@ def test_greater_supported_contradicted_undecided(claim_of: Callable[..., Claim]
         "95 % interval 0.375 to 0.425 lies above 0.02, the smallest effect that counts"
     )
     assert judge(claim_of(comparison="less"), far).verdict == "contradicted"
-    # a real effect smaller than the one that counts contradicts too
-    small = arms([0.511, 0.541, 0.510], [0.50, 0.53, 0.50])
-    assert judge(claim_of(), small).verdict == "contradicted"
     wide = judge(claim_of(), arms([0.90, 0.40, 0.95], [0.50, 0.53, 0.50]))
     assert wide.verdict == "undecided"
     assert wide.further_seeds is not None
-    assert wide.further_seeds > 0
-    assert f"{wide.further_seeds} further seeds would likely decide" in wide.reason
+    few, many = wide.further_seeds
+    assert f"{few} to {many} further seeds would decide the direction with a chance" in wide.reason
     assert _p_value(wide) > 0.05
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict", "direction", "size", "place"),
+    [
+        ([0.030, 0.031, 0.032], "supported", "as claimed", "as asked", "lies above 0.02, the"),
+        (
+            [0.010, 0.011, 0.010],
+            "right direction",
+            "as claimed",
+            "smaller than asked",
+            "lies above 0, no effect, and lies below 0.02, the smallest effect that counts",
+        ),
+        (
+            [0.015, 0.020, 0.025],
+            "right direction",
+            "as claimed",
+            "undecided",
+            "lies above 0, no effect, and includes 0.02, the smallest effect that counts",
+        ),
+        (
+            [0.001, -0.001, 0.0005],
+            "undecided",
+            "undecided",
+            "smaller than asked",
+            "lies below 0.02, the smallest effect that counts: no effect as large as asked is",
+        ),
+        ([0.05, -0.05, 0.03], "undecided", "undecided", "undecided", "includes 0, no effect, and"),
+        ([-0.030, -0.031, -0.032], "contradicted", "the other", "smaller than asked", "lies below"),
+    ],
+)
+def test_direction_and_size_are_told_apart(
+    claim_of: Callable[..., Claim],
+    differences: list[float],
+    verdict: str,
+    direction: str,
+    size: str,
+    place: str,
+) -> None:
+    base = [0.50, 0.53, 0.51]
+    table = arms([b + d for b, d in zip(base, differences, strict=True)], base)
+    found = judge(claim_of(), table)
+    assert (found.verdict, found.direction, found.size) == (verdict, direction, size)
+    assert place in found.reason
+    other = table.assign(norm=table["norm"].map({"batch": "none", "none": "batch"}))
+    mirrored = judge(claim_of(comparison="less"), other)
+    assert (mirrored.verdict, mirrored.direction, mirrored.size) == (verdict, direction, size)
+    assert mirrored.p_value == pytest.approx(found.p_value)
+    ratio = table.assign(value=np.exp(table["value"]))
+    of_ratio = judge(claim_of(effect="ratio", smallest_effect=math.exp(0.02)), ratio)
+    assert (of_ratio.verdict, of_ratio.direction, of_ratio.size) == (verdict, direction, size)
+    assert (_p_value(found) < 0.05) == (verdict != "undecided")
+
+
+def test_without_a_smallest_effect_there_is_no_right_direction(
+    claim_of: Callable[..., Claim],
+) -> None:
+    claim = claim_of(smallest_effect=0)
+    base = [0.50, 0.53, 0.51]
+    small = judge(claim, arms([0.511, 0.541, 0.522], base))
+    assert (small.verdict, small.p_value) == ("supported", small.p_value_direction)
+    less = judge(claim, arms(base, [0.511, 0.541, 0.522]))
+    assert (less.verdict, less.p_value) == ("contradicted", small.p_value)
+    assert "lies below 0, no effect" in less.reason
+
+
+def test_right_direction_says_what_would_decide_the_size(claim_of: Callable[..., Claim]) -> None:
+    open_size = judge(claim_of(), arms([0.515, 0.55, 0.535], [0.50, 0.53, 0.51]))
+    assert open_size.further_seeds is not None
+    assert "further seeds would decide the size with a chance of 50 to 80 %" in open_size.reason
+    settled = judge(claim_of(), arms([0.510, 0.541, 0.520], [0.50, 0.53, 0.51]))
+    assert settled.further_seeds is None
+
+
+def test_another_level_is_named(claim_of: Callable[..., Claim]) -> None:
+    table = arms([0.92, 0.90, 0.97], [0.50, 0.53, 0.51])
+    strict = judge(claim_of(), table, level=0.001)
+    assert strict.verdict == "undecided"
+    assert strict.reason.startswith("99.9 % interval")
+    assert strict.method is not None
+    assert "99.9 %" in strict.method
+    assert judge(claim_of(), table).p_value_direction == strict.p_value_direction
+
+
+def mixture(num_seeds: int, num_failed: int, outcome: str = "stuck") -> pd.DataFrame:
+    """A treatment that is 0.1 better and fails in its first seeds."""
+    groups = []
+    for seed in range(num_seeds):
+        fails = seed < num_failed
+        value, ended = (0.1, outcome) if fails else (0.6 + seed / 1000, "trained")
+        groups.append(rows("batch", seed, {10: value}, outcome=ended))
+        groups.append(rows("none", seed, {10: 0.5 + seed / 900}))
+    return table_of(*groups)
+
+
+def test_a_mixture_is_judged_by_its_median_pair_with_ten_seeds(
+    claim_of: Callable[..., Claim],
+) -> None:
+    few = judge(claim_of(), mixture(9, 1))
+    assert (few.verdict, few.interval) == ("undecided", None)
+    assert "some runs of a cell failed and others did not" in few.reason
+    assert "take 10 seeds, or ask in two claims, one with `outcome: failed`" in few.reason
+    assert "at least 1 further seed needed" in few.reason
+    enough = judge(claim_of(), mixture(10, 1))
+    assert enough.verdict == "supported"
+    assert "judged by the median pair" in enough.reason
+    assert enough.p_value == pytest.approx(22 / 1024)
+    assert enough.method is not None
+    assert "sign test" in enough.method
+    two_fail = judge(claim_of(), mixture(10, 2, "diverged"))
+    assert (two_fail.verdict, two_fail.interval is None) == ("undecided", False)
+
+
+def test_cells_that_always_fail_are_no_mixture(claim_of: Callable[..., Claim]) -> None:
+    groups = [rows("batch", s, {10: 0.8 + s / 100}) for s in range(4)]
+    groups += [rows("none", s, {10: 0.1}, outcome="stuck") for s in range(4)]
+    verdict = judge(claim_of(), table_of(*groups))
+    assert verdict.verdict == "supported"
+    assert verdict.method is not None
+    assert "Student" in verdict.method
+
+
+def test_a_count_over_many_cells_is_no_mixture(claim_of: Callable[..., Claim]) -> None:
+    def table(num_cells: int) -> pd.DataFrame:
+        groups = []
+        for seed in range(4):
+            for k in range(num_cells):
+                for norm, level in (("batch", 1), ("none", num_cells - 1)):
+                    fails = k + (seed == k) >= level
+                    end: dict[str, Any] = {
+                        "outcome": "stuck" if fails else "trained",
+                        "init.scale": k,
+                    }
+                    value = 0.1 if fails else 0.9
+                    groups.append(rows(norm, seed, {10: value}, cell=f"{norm}{k}", **end))
+        return table_of(*groups)
+
+    claim = claim_of(aggregate={"fraction_above": 0.5}, comparison="less", smallest_effect=0)
+    for num_cells, method in ((4, "sign test"), (5, "Student")):
+        found = judge(claim, table(num_cells))
+        assert found.method is not None
+        assert method in found.method
+
+
+def test_steps_that_some_runs_never_reach_are_a_mixture(claim_of: Callable[..., Claim]) -> None:
+    metric = "steps_to/test/accuracy>=0.9"
+    claim = claim_of(metric=metric, comparison="less", effect="ratio", smallest_effect=1)
+    groups = [rows("batch", s, {0: 100.0 + s}, metric) for s in range(10)]
+    groups += [rows("none", s, {0: 300.0 + s * s}, metric) for s in range(8)]
+    groups += [rows("none", s, {0: 0.2}) for s in (8, 9)]
+    verdict = judge(claim, table_of(*groups))
+    assert verdict.verdict == "supported"
+    assert verdict.method is not None
+    assert "sign test" in verdict.method
+
+
+def test_among_trained_leaves_out_the_seeds_that_failed(claim_of: Callable[..., Claim]) -> None:
+    claim = claim_of(among="trained")
+    verdict = judge(claim, mixture(6, 2))
+    assert (verdict.verdict, verdict.n, verdict.n_planned) == ("supported", 4, 6)
+    assert "2 of 6 pairs left out, of which a run failed" in verdict.reason
+    assert "missing" not in verdict.reason
+    none = judge(claim, mixture(3, 3))
+    assert none.reason == "there is no seed at which every run of both sides trained"
+    measured = judge(
+        claim_of(among="trained", metric="ics/cosine"), mixture(6, 2).assign(metric="ics/cosine")
+    )
+    assert (measured.verdict, measured.refused) == ("supported", False)
+
+
+def test_a_measurement_that_a_diverged_run_lacks_is_refused(
+    claim_of: Callable[..., Claim],
+) -> None:
+    groups = [rows("batch", s, {10: 0.8 + s / 50}, "ics/cosine") for s in range(4)]
+    groups += [
+        rows("none", s, {10: 0.5}, "ics/cosine", outcome="diverged" if s == 1 else "trained")
+        for s in range(4)
+    ]
+    verdict = judge(claim_of(metric="ics/cosine"), table_of(*groups))
+    assert (verdict.verdict, verdict.refused) == ("undecided", True)
+    assert "a run diverged, which has no such measurement (seeds 1); `among" in verdict.reason
+    among = judge(claim_of(metric="ics/cosine", among="trained"), table_of(*groups))
+    assert (among.verdict, among.n) == ("supported", 3)
+
+
+def test_outcomes_are_compared_by_an_exact_test(claim_of: Callable[..., Claim]) -> None:
+    claim = claim_of(metric=None, outcome="failed", comparison="less", smallest_effect=0)
+
+    def table(num_seeds: int) -> pd.DataFrame:
+        ends = ["stuck", "diverged"] * num_seeds
+        groups = [rows("none", s, {10: 0.1}, outcome=ends[s]) for s in range(num_seeds)]
+        return table_of(*groups, *[rows("batch", s, {10: 0.9}) for s in range(num_seeds)])
+
+    few = judge(claim, table(5))
+    assert (few.verdict, few.estimate) == ("undecided", -1.0)
+    enough = judge(claim, table(6))
+    assert (enough.verdict, enough.treatment, enough.baseline) == ("supported", 0.0, 1.0)
+    assert enough.p_value == pytest.approx(2 * 0.5**6)
+    stuck = judge(claim_of(metric=None, outcome="stuck", comparison="less"), table(6))
+    assert stuck.estimate == -0.5
+    against = judge(
+        claim_of(metric=None, outcome="failed", comparison="less", baseline=0.5), table(6)
+    )
+    assert against.verdict == "supported"
+    assert against.interval == pytest.approx((-0.5, 1 - 0.025 ** (1 / 6) - 0.5))
+
+
+def test_outcomes_of_several_cells_need_one_answer_a_seed(claim_of: Callable[..., Claim]) -> None:
+    groups = []
+    for seed in range(8):
+        for k in range(2):
+            end = "stuck" if k else "trained"
+            groups.append(rows("none", seed, {10: 0.1}, cell=f"none{k}", outcome=end))
+            groups.append(rows("batch", seed, {10: 0.1}, cell=f"batch{k}"))
+    changes: dict[str, Any] = {"metric": None, "outcome": "stuck", "comparison": "less"}
+    unclear = judge(claim_of(**changes), table_of(*groups))
+    assert unclear.verdict == "undecided"
+    assert "select one cell by `where`, or write `aggregate: max`" in unclear.reason
+    assert judge(claim_of(**changes, aggregate="max"), table_of(*groups)).verdict == "supported"
+    every = judge(claim_of(**changes, aggregate="min"), table_of(*groups))
+    assert (every.estimate, every.verdict) == (0.0, "undecided")
+
+
+def test_the_difference_of_a_skewed_metric_is_told_of(claim_of: Callable[..., Claim]) -> None:
+    told = "values of this kind are positive and skewed"
+    table = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43], "train/loss")
+    assert told in judge(claim_of(metric="train/loss"), table).reason
+    assert (
+        told
+        not in judge(
+            claim_of(metric="train/loss", effect="ratio", smallest_effect=1.1), table
+        ).reason
+    )
+    assert told not in judge(claim_of(metric="train/loss", baseline=0.0), table).reason
+    fraction = claim_of(metric="train/loss", summary={"fraction_above": 0.5})
+    assert told not in judge(fraction, table).reason
+    norms = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43], "ics/l2")
+    assert told in judge(claim_of(metric="ics/l2"), norms).reason
+    accuracy = arms([0.9, 0.8, 0.85], [0.5, 0.41, 0.43])
+    assert told not in judge(claim_of(), accuracy).reason
+    steps = judge(claim_of(summary={"first_step_at_least": 0.3}), arms([0.9] * 3, [0.5] * 3))
+    assert told not in steps.reason  # no spread, so that nothing is judged by it
 
 
 def test_equal_is_never_supported_by_insignificance(claim_of: Callable[..., Claim]) -> None:
@@ -140,7 +379,7 @@ def test_p_value_and_verdict_agree(claim_of: Callable[..., Claim]) -> None:
             verdict = judge(claim, table)
             words.add((claim.comparison, verdict.verdict))
             assert (_p_value(verdict) < 0.05) == (verdict.verdict != "undecided")
-    assert len(words) == 9
+    assert len(words) == 11  # "right direction" is no answer to `equal`
 
 
 def test_ratio_is_judged_by_logarithms(claim_of: Callable[..., Claim]) -> None:
@@ -232,12 +471,13 @@ def test_after_divergence_loss_ranks_last(claim_of: Callable[..., Claim]) -> Non
     assert all_diverged.baseline is None
     assert all_diverged.to_json()["interval"] == ["-inf", "-inf"]
     assert json.loads(json.dumps(all_diverged.to_json(), allow_nan=False))["estimate"] == "-inf"
-    some = judge(lower, table(5, 2))
+    assert "rank" in (all_diverged.method or "")
+    some = judge(lower, table(10, 2))
     assert some.verdict == "supported"
-    assert "rank" in (some.method or "")
+    assert "sign test" in (some.method or "")
     few = judge(lower, table(3, 1))
     assert few.verdict == "undecided"
-    assert "at least 1 further seed needed" in few.reason
+    assert "at least 7 further seeds needed" in few.reason
 
 
 def test_measurements_are_missing_after_divergence(claim_of: Callable[..., Claim]) -> None:
@@ -262,7 +502,7 @@ def test_measurements_of_stuck_runs_are_refused(claim_of: Callable[..., Claim]) 
     assert (verdict.verdict, verdict.refused, verdict.interval) == ("undecided", True, None)
     assert verdict.reason == (
         "refused: 1 of the runs compared are stuck near chance, and measurements of a dead"
-        " network mean nothing (none-s1)"
+        " network mean nothing (none-s1); `among: trained` compares the seeds that trained"
     )
     accuracy = table_of(*groups).assign(metric="test/accuracy")
     assert not judge(claim_of(), accuracy).refused
@@ -368,11 +608,17 @@ def test_a_a_counts_splits_and_says_when_not_measured(claim_of: Callable[..., Cl
     five = calibrate(claim_of(), arms([0.9, 0.8, 0.7, 0.6, 0.5], [0.1, 0.2, 0.3]))
     assert five.num_comparisons == 30
     few = calibrate(claim_of(), arms([0.9, 0.8, 0.7], [0.1, 0.2, 0.3]))
-    assert str(few) == "not measured (an arm needs 4 seeds)"
-    # halves 0.0, 0.001 against 1.0, 1.002: false in each direction that the rule can claim
-    split = calibrate_arms(claim_of(), [{0: 0.0, 1: 0.001, 2: 1.0, 3: 1.002}])
-    assert (split.num_false, split.num_comparisons) == (1, 6)
-    assert str(pool([four, few, split])) == "8.33 % of 12"
+    assert str(few) == "not measured (no arm of 4 seeds that all trained or all failed)"
+    # halves 0.0, 0.001 against 1.0, 1.002: false in both directions, whatever the claim asks for
+    for claim in (
+        claim_of(),
+        claim_of(smallest_effect=5.0),
+        claim_of(comparison="equal", smallest_effect=None, margin=9.0),
+    ):
+        split = calibrate_arms(claim, [{0: 0.0, 1: 0.001, 2: 1.0, 3: 1.002}])
+        assert (split.num_false, split.num_comparisons) == (2, 6)
+    assert str(pool([four, few, split])) == "16.7 % of 12"
+    assert calibrate(claim_of(baseline=0.5), mixture(10, 1)).rate is None
     assert calibrate_arms(claim_of(), [dict.fromkeys(range(20), 0.0)]).rate == 0.0
 
 
@@ -411,32 +657,90 @@ def test_ledger_end_to_end(tmp_path: Path, claim_of: Callable[..., Claim]) -> No
         ("demo", "e"),
     ]
     smoke = collected["claims"][3:]
+    # both sizes are in the race: the other one's is open
     assert smoke[0]["holm_p_value"] == pytest.approx(2 * smoke[0]["p_value"])
-    assert (smoke[0]["holm_verdict"], smoke[1]["holm_verdict"]) == ("supported", "undecided")
+    assert [one["holm_verdict"] for one in smoke] == ["supported", "right direction"]
+    assert smoke[0]["sentence"] == (
+        "Batch norm reaches more (asked: greater by more than 0.02): supported."
+    )
     ledger = write_ledger(tmp_path / "results")
     assert ledger == json.loads((tmp_path / "results" / "ledger.json").read_text())
     assert ledger["claims"] == collected["claims"][:3]  # a first look is no evidence
     text = (tmp_path / "results" / "ledger.md").read_text()
     assert text == markdown(ledger)
-    assert "3 claims: 1 supported, 1 contradicted, 1 undecided." in text
+    assert (
+        "3 claims of no family: 1 supported, 1 right direction, 1 contradicted, 0 undecided."
+        in text
+    )
+    assert "right direction, size undecided" in text
+    assert "Batch norm reaches more (asked: greater by more than 0.02) (c)" in text
     assert "0.4 [0.375, 0.425], n = 3" in text
-    assert "| scale | experiment | supported | contradicted | undecided | no runs |" in text
+    assert (
+        "| scale | experiment | supported | right direction | contradicted | undecided | no runs |"
+        in text
+    )
     assert "| paper | [other](../experiments/other) | " in text
     assert "demo" not in text
     assert "a \\| b &lt;script>" in text
-    assert "not measured (an arm needs 4 seeds)" in text
+    assert "not measured (no arm of 4 seeds that all trained or all failed)" in text
     header = next(line for line in text.splitlines() if line.startswith("| claim"))
-    assert header.count("|") == 10
+    assert header.count("|") == 12
 
 
-def test_claims_without_runs_are_told_from_undecided_ones() -> None:
-    def claim(verdict: str, n: int, *, refused: bool = False) -> dict[str, Any]:
-        return {"verdict": verdict, "n": n, "refused": refused, "scale": "small"}
+def test_families_are_counted_apart_and_claims_without_runs_are_told() -> None:
+    def claim(family: str | None, verdict: str, n: int, **more: Any) -> dict[str, Any]:
+        start = {"verdict": verdict, "n": n, "refused": False, "scale": "small", "family": family}
+        return {**start, **more}
 
-    claims = [claim("supported", 5), claim("undecided", 0), claim("undecided", 5, refused=True)]
-    text = "3 claims: 1 supported, 0 contradicted, 2 undecided"
-    assert summary(claims[:1]) == "1 claim: 1 supported, 0 contradicted, 0 undecided."
-    assert summary(claims) == f"{text} (1 of them refused, 1 without runs)."
+    claims = [
+        claim("question", "supported", 5),
+        claim("replication", "supported", 5),
+        claim("identity", "contradicted", 5),
+        claim("replication", "right direction", 0),
+        claim("replication", "undecided", 5, refused=True),
+        claim("replication", "supported", 5, scale="smoke"),
+    ]
+    assert summary(claims) == (
+        "3 claims of papers and documents: 1 supported, 1 right direction, 0 contradicted,"
+        " 1 undecided (1 of them refused, 1 without runs). Apart from these, 1 question of our own:"
+        " 1 supported, 0 right direction, 0 contradicted, 0 undecided. Apart from these, 1"
+        " identity, which cannot fail: 0 supported, 0 right direction, 1 contradicted, 0 undecided."
+        " 1 more at scale smoke, where claims only show how they are judged."
+    )
+    assert summary([]) == "0 claims."
+    assert summary(claims[-1:]).endswith(
+        "All of them at scale smoke, where claims only show how they are judged."
+    )
+
+
+def test_claims_are_corrected_within_a_family_and_a_scale(
+    tmp_path: Path, claim_of: Callable[..., Claim]
+) -> None:
+    entry = {
+        **dict.fromkeys(("estimate", "interval", "reason", "published")),
+        "statement": "s", "source": "s", "refused": False, "n": 5, "edited_after_run": None,
+        "comparison": "greater", "effect": "difference", "threshold": 0.0, "verdict": "supported",
+        "p_value": 0.01, "p_value_direction": 0.01,
+        "a_a": {"rate": None, "num_false": 0, "num_comparisons": 0, "reason": "x"},
+    }  # fmt: skip
+    for scale, families in (
+        ("small", ["replication"] * 3 + ["question"]),
+        ("paper", ["replication", None]),
+    ):
+        claims = [{**entry, "id": f"c{k}", "family": one} for k, one in enumerate(families)]
+        content = {"experiment": "e", "scale": scale, "claims_hash": "h", "claims": claims}
+        write_verdicts(tmp_path / "e" / scale, content)
+    adjusted = {
+        (one["scale"], one["id"]): one["holm_p_value"] for one in collect(tmp_path)["claims"]
+    }
+    assert adjusted == pytest.approx(
+        {
+            **{("small", f"c{k}"): 0.03 for k in range(3)},
+            ("small", "c3"): 0.01,
+            ("paper", "c0"): 0.01,
+            ("paper", "c1"): 0.01,
+        }
+    )
 
 
 def test_empty_and_damaged_ledgers(tmp_path: Path) -> None:

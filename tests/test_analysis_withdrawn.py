@@ -46,7 +46,9 @@ VERDICT: Mapping[str, Any] = {
     "statement": "It ends higher",
     "source": "A paper",
     "published": None,
+    "comparison": "greater",
     "effect": "difference",
+    "threshold": 0.02,
     "verdict": "supported",
     "reason": "95 % interval",
     "refused": False,
@@ -158,7 +160,7 @@ def test_withdrawn_claims_count_nowhere(folder: Path, tmp_path: Path) -> None:
     assert ledger["a_a"]["num_comparisons"] == 0
     assert [(row["id"], row["scale"]) for row in ledger["withdrawn"]] == [("first", "small")]
     text = (results / "ledger.md").read_text()
-    assert "1 claim: 1 supported" in text
+    assert "1 claim of no family: 1 supported" in text
     assert "1 claim is withdrawn." in text
     assert "A \\| reason &lt;b>." in text.partition("## Withdrawn")[2]
     assert "0.3 [0.25, ∞], n = 5" in text.partition("## Withdrawn")[2]

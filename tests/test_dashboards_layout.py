@@ -102,7 +102,9 @@ def test_a_view_follows_the_figure_before_and_after_there_are_runs(
         cells = made.cells_where(made.rows[0][0].where)
         assert {cell.settings["optimizer.lr"] for cell in cells} == {0.1}
     assert after.figure_run == "figure-two_norms-smoke"
-    assert after.claims[0][0] == "Accuracy is higher | with <batch> normalization"
+    assert after.claims[0][0] == (
+        "Accuracy is higher | with <batch> normalization (asked: greater)"
+    )
     accuracy = after.plain()["sections"][1]["panels"][0]
     assert accuracy["axis"] == "test accuracy [fraction]"
     assert accuracy["range"] == [0.0, 1.0]

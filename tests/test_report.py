@@ -98,7 +98,9 @@ def test_report_shows_claims_figures_sweeps_and_runs(results: Path) -> None:
     assert page.tags.count("script") == 3  # two of data, one of ours
     assert "Batch norm reaches more &lt;script&gt;" in text
     assert f"<code>{EVIL}" not in text
-    assert "1 claim: 0 supported, 0 contradicted, 1 undecided." in text
+    assert (
+        "1 claim of no family: 0 supported, 0 right direction, 0 contradicted, 1 undecided." in text
+    )
     assert "1 run of the baseline diverged" in text
     assert "Drawn from 6 runs (1 diverged, 5 trained)." in text
     assert "5 of 6 runs." in text
@@ -149,7 +151,10 @@ def test_claims_of_a_first_look_are_counted_and_shown_apart(tmp_path: Path) -> N
     results = results_at(tmp_path, "smoke")
     text = write_report(results, runs_of(table_of())).read_text()
     Page(text)
-    assert "1 claim: 0 supported, 0 contradicted, 1 undecided. 1 more at scale smoke" in text
+    assert (
+        "1 claim of no family: 0 supported, 0 right direction, 0 contradicted, 1 undecided."
+        " 1 more at scale smoke" in text
+    )
     ledger = text[text.index('id="ledger"') : text.index('id="sweeps"')]
     assert ledger.count("<tr data-verdict") == 1
     assert text.index('id="demo-small"') < text.index('id="first-looks"')

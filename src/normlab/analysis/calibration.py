@@ -1,14 +1,17 @@
 """A/A: how often the verdict rule decides between an arm and itself.
 
 An arm's seeds are split into two halves of equal size which are compared, paired in order, by the
-claim's own rule. The true effect is 0, so a verdict that holds against that is false: `supported`
-for a direction claim (also `contradicted` where the smallest effect is 0), `contradicted` for an
-`equal` one. With an odd number of seeds each is left out in turn. Comparisons of one arm share
-seeds and are not independent: the rate is an average, its n is no sample size.
+rule at its neutral point: is there any effect at all? The true effect is 0, so every verdict but
+*undecided* is false, and the rule states 5 %. A claim's own smallest effect or margin is left out:
+beyond it the rule errs as often as the margin is narrow, which says nothing about the rule. With an
+odd number of seeds each is left out in turn. Comparisons of one arm share seeds and are not
+independent: the rate is an average, its n is no sample size. Not measured: arms of which runs
+failed now and then, whose halves are too small for the rule to decide.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,13 +50,24 @@ def calibrate(claim: Claim, table: pd.DataFrame, *, chance: float | None = None)
         return _not_measured("outcomes are compared by an exact test")
     arms: list[Mapping[int, float]] = []
     for selection in (claim.treatment, claim.baseline):
-        if not isinstance(selection, float):
-            arms.append(side_values(claim, table, selection, chance=chance).by_seed)
+        if isinstance(selection, float):
+            continue
+        side = side_values(claim, table, selection, chance=chance)
+        if side.mixed and claim.among is None:
+            continue
+        left_out = side.failed_seeds if claim.among else frozenset()
+        arms.append({seed: one for seed, one in side.by_seed.items() if seed not in left_out})
     return calibrate_arms(claim, arms)
 
 
 def calibrate_arms(claim: Claim, arms: Iterable[Mapping[int, float]]) -> Calibration:
     """The A/A false-verdict rate over arms given as {seed: value}."""
+    neutral = dataclasses.replace(
+        claim,
+        comparison="greater",
+        smallest_effect=1.0 if claim.effect == "ratio" else 0.0,
+        margin=None,
+    )
     num_false = num_comparisons = 0
     for values in arms:
         positive = claim.effect == "difference" or all(v > 0 for v in values.values())
@@ -61,13 +75,12 @@ def calibrate_arms(claim: Claim, arms: Iterable[Mapping[int, float]]) -> Calibra
             continue
         for first, second in _splits(sorted(values)):
             estimate = estimate_effect(
-                claim, [values[s] for s in first], [values[s] for s in second]
+                neutral, [values[s] for s in first], [values[s] for s in second]
             )
-            word, _ = decide(claim, estimate)
             num_comparisons += 1
-            num_false += _is_false(claim, word)
+            num_false += decide(neutral, estimate).word != "undecided"
     if not num_comparisons:
-        return _not_measured(f"an arm needs {FEWEST_SEEDS} seeds")
+        return _not_measured(f"no arm of {FEWEST_SEEDS} seeds that all trained or all failed")
     return Calibration(
         rate=num_false / num_comparisons, num_false=num_false, num_comparisons=num_comparisons
     )
@@ -81,13 +94,6 @@ def pool(calibrations: Iterable[Calibration]) -> Calibration:
         return _not_measured(f"no claim has an arm of {FEWEST_SEEDS} seeds")
     num_false = sum(one.num_false for one in measured)
     return Calibration(rate=num_false / total, num_false=num_false, num_comparisons=total)
-
-
-def _is_false(claim: Claim, word: str) -> bool:
-    if claim.comparison == "equal":
-        return word == "contradicted"
-    neutral = 1.0 if claim.effect == "ratio" else 0.0
-    return word == "supported" or (word == "contradicted" and claim.threshold == neutral)
 
 
 def _not_measured(reason: str) -> Calibration:

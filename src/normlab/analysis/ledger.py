@@ -1,8 +1,10 @@
 """From claims and tables to verdicts.json, and from all verdicts.json to the ledger.
 
 results/NAME/SCALE/verdicts.json holds an experiment's verdicts at a scale. results/ledger.json and
-ledger.md collect them all, with Holm's correction. The family of the correction is every claim
-tested at the same scale: each claim counts once, whatever its experiment.
+ledger.md collect them all, corrected for their number (`corrections`). Claims are corrected
+together that belong to one family at one scale: what papers and documents claim (replications),
+what we asked ourselves (questions), and what holds by arithmetic and cannot fail (identities). The
+headline counts replications alone.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from typing import Any
 import pandas as pd
 
 from normlab.analysis.calibration import Calibration, calibrate, pool
-from normlab.analysis.claims import Claim, claims_hash, load_claims
+from normlab.analysis.claims import FAMILIES, Claim, claims_hash, load_claims
+from normlab.analysis.corrections import correct
 from normlab.analysis.registry import (
     UNKNOWN,
     Look,
@@ -29,9 +32,9 @@ from normlab.analysis.registry import (
     since_first_look,
 )
 from normlab.analysis.scales import FIRST_LOOK, SCALES
-from normlab.analysis.statistics import holm
-from normlab.analysis.verdicts import ALPHA, Hook, judge, number
+from normlab.analysis.verdicts import ALPHA, Hook, Verdict, judge
 from normlab.analysis.withdrawn import Withdrawn, standing, withdrawn_rows
+from normlab.analysis.wording import interval_text, label, number, stated
 from normlab.records.files import write_json_whole, write_whole
 from normlab.words import plural
 
@@ -80,6 +83,7 @@ def judge_experiment(
             {
                 **_claim_fields(claim),
                 **verdict.to_json(),
+                "sentence": _sentence(claim, verdict),
                 **looked_at,
                 **since_first_look(registry, looked_at),
                 "a_a": asdict(calibrate(claim, table, chance=chance)),
@@ -92,6 +96,12 @@ def judge_experiment(
         "design_sha256": design,
         "claims": entries,
     }
+
+
+def _sentence(claim: Claim, verdict: Verdict) -> str:
+    """The claim with its margin and what came of it: "BN learns more (asked: …): supported."."""
+    fields = _claim_fields(claim)
+    return f"{stated(fields)}: {label(verdict.to_json())}."
 
 
 def write_verdicts(folder: Path, content: Mapping[str, Any]) -> Path:
@@ -119,7 +129,7 @@ def collect(
             common = {key: content[key] for key in ("experiment", "scale", "claims_hash")}
             registry = read_registry(path.parent)
             claims.extend(
-                {**common, **claim, **since_first_look(registry, claim)}
+                _complete({**common, **claim, **since_first_look(registry, claim)})
                 for claim in content["claims"]
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -129,20 +139,28 @@ def collect(
             ) from error
     claims = standing(claims, withdrawn or {})
     claims.sort(key=lambda claim: _rank(claim["scale"]))
-    for scale in {claim["scale"] for claim in claims}:
-        family = [claim for claim in claims if claim["scale"] == scale]
-        for claim, adjusted in zip(
-            family, holm([claim["p_value"] for claim in family]), strict=True
-        ):
-            claim["holm_p_value"] = adjusted
-            held = adjusted is not None and adjusted < ALPHA
-            claim["holm_verdict"] = claim["verdict"] if held else "undecided"
+    for together in _groups(claims).values():
+        correct(together, ALPHA)
     pooled = pool(Calibration(**claim["a_a"]) for claim in claims)
     return {
         "a_a": asdict(pooled),
         "claims": claims,
         "withdrawn": withdrawn_rows(withdrawn or {}),
     }
+
+
+def _complete(claim: dict[str, Any]) -> dict[str, Any]:
+    """An entry of older days, judged before direction, size and family were told apart."""
+    older = {"family": None, "direction": None, "size": None, "p_value_direction": None}
+    return {**older, **claim}
+
+
+def _groups(claims: Iterable[dict[str, Any]]) -> dict[tuple[str, Any], list[dict[str, Any]]]:
+    """The claims by scale and family."""
+    groups: dict[tuple[str, Any], list[dict[str, Any]]] = {}
+    for claim in claims:
+        groups.setdefault((claim["scale"], claim["family"]), []).append(claim)
+    return groups
 
 
 def write_ledger(
@@ -159,7 +177,7 @@ def write_ledger(
     return ledger
 
 
-VERDICTS = ("supported", "contradicted", "undecided")
+VERDICTS = ("supported", "right direction", "contradicted", "undecided")
 NO_RUNS = "no runs"
 """Undecided, since a side of the comparison has not been run."""
 COLUMNS = (
@@ -168,7 +186,9 @@ COLUMNS = (
     "published",
     "ours",
     "verdict",
-    "Holm-corrected",
+    "Holm",
+    "Benjamini-Hochberg",
+    "family",
     "scale",
     "edited after run",
     "A/A false verdicts",
@@ -182,10 +202,15 @@ def markdown(ledger: Mapping[str, Any]) -> str:
         "",
         " ".join(filter(None, (summary(ledger["claims"]), withdrawn_summary(ledger["withdrawn"])))),
         "",
-        "*Ours* is treatment against baseline over paired seeds, with its 95 % interval. A verdict"
-        " is Holm-corrected over all claims tested at the same scale. *A/A* is how often the same"
-        " rule decides between halves of one arm's seeds, where it should not.",
-        f"All claims together: {Calibration(**ledger['a_a'])}.",
+        "*Ours* is treatment against baseline over paired seeds, with its 95 % interval."
+        " *Supported*: the interval lies beyond what was asked. *Right direction*: it lies on the"
+        " claimed side, not beyond what was asked. *Contradicted*: it lies on the other side."
+        " Corrections are over all claims of the same family and scale: after Holm's, the chance"
+        " is at most 5 % that one verdict or more is false; after Benjamini and Hochberg's, at"
+        " most 5 % of the verdicts are expected to be.",
+        "",
+        "*A/A* is how often the rule at its neutral point decides between halves of one arm's"
+        f" seeds, where it should not (stated: 5 %): {Calibration(**ledger['a_a'])}.",
         "",
         *_overview(ledger["claims"]),
         "",
@@ -230,7 +255,7 @@ def _overview(claims: Sequence[Mapping[str, Any]]) -> list[str]:
         place = str(claim["scale"]), str(claim["experiment"])
         counts.setdefault(place, Counter())[claim["verdict"] if claim["n"] else NO_RUNS] += 1
     headings = (*VERDICTS, NO_RUNS)
-    lines = [f"| scale | experiment | {' | '.join(headings)} |", "|" + " --- |" * 6]
+    lines = [f"| scale | experiment | {' | '.join(headings)} |", "|" + " --- |" * 7]
     for (scale, experiment), found in counts.items():
         numbers = " | ".join(str(found[heading]) for heading in headings)
         lines.append(f"| {scale} | [{experiment}](../experiments/{experiment}) | {numbers} |")
@@ -242,15 +267,17 @@ def row(claim: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         "; ".join(
             [
-                f"{claim['experiment']}: {claim['statement']} ({claim['id']})",
+                f"{claim['experiment']}: {stated(claim)} ({claim['id']})",
                 *claim.get("chosen", ()),
             ]
         ),
         claim["source"],
         claim["published"] or "",
         ours(claim),
-        claim["verdict"] + (" (refused)" if claim["refused"] else ""),
+        label(claim) + (" (refused)" if claim["refused"] else ""),
         claim["holm_verdict"],
+        claim["false_discovery_verdict"],
+        claim["family"] or "",
         claim["scale"],
         edited_text(claim),
         str(Calibration(**claim["a_a"])),
@@ -265,8 +292,8 @@ def ours(claim: Mapping[str, Any]) -> str:
     if claim["effect"] == "ratio":
         text = f"x {text}"
     if claim["interval"] is not None:
-        low, high = (number(float(end)) for end in claim["interval"])
-        text += f" [{low}, {high}]"
+        low, high = map(float, claim["interval"])
+        text += f" [{interval_text(low, high, ', ')}]"
     return f"{text}, n = {claim['n']}"
 
 
@@ -275,32 +302,48 @@ def evidence(claims: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [claim for claim in claims if claim["scale"] != FIRST_LOOK]
 
 
-def summary(claims: Iterable[Mapping[str, Any]]) -> str:
-    """How many claims came out how, those of a first look counted apart.
+_OF_FAMILY = {
+    "replication": ("claim of a paper or document", "claims of papers and documents"),
+    "question": ("question of our own", "questions of our own"),
+    "identity": ("identity, which cannot fail", "identities, which cannot fail"),
+    None: ("claim of no family", "claims of no family"),
+}
+"""What one claim of a family is called, and several."""
 
-    "12 claims: 7 supported, 2 contradicted, 3 undecided (1 of them refused, 1 without runs)."
+
+def summary(claims: Iterable[Mapping[str, Any]]) -> str:
+    """How many claims came out how: replications first, the other families apart, and apart those
+    of a first look.
+
+    "9 claims of papers and documents: 6 supported, 1 right direction, 1 contradicted, 1 undecided
+    (1 without runs). Apart from these, 1 question of our own: 1 supported, …"
     """
     judged = list(claims)
     entries = evidence(judged)
     num_apart = len(judged) - len(entries)
-    if not num_apart:
-        return _summary(entries)
+    counted = entries or judged
+    parts = [
+        _summary(own, family)
+        for family in (*FAMILIES, None)
+        if (own := [claim for claim in counted if claim["family"] == family])
+    ]
+    text = " Apart from these, ".join(parts) or "0 claims."
     apart = f"at scale {FIRST_LOOK}, where claims only show how they are judged."
-    if not entries:
-        return f"{_summary(judged)} All of them {apart}"
-    return f"{_summary(entries)} {num_apart} more {apart}"
+    if num_apart and not entries:
+        return f"{text} All of them {apart}"
+    return f"{text} {num_apart} more {apart}" if num_apart else text
 
 
-def _summary(entries: Sequence[Mapping[str, Any]]) -> str:
+def _summary(entries: Sequence[Mapping[str, Any]], family: str | None) -> str:
     counts = {word: sum(claim["verdict"] == word for claim in entries) for word in VERDICTS}
     refused = sum(bool(claim["refused"]) for claim in entries)
     text = ", ".join(f"{count} {word}" for word, count in counts.items())
-    noun = "claim" if len(entries) == 1 else "claims"
+    named = f"{len(entries)} {_OF_FAMILY[family][len(entries) != 1]}"
     without = sum(not claim["n"] for claim in entries)
     reasons = [f"{refused} of them refused"] * bool(refused) + [f"{without} without runs"] * bool(
         without
     )
-    return f"{len(entries)} {noun}: {text}" + (f" ({', '.join(reasons)})." if reasons else ".")
+    return f"{named}: {text}" + (f" ({', '.join(reasons)})." if reasons else ".")
 
 
 def _claim_fields(claim: Claim) -> dict[str, Any]:
@@ -308,7 +351,10 @@ def _claim_fields(claim: Claim) -> dict[str, Any]:
         "statement": claim.statement,
         "source": claim.source,
         "published": None if claim.published is None else str(claim.published),
+        "family": claim.family,
         "metric": claim.metric,
+        "outcome": claim.outcome,
+        "among": claim.among,
         "comparison": claim.comparison,
         "effect": claim.effect,
         "threshold": claim.threshold if math.isfinite(claim.threshold) else None,

@@ -1,38 +1,39 @@
-"""Means, differences and intervals over seeds; p-values, Holm's correction, seeds still needed.
+"""Means, differences and their intervals over seeds.
 
-Two methods, and every result names the one it used:
+Every result names the method it used:
 
 *Student-t*, when every value is finite. The mean of n independent seeds (or of n seed-paired
 differences) with the interval mean ± t(n-1) s / sqrt(n). With n = 1, or values without spread,
 there is no interval: neither a single seed nor equal numbers say how much other seeds would differ.
 
-*Ranks*, when a value is infinite (a diverged loss). A mean and a spread do not exist then, but an
-order does: +inf is worse than every finite value. Two arms are compared by the exact interval for
-their shift (Hodges & Lehmann 1963): order statistics of all n*m differences between a treated and
-a baseline seed, by the null distribution of the Mann-Whitney U. Pairs cannot be used: the exact
-paired tests cannot reach 95 % below six pairs. Ignoring them is valid when arms are independent,
-and conservative when seeds make arms rise and fall together. One arm against a number is judged by
-the exact interval of its median (the sign test). inf - inf is a tie, 0.
+*Signs*, when runs may fail, so that values are a mixture of two kinds whose mean and spread
+Student's t does not describe. The median of the seed-paired differences (or of one arm against a
+number) with its exact interval: order statistics by Binomial(n, 1/2), the sign test inverted. It
+holds whatever the distribution; 95 % are reached from 6 seeds on.
+
+*Ranks*, when all values of an arm are infinite (every run's loss diverged). Then no mean exists and
+pairs say no more than arms do: the exact interval of the shift between two arms (Hodges & Lehmann
+1963), order statistics of all n*m differences between a treated and a baseline seed, by the null
+distribution of the Mann-Whitney U; 95 % from 4 seeds on. inf - inf is a tie, 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-POWER = 0.8
-MOST_FURTHER_SEEDS = 1000
 
 STUDENT = "mean of seeds, 95 % Student-t interval"
 STUDENT_PAIRED = "mean of seed-paired differences, 95 % Student-t interval"
 RANKS = "median shift over all pairs of seeds, exact 95 % rank interval (Hodges-Lehmann)"
 SIGNS = "median of seeds, exact 95 % order-statistic interval (sign test)"
+SIGNS_PAIRED = "median of seed-paired differences, exact 95 % order-statistic interval (sign test)"
 
 NO_SPREAD = 1e-12
 """Spread over magnitude at which values count as equal: rounding, not variation."""
@@ -51,8 +52,9 @@ class Estimate:
     """Why there is no interval; None where there is one."""
     spread: float | None = None
     """Sample standard deviation (Student-t only)."""
-    sorted_differences: tuple[float, ...] = ()
-    sizes: tuple[int, int] = (0, 0)
+    tails_at: Callable[[float], tuple[float, float]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     @property
     def has_interval(self) -> bool:
@@ -71,25 +73,9 @@ class Estimate:
 
     def tails(self, threshold: float) -> tuple[float | None, float | None]:
         """One-sided p-values of "the location is at least / at most `threshold`"."""
-        if self.method in (RANKS, SIGNS):
-            return self._rank_tails(threshold)
-        if not self.has_interval or self.spread is None:
+        if not self.has_interval or self.tails_at is None:
             return None, None
-        from scipy import special
-
-        statistic = (self.value - threshold) / (self.spread / math.sqrt(self.n))
-        below = float(special.stdtr(self.n - 1, statistic))
-        above = float(special.stdtr(self.n - 1, -statistic))
-        return below, above
-
-    def _rank_tails(self, threshold: float) -> tuple[float | None, float | None]:
-        if not self.has_interval:
-            return None, None
-        cumulative = _cumulative(self.method, self.sizes)
-        differences = np.array(self.sorted_differences)
-        not_below = int((differences >= threshold).sum())
-        not_above = int((differences <= threshold).sum())
-        return cumulative[not_below], cumulative[not_above]
+        return self.tails_at(threshold)
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
@@ -116,14 +102,66 @@ def half_width(spread: float, n: int, confidence: float = CONFIDENCE) -> float:
     return _quantile(n - 1, confidence) * spread / math.sqrt(n)
 
 
-def difference(treatment: Sequence[float], baseline: Sequence[float] | float) -> Estimate:
+def difference(
+    treatment: Sequence[float],
+    baseline: Sequence[float] | float,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
     """Treatment minus baseline; position i of both belongs to the same seed.
 
-    `baseline` may be one number. Values may be +inf or -inf, never NaN.
+    Student's t where all values are finite, else ranks (against a number: signs).
+
+    Args:
+        treatment: may hold +inf and -inf, never NaN.
+        baseline: likewise, or one number.
 
     Raises:
         ValueError: if a value is NaN, there are no values, or lengths differ.
     """
+    treated, base, against_number = _sides(treatment, baseline)
+    if np.isfinite(treated).all() and np.isfinite(base).all():
+        largest = float(max(np.abs(treated).max(), np.abs(base).max()))
+        method = STUDENT if against_number else STUDENT_PAIRED
+        return _student(treated - base, largest, confidence, method)
+    if against_number:
+        return _order_statistics(_subtract(treated, base), SIGNS, (treated.size, 0), confidence)
+    pairs = _subtract(treated[:, None], base[None, :]).ravel()
+    return _order_statistics(pairs, RANKS, (treated.size, base.size), confidence)
+
+
+def median_difference(
+    treatment: Sequence[float],
+    baseline: Sequence[float] | float,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
+    """The median of treatment minus baseline, with the sign test's exact interval.
+
+    Arguments and errors as in `difference`.
+    """
+    treated, base, against_number = _sides(treatment, baseline)
+    method = SIGNS if against_number else SIGNS_PAIRED
+    return _order_statistics(_subtract(treated, base), method, (treated.size, 0), confidence)
+
+
+def smallest_size(method: str, confidence: float = CONFIDENCE) -> int:
+    """Fewest seeds at which `method` can give an interval."""
+    if method in (STUDENT, STUDENT_PAIRED):
+        return 2
+    for n in range(2, 100):
+        if _rank(method, (n, n if method == RANKS else 0), confidence) > 0:
+            return n
+    raise AssertionError(method)
+
+
+def student_quantile(degrees: int, confidence: float = CONFIDENCE) -> float:
+    """t at which a two-sided interval of this confidence ends."""
+    return _quantile(degrees, confidence)
+
+
+def _sides(
+    treatment: Sequence[float], baseline: Sequence[float] | float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Both sides as arrays of one length, and whether the baseline was a number."""
     treated = np.asarray(treatment, dtype=np.float64)
     against_number = isinstance(baseline, int | float)
     base = (
@@ -140,83 +178,7 @@ def difference(treatment: Sequence[float], baseline: Sequence[float] | float) ->
         )
     if np.isnan(treated).any() or np.isnan(base).any():
         raise ValueError("a difference needs values, got NaN; drop seeds with missing values")
-    if np.isfinite(treated).all() and np.isfinite(base).all():
-        largest = float(max(np.abs(treated).max(), np.abs(base).max()))
-        method = STUDENT if against_number else STUDENT_PAIRED
-        return _student(treated - base, largest, CONFIDENCE, method)
-    if against_number:
-        return _order_statistics(_subtract(treated, base), SIGNS, (treated.size, 0))
-    pairs = _subtract(treated[:, None], base[None, :]).ravel()
-    return _order_statistics(pairs, RANKS, (treated.size, base.size))
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's (1979) step-down adjusted p-values, in the order given; None (no test) stays None.
-
-    adjusted_(k) = max over j <= k of min(1, (m - j + 1) p_(j)), m = number of tests made.
-    """
-    tested = sorted((p, position) for position, p in enumerate(p_values) if p is not None)
-    adjusted: list[float | None] = [None] * len(p_values)
-    running = 0.0
-    for rank, (p, position) in enumerate(tested):
-        running = max(running, min(1.0, (len(tested) - rank) * p))
-        adjusted[position] = running
-    return adjusted
-
-
-def further_seeds(
-    mean: float, spread: float, n: int, threshold: float, power: float = POWER
-) -> int | None:
-    """Seeds to add until the 95 % interval likely excludes `threshold`.
-
-    Taking the mean and standard deviation seen so far as the truth: the smallest total number of
-    seeds at which the two-sided one-sample t-test has the stated power (noncentral t), minus n.
-    None where more than `MOST_FURTHER_SEEDS` would be needed.
-    """
-    from scipy import special
-
-    if mean == threshold or spread <= 0:
-        return None
-    for total in range(max(2, n + 1), n + MOST_FURTHER_SEEDS + 1):
-        noncentrality = abs(mean - threshold) / spread * math.sqrt(total)
-        # nctdtr overflows far out, where the power is 1 anyway
-        if noncentrality > 30:
-            return total - n
-        quantile = _quantile(total - 1, CONFIDENCE)
-        if 1 - float(special.nctdtr(total - 1, noncentrality, quantile)) >= power:
-            return total - n
-    return None
-
-
-def further_seeds_inside(
-    mean: float, spread: float, n: int, margin: float, power: float = POWER
-) -> int | None:
-    """Seeds to add until the 95 % interval likely lies inside (-margin, margin).
-
-    Power of the two one-sided tests by Phillips's (1990) approximation with central t:
-    F((margin - mean)/se - q) + F((margin + mean)/se - q) - 1. None as in `further_seeds`.
-    """
-    from scipy import special
-
-    if abs(mean) >= margin or spread <= 0:
-        return None
-    for total in range(max(2, n + 1), n + MOST_FURTHER_SEEDS + 1):
-        error = spread / math.sqrt(total)
-        quantile = _quantile(total - 1, CONFIDENCE)
-        upper = float(special.stdtr(total - 1, (margin - mean) / error - quantile))
-        lower = float(special.stdtr(total - 1, (margin + mean) / error - quantile))
-        if upper + lower - 1 >= power:
-            return total - n
-    return None
-
-
-def smallest_sizes(method: str) -> int:
-    """Fewest seeds at which `method` can give a 95 % interval."""
-    for n in range(2, 100):
-        sizes = (n, n if method == RANKS else 0)
-        if method not in (RANKS, SIGNS) or _rank(method, sizes) > 0:
-            return n
-    raise AssertionError(method)
+    return treated, base, against_number
 
 
 def _student(
@@ -240,27 +202,48 @@ def _student(
         )
     spread = float(values.std(ddof=1))
     half = half_width(spread, n, confidence)
+
+    def tails(threshold: float) -> tuple[float, float]:
+        from scipy import special
+
+        statistic = (mean - threshold) / (spread / math.sqrt(n))
+        return float(special.stdtr(n - 1, statistic)), float(special.stdtr(n - 1, -statistic))
+
     return Estimate(
-        value=mean, low=mean - half, high=mean + half, n=n, method=method, spread=spread
+        value=mean,
+        low=mean - half,
+        high=mean + half,
+        n=n,
+        method=method,
+        spread=spread,
+        tails_at=tails,
     )
 
 
 def _order_statistics(
-    differences: NDArray[np.float64], method: str, sizes: tuple[int, int]
+    differences: NDArray[np.float64], method: str, sizes: tuple[int, int], confidence: float
 ) -> Estimate:
     ordered = np.sort(differences)
     middle = len(ordered) // 2
     # not np.median: the mean of -inf and inf would be NaN
     value = ordered[middle] if len(ordered) % 2 else _midpoint(ordered[middle - 1], ordered[middle])
-    rank = _rank(method, sizes)
+    rank = _rank(method, sizes, confidence)
     low = high = reason = None
     if rank > 0:
         low, high = float(ordered[rank - 1]), float(ordered[-rank])
     else:
         reason = (
-            f"values are infinite (diverged), and {sizes[0]} seeds are too few for an exact 95 %"
-            f" interval of ranks, which needs {smallest_sizes(method)}"
+            f"{sizes[0]} seeds are too few for an exact {100 * confidence:.3g} % interval of"
+            f" {'ranks' if method == RANKS else 'signs'}, which needs"
+            f" {smallest_size(method, confidence)}"
         )
+
+    def tails(threshold: float) -> tuple[float, float]:
+        cumulative = _cumulative(method, sizes)
+        not_below = int((ordered >= threshold).sum())
+        not_above = int((ordered <= threshold).sum())
+        return cumulative[not_below], cumulative[not_above]
+
     return Estimate(
         value=float(value),
         low=low,
@@ -268,8 +251,7 @@ def _order_statistics(
         n=sizes[0],
         method=method,
         no_interval=reason,
-        sorted_differences=tuple(map(float, ordered)),
-        sizes=sizes,
+        tails_at=tails,
     )
 
 
@@ -294,9 +276,9 @@ def _quantile(degrees: int, confidence: float) -> float:
 
 @cache
 def _cumulative(method: str, sizes: tuple[int, int]) -> tuple[float, ...]:
-    """P(U <= u) for u = 0, 1, …: Mann-Whitney's U for RANKS, Binomial(n, 1/2) for SIGNS."""
+    """P(U <= u) for u = 0, 1, …: Mann-Whitney's U for RANKS, else Binomial(n, 1/2)."""
     n, m = sizes
-    if method == SIGNS:
+    if method != RANKS:
         counts = [math.comb(n, successes) for successes in range(n + 1)]
     else:
         # coefficients of the Gaussian binomial [n+m choose n]: multiply by (1 - q^(m+i)),
@@ -315,7 +297,7 @@ def _cumulative(method: str, sizes: tuple[int, int]) -> tuple[float, ...]:
     return tuple(cumulative)
 
 
-def _rank(method: str, sizes: tuple[int, int]) -> int:
+def _rank(method: str, sizes: tuple[int, int], confidence: float) -> int:
     """k such that the k-th smallest and k-th largest difference bound the interval; 0: none."""
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     return sum(probability <= tail for probability in _cumulative(method, sizes))

@@ -5,6 +5,11 @@ loss +inf (it ranks last); every other metric is missing there, and so is a summ
 The steps it would have had are those at which other runs of the table have the metric. A
 `steps_to/…` metric that a finished run lacks is +inf: the level was never reached. Runs that are
 not finished do not count at all.
+
+A cell is *mixed* where some of its runs failed (stuck or diverged) and others trained, or where
+some values are infinite and others are not: its values are of two kinds. Where all of them fail, or
+none, they are of one kind. A cost is the same there as anywhere, and a claim that averages or
+counts many cells a seed sums over their failures: these are not mixed.
 """
 
 from __future__ import annotations
@@ -25,6 +30,10 @@ from normlab.words import or_did_you_mean
 
 LOSSES = ("train/loss", "test/loss", "val/loss")
 """What a run's divergence is dated by, where the table does not say."""
+FAILED = ("stuck", "diverged")
+"""Outcomes of a run that did not train."""
+MANY_CELLS = 5
+"""From so many cells a seed on, their mean or count is no mixture (bench/verdict_rule.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +46,10 @@ class Side:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     num_cells: int = 0
     num_unfinished: int = 0
+    failed_seeds: frozenset[int] = frozenset()
+    """Seeds of which a run failed."""
+    mixed: bool = False
+    """Whether the values of a cell are of two kinds, as the module says."""
     note: str | None = None
 
 
@@ -89,28 +102,24 @@ def side_values(
     *,
     chance: float | None = None,
 ) -> Side:
-    """The claim's metric on the cells a side selects, as one value a seed.
+    """The claim's metric or outcome on the cells a side selects, as one value a seed.
 
     Args:
         chance: accuracy of a run after divergence; default: the table's column `chance`.
     """
-    assert claim.metric is not None
     if table.empty:
         return Side(by_seed={}, runs=(), seeds=frozenset())
     runs = select(runs_of(table), claim.where, selection)
     finished = runs[_finished(runs)]
-    series, grid = _series(claim, table)
-    divergences = divergence_steps(table)
+    value_of = _outcome_values(claim) if claim.outcome else _metric_values(claim, table, chance)
     values: dict[tuple[str, int], float] = {}
     note = None
     for row in finished.to_dict("records"):
         run = {str(column): value for column, value in row.items()}
         key = (str(run["cell"]), int(run["seed"]))
-        if not math.isnan(values.get(key, math.nan)):
-            continue
-        level = run.get("chance") if chance is None else chance
-        values[key], unknown = _run_value(claim, divergences, run, series, grid, level)
-        note = note or unknown
+        if math.isnan(values.get(key, math.nan)):
+            values[key], unknown = value_of(run)
+            note = note or unknown
     cells = sorted({str(cell) for cell in runs["cell"]})
     by_seed: dict[int, float] = {}
     for seed in sorted({int(seed) for seed in runs["seed"]}):
@@ -118,6 +127,7 @@ def side_values(
         if not any(math.isnan(value) for value in own):
             by_seed[seed] = _aggregate(own, claim.aggregate)
     outcomes = finished["outcome"] if "outcome" in finished else pd.Series(dtype=str)
+    failed = finished[outcomes.isin(FAILED)] if len(outcomes) else finished[:0]
     return Side(
         by_seed=by_seed,
         runs=tuple(str(run) for run in finished["run"]),
@@ -125,8 +135,61 @@ def side_values(
         outcomes=dict(Counter(str(one) for one in outcomes.dropna())),
         num_cells=len(cells),
         num_unfinished=len(runs) - len(finished),
+        failed_seeds=frozenset(int(seed) for seed in failed["seed"]),
+        mixed=_is_mixed(claim, finished, failed, values, len(cells)),
         note=note,
     )
+
+
+_ValueOf = Callable[[Mapping[str, object]], tuple[float, str | None]]
+"""From a run's row to its value, and what is to be said of it."""
+
+
+def _metric_values(claim: Claim, table: pd.DataFrame, chance: float | None) -> _ValueOf:
+    assert claim.metric is not None
+    series, grid = _series(claim, table)
+    divergences = divergence_steps(table)
+
+    def value_of(run: Mapping[str, object]) -> tuple[float, str | None]:
+        level = run.get("chance") if chance is None else chance
+        return _run_value(claim, divergences, run, series, grid, level)
+
+    return value_of
+
+
+def _outcome_values(claim: Claim) -> _ValueOf:
+    """1 where a run ended as the claim counts, else 0; missing where its end is not known."""
+    wanted = FAILED if claim.outcome == "failed" else (claim.outcome,)
+
+    def value_of(run: Mapping[str, object]) -> tuple[float, str | None]:
+        outcome = run.get("outcome")
+        if outcome is None or pd.isna(outcome):  # type: ignore[call-overload]
+            return math.nan, f"how {run['run']} ended is not known"
+        return float(outcome in wanted), None
+
+    return value_of
+
+
+def _is_mixed(
+    claim: Claim,
+    finished: pd.DataFrame,
+    failed: pd.DataFrame,
+    values: Mapping[tuple[str, int], float],
+    num_cells: int,
+) -> bool:
+    if claim.metric is None or kind_of(claim.metric) == "cost":
+        return False
+    summed = claim.aggregate.kind not in ("median", "min", "max")
+    if summed and num_cells >= MANY_CELLS:
+        return False
+    all_runs, all_failed = (Counter(map(str, rows["cell"])) for rows in (finished, failed))
+    if any(all_failed[cell] < all_runs[cell] for cell in all_failed):
+        return True
+    infinite: dict[str, set[bool]] = {}
+    for (cell, _), value in values.items():
+        if not math.isnan(value):
+            infinite.setdefault(cell, set()).add(math.isinf(value))
+    return any(len(kinds) == 2 for kinds in infinite.values())
 
 
 def by_seed(values: pd.Series) -> dict[int, float]:

@@ -1,18 +1,29 @@
-"""The verdict rule: a claim and a table in; *supported*, *contradicted* or *undecided* out.
+"""The verdict rule: a claim and a table in; one of four words out.
 
-`greater` and `less`: supported when the 95 % interval of the effect lies wholly beyond the smallest
-effect that counts, contradicted when it lies wholly on the other side of it, else undecided.
+The 95 % interval of the effect decides. `greater` and `less` have a direction and a size apart,
+both told on the claimed side (m: the smallest effect that counts):
+
+================== ================================================================
+supported          the interval lies wholly beyond m
+right direction    wholly beyond no effect, but not beyond m: "smaller than asked"
+                   where it lies short of m, else "size undecided"
+contradicted       wholly on the other side of no effect
+undecided          else; where it lies short of m, no effect as large as asked is there
+================== ================================================================
+
 `equal`: supported when the interval lies inside the margin, contradicted when wholly outside,
 else undecided; never supported by mere insignificance. Without an interval: undecided.
 
-Sides are compared by seed, over the seeds that both have. Where a loss is infinite (a diverged run
-ranks last) no mean exists and ranks are compared instead (`statistics`). Measurements of a stuck
-run say nothing, a dead network looks ideal on every instrument: a claim that would compare them is
-refused, that is undecided with `refused` set.
+Sides are compared by seed, over the seeds that both have, by Student's t. Where the values of a
+cell are a mixture, since some of its runs failed and others trained (`values`), they are compared
+by the sign test's exact interval of the median pair, with at least 10 pairs. Claims on an `outcome`
+compare shares of runs (`shares`). Measurements of a stuck run say nothing, a dead network looks
+ideal on every instrument, and a diverged run has none: a claim that would compare them is refused,
+that is undecided with `refused` set, unless it is `among: trained`.
 
-The p-value belongs to the verdict: below 0.05 exactly where the rule decides. It is two-sided
-against the smallest effect, or for `equal` that of the two one-sided tests, doubled because the
-interval is 95 % and not 90 %.
+The p-value belongs to the verdict: below 0.05 exactly where the rule decides. It is two-sided,
+against the smallest effect for *supported*, else against no effect (`p_value_direction`), or for
+`equal` that of the two one-sided tests, doubled because the interval is 95 % and not 90 %.
 """
 
 from __future__ import annotations
@@ -25,39 +36,50 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from normlab.analysis import statistics
-from normlab.analysis.claims import Claim, Factor, Selection
+from normlab.analysis import statistics, wording
+from normlab.analysis.claims import Claim, Selection
+from normlab.analysis.further import Range, further_seeds
+from normlab.analysis.shares import share_difference
 from normlab.analysis.statistics import Estimate
-from normlab.analysis.values import Side, runs_of, select, side_values
-from normlab.metrics import kind_of
-from normlab.words import or_did_you_mean, plural
+from normlab.analysis.values import FAILED, Side, runs_of, select, side_values
+from normlab.metrics import describe, kind_of
+from normlab.words import or_did_you_mean
 
-Word = Literal["supported", "contradicted", "undecided"]
+Word = Literal["supported", "right direction", "undecided", "contradicted"]
 Hook = Callable[[pd.DataFrame], Mapping[int, float]]
 
 ALPHA = 1 - statistics.CONFIDENCE
+FEWEST_OF_A_MIXTURE = 10
+"""Pairs from which on a mixture is judged: fewer do not show how often runs fail."""
+
+_NO_SCALE = ("fraction_above", "fraction_below", "count_above", "count_below")
+"""Reductions whose result is no longer on the metric's own scale."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What the runs say about a claim.
 
-    `estimate` and `interval` are of treatment minus baseline, or of treatment / baseline for a
-    ratio. `n` counts the pairs compared (of `n_planned`); `further_seeds` would likely decide, None
-    where it is decided or cannot be said. `treatment` and `baseline` are the means of each side
-    over the compared seeds (None where infinite or absent).
+    `direction` and `size` are of the effect as claimed; None for `equal`. `estimate` and `interval`
+    are of treatment minus baseline, or of treatment / baseline for a ratio. `n` counts the pairs
+    compared (of `n_planned`); `further_seeds` would decide with a chance of a half and of 4 in 5,
+    None where nothing is left to decide or it cannot be said. `treatment` and `baseline` are the
+    means of each side over the compared seeds (None where infinite or absent).
     """
 
     id: str
     verdict: Word
     reason: str
+    direction: str | None = None
+    size: str | None = None
     refused: bool = False
     estimate: float | None = None
     interval: tuple[float, float] | None = None
     p_value: float | None = None
+    p_value_direction: float | None = None
     n: int = 0
     n_planned: int = 0
-    further_seeds: int | None = None
+    further_seeds: Range | None = None
     method: str | None = None
     treatment: float | None = None
     baseline: float | None = None
@@ -68,8 +90,20 @@ class Verdict:
         """Plain values for a JSON file; infinities become the texts "inf" and "-inf"."""
         content = asdict(self)
         content["interval"] = None if self.interval is None else list(self.interval)
+        content["further_seeds"] = None if self.further_seeds is None else [*self.further_seeds]
         content["runs"] = list(self.runs)
         return {key: _plain(value) for key, value in content.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The rule's answer on an interval, and the p-values of the word and of the direction."""
+
+    word: Word
+    direction: str | None = None
+    size: str | None = None
+    p_value: float | None = None
+    p_value_direction: float | None = None
 
 
 def judge(
@@ -79,6 +113,7 @@ def judge(
     chance: float | None = None,
     hooks: Mapping[str, Hook] | None = None,
     seeds: Iterable[int] | None = None,
+    level: float = ALPHA,
 ) -> Verdict:
     """Judge one claim on a tidy table (run, cell, seed, step, metric, layer, value, factors …).
 
@@ -86,101 +121,158 @@ def judge(
         chance: accuracy of a run after it diverged; default: the table's column `chance`.
         hooks: functions by name, for claims with a `hook`.
         seeds: the seeds planned, so that missing pairs can be counted; default: all seen.
+        level: the interval's, two-sided: 0.05 for that of 95 %.
 
     Raises:
         ValueError: if the claim names a factor the table has not, or a hook that is not given.
     """
-    if claim.outcome is not None or claim.among is not None:
-        reason = "claims with `outcome` or `among` are read and not yet judged"
-        return Verdict(id=claim.id, verdict="undecided", reason=reason)
-    if claim.hook is not None:
-        treatment = _by_hook(claim, table, hooks or {})
-    else:
-        treatment = side_values(claim, table, claim.treatment, chance=chance)
-    baseline = (
-        None
-        if isinstance(claim.baseline, float)
-        else side_values(claim, table, claim.baseline, chance=chance)
-    )
-    sides = {"treatment": treatment} | ({} if baseline is None else {"baseline": baseline})
+    sides = _sides(claim, table, chance, hooks or {})
     planned = set(seeds) if seeds is not None else set().union(*(s.seeds for s in sides.values()))
-    shared = sorted(set.intersection(*(set(side.by_seed) for side in sides.values())) & planned)
+    shared = set.intersection(*(set(side.by_seed) for side in sides.values())) & planned
+    left_out: set[int] = set()
+    if claim.among == "trained":
+        left_out = set().union(*(side.failed_seeds for side in sides.values())) & planned
+    compared = sorted(shared - left_out)
     context: dict[str, Any] = {
         "id": claim.id,
-        "n": len(shared),
+        "n": len(compared),
         "n_planned": len(planned),
         "runs": tuple(sorted({run for side in sides.values() for run in side.runs})),
         "outcomes": {name: dict(side.outcomes) for name, side in sides.items()},
     }
-    refusal = _refusal(claim, table)
-    if refusal:
+    if refusal := _refusal(claim, table, sides, compared):
         return Verdict(verdict="undecided", refused=True, reason=f"refused: {refusal}", **context)
-    if not shared:
-        return Verdict(
-            verdict="undecided", reason=_explain_no_verdict(claim, table, sides), **context
-        )
-    treated = [treatment.by_seed[seed] for seed in shared]
+    if not compared:
+        reason = wording.explain_no_verdict(claim, sides, empty=table.empty)
+        return Verdict(verdict="undecided", reason=reason, **context)
+    treated = [sides["treatment"].by_seed[seed] for seed in compared]
     base: list[float] | float
-    if baseline is None:
-        assert isinstance(claim.baseline, float)
-        base = claim.baseline
-        context["baseline"] = base
+    if isinstance(claim.baseline, float):
+        base = context["baseline"] = claim.baseline
     else:
-        base = [baseline.by_seed[seed] for seed in shared]
+        base = [sides["baseline"].by_seed[seed] for seed in compared]
         context["baseline"] = _mean(base)
     context["treatment"] = _mean(treated)
-    if claim.effect == "ratio" and min([*treated, *np.atleast_1d(base)]) <= 0:
-        reason = "a ratio needs positive values, and some are zero or negative"
-        return Verdict(verdict="undecided", reason=reason, **context)
-    estimate = estimate_effect(claim, treated, base)
-    word, p_value = decide(claim, estimate)
-    further = None if word != "undecided" else _further(claim, estimate)
+    if unfit := _unfit(claim, [*treated, *np.atleast_1d(base)]):
+        return Verdict(verdict="undecided", reason=unfit, **context)
+    mixed = claim.among is None and any(side.mixed for side in sides.values())
+    estimate = estimate_effect(claim, treated, base, mixed=mixed, level=level)
+    decision = decide(claim, estimate)
+    further = _further(claim, estimate, decision, level)
+    parts = [
+        wording.explain_verdict(
+            claim, estimate, decision.word, decision.direction, decision.size, level=level
+        ),
+        *wording.remarks(
+            claim,
+            estimate,
+            sides,
+            num_pairs=len(compared),
+            num_planned=len(planned),
+            num_left_out=len(left_out),
+            mixed=mixed,
+            skewed=_is_raw_of_skewed(claim, estimate),
+        ),
+        *wording.explain_further(
+            further, _fewest_further(estimate, mixed, level), claim.comparison, decision.word
+        ),
+    ]
     return Verdict(
-        verdict=word,
-        estimate=_undo_logarithm(claim, estimate.value),
+        verdict=decision.word,
+        direction=decision.direction,
+        size=decision.size,
+        estimate=wording.on_scale(claim, estimate.value),
         interval=_interval(claim, estimate),
-        p_value=p_value,
+        p_value=decision.p_value,
+        p_value_direction=decision.p_value_direction,
         further_seeds=further,
-        method=estimate.method,
-        reason=_explain_verdict(claim, estimate, word, further, sides, context),
+        method=estimate.method.replace("95 %", f"{100 * (1 - level):.3g} %"),
+        reason="; ".join(parts),
         **context,
     )
 
 
 def estimate_effect(
-    claim: Claim, treatment: list[float], baseline: list[float] | float
+    claim: Claim,
+    treatment: list[float],
+    baseline: list[float] | float,
+    *,
+    mixed: bool = False,
+    level: float = ALPHA,
 ) -> Estimate:
-    """Treatment minus baseline over paired seeds; of logarithms where the claim is on a ratio."""
-    if claim.effect == "difference":
-        return statistics.difference(treatment, baseline)
-    return statistics.difference(
-        [math.log(value) for value in treatment],
-        math.log(baseline)
-        if isinstance(baseline, float)
-        else [math.log(value) for value in baseline],
+    """Treatment minus baseline over paired seeds; of logarithms where the claim is on a ratio.
+
+    Args:
+        mixed: whether values are of two kinds, since some runs failed.
+        level: the interval's, two-sided.
+    """
+    confidence = 1 - level
+    if claim.outcome is not None:
+        against = baseline if isinstance(baseline, float) else [one > 0 for one in baseline]
+        return share_difference([one > 0 for one in treatment], against, confidence)
+    if claim.effect == "ratio":
+        treatment = [math.log(value) for value in treatment]
+        baseline = (
+            math.log(baseline)
+            if isinstance(baseline, float)
+            else [math.log(value) for value in baseline]
+        )
+    if not mixed:
+        return statistics.difference(treatment, baseline, confidence)
+    estimate = statistics.median_difference(treatment, baseline, confidence)
+    if estimate.n >= FEWEST_OF_A_MIXTURE:
+        return estimate
+    return Estimate(
+        value=estimate.value,
+        low=None,
+        high=None,
+        n=estimate.n,
+        method=estimate.method,
+        no_interval=(
+            "some runs of a cell failed and others did not, and how often they do"
+            f" {estimate.n} pairs do not show; take {FEWEST_OF_A_MIXTURE} seeds, or ask in two"
+            " claims, one with `outcome: failed` and one `among: trained`"
+        ),
     )
 
 
-def decide(claim: Claim, estimate: Estimate) -> tuple[Word, float | None]:
-    """The verdict rule alone: the word and its p-value for an estimated effect."""
-    if estimate.low is None or estimate.high is None:
-        return "undecided", None
+def decide(claim: Claim, estimate: Estimate) -> Decision:
+    """The verdict rule alone: the words and their p-values for an estimated effect."""
     threshold = _threshold(claim)
+    undecided = Decision(word="undecided")
     if claim.comparison == "equal":
+        if estimate.low is None or estimate.high is None:
+            return undecided
         if -threshold < estimate.low and estimate.high < threshold:
             word: Word = "supported"
         elif estimate.low > threshold or estimate.high < -threshold:
             word = "contradicted"
         else:
             word = "undecided"
-        return word, _equal_p_value(estimate, threshold)
-    if claim.comparison == "less":
-        supported, contradicted = estimate.high < -threshold, estimate.low > -threshold
-        p_value = estimate.p_value(-threshold)
+        return Decision(word=word, p_value=_equal_p_value(estimate, threshold))
+    if estimate.low is None or estimate.high is None:
+        return Decision(word="undecided", direction="undecided", size=wording.UNDECIDED)
+    sign = -1 if claim.comparison == "less" else 1
+    low, high = sorted((sign * estimate.low, sign * estimate.high))
+    direction = "as claimed" if low > 0 else "the other" if high <= 0 else "undecided"
+    size = wording.UNDECIDED
+    if low > threshold:
+        size = wording.AS_ASKED
+    elif high < threshold or direction == "the other":
+        size = wording.SMALLER
+    of_direction = estimate.p_value(0.0)
+    if size == wording.AS_ASKED:
+        word, p_value = "supported", estimate.p_value(sign * threshold)
     else:
-        supported, contradicted = estimate.low > threshold, estimate.high < threshold
-        p_value = estimate.p_value(threshold)
-    return "supported" if supported else "contradicted" if contradicted else "undecided", p_value
+        words: dict[str, Word] = {"as claimed": "right direction", "the other": "contradicted"}
+        word, p_value = words.get(direction, "undecided"), of_direction
+    return Decision(
+        word=word,
+        direction=direction,
+        size=size,
+        p_value=p_value,
+        p_value_direction=of_direction,
+    )
 
 
 def _equal_p_value(estimate: Estimate, margin: float) -> float | None:
@@ -197,24 +289,23 @@ def _threshold(claim: Claim) -> float:
     return math.log(claim.threshold) if claim.effect == "ratio" else claim.threshold
 
 
-def _further(claim: Claim, estimate: Estimate) -> int | None:
-    if not estimate.has_interval:
-        # no spread is known yet: say at least what the method needs
-        needed = statistics.smallest_sizes(estimate.method) - estimate.n
-        return needed if needed > 0 else None
-    if estimate.spread is None:
-        return None
-    numbers = (estimate.value, estimate.spread, estimate.n)
-    threshold = _threshold(claim)
-    if claim.comparison != "equal":
-        signed = -threshold if claim.comparison == "less" else threshold
-        return statistics.further_seeds(*numbers, signed)
-    if abs(estimate.value) < threshold:
-        return statistics.further_seeds_inside(*numbers, threshold)
-    return statistics.further_seeds(*numbers, math.copysign(threshold, estimate.value))
+def _sides(
+    claim: Claim, table: pd.DataFrame, chance: float | None, hooks: Mapping[str, Hook]
+) -> dict[str, Side]:
+    if claim.hook is not None:
+        return {"treatment": _by_hook(claim, table, hooks)}
+    sides = {"treatment": side_values(claim, table, claim.treatment, chance=chance)}
+    if not isinstance(claim.baseline, float):
+        sides["baseline"] = side_values(claim, table, claim.baseline, chance=chance)
+    return sides
 
 
 def _by_hook(claim: Claim, table: pd.DataFrame, hooks: Mapping[str, Hook]) -> Side:
+    """What the experiment's own function makes of the rows that `where` selects.
+
+    What failed runs mean is the function's own affair. Outcomes are those of the runs that the
+    claim selects; without a selection it is not known which runs count.
+    """
     assert claim.hook is not None
     if claim.hook not in hooks:
         raise ValueError(
@@ -223,22 +314,34 @@ def _by_hook(claim: Claim, table: pd.DataFrame, hooks: Mapping[str, Hook]) -> Si
         )
     if table.empty:
         return Side(by_seed={}, runs=(), seeds=frozenset())
-    given = {int(seed): float(value) for seed, value in hooks[claim.hook](table).items()}
-    runs = select(runs_of(table), claim.where, claim.treatment)
+    runs = select(runs_of(table), claim.where)
+    given = {
+        int(seed): float(value)
+        for seed, value in hooks[claim.hook](table[table["run"].isin(runs["run"])]).items()
+    }
+    runs = select(runs, claim.treatment)
     outcomes = runs["outcome"].dropna() if "outcome" in runs else pd.Series(dtype=str)
+    failed = runs[runs["outcome"].isin(FAILED)] if len(outcomes) else runs[:0]
+    known = bool(claim.where or claim.treatment)
     return Side(
         by_seed={seed: value for seed, value in given.items() if not math.isnan(value)},
         runs=tuple(str(run) for run in runs["run"]),
         seeds=frozenset(int(seed) for seed in runs["seed"]) | frozenset(given),
-        outcomes={str(k): int(v) for k, v in outcomes.value_counts().sort_index().items()},
+        outcomes={
+            str(k): int(v) for k, v in outcomes.value_counts().sort_index().items() if known and v
+        },
+        failed_seeds=frozenset(int(seed) for seed in failed["seed"]),
     )
 
 
-def _refusal(claim: Claim, table: pd.DataFrame) -> str | None:
-    if claim.metric is None or kind_of(claim.metric) != "measurement":
+def _refusal(
+    claim: Claim, table: pd.DataFrame, sides: Mapping[str, Side], compared: list[int]
+) -> str | None:
+    if claim.metric is None or kind_of(claim.metric) != "measurement" or claim.among is not None:
         return None
     if table.empty or "outcome" not in table:
         return None
+    way_out = "; `among: trained` compares the seeds that trained"
     runs = runs_of(table)
     selections: list[Selection] = [claim.treatment]
     if not isinstance(claim.baseline, float):
@@ -247,106 +350,74 @@ def _refusal(claim: Claim, table: pd.DataFrame) -> str | None:
     for selection in selections:
         chosen = select(runs, claim.where, selection)
         stuck |= {str(run) for run in chosen.loc[chosen["outcome"] == "stuck", "run"]}
-    if not stuck:
+    if stuck:
+        return (
+            f"{len(stuck)} of the runs compared are stuck near chance, and measurements of"
+            f" a dead network mean nothing ({_list_some(sorted(stuck))}){way_out}"
+        )
+    lost = {seed for side in sides.values() for seed in side.failed_seeds - set(side.by_seed)}
+    if lost and compared:
+        seeds = _list_some([str(seed) for seed in sorted(lost)])
+        return f"a run diverged, which has no such measurement (seeds {seeds}){way_out}"
+    return None
+
+
+def _unfit(claim: Claim, values: list[float]) -> str | None:
+    """Why these values cannot be compared as the claim asks."""
+    if claim.effect == "ratio" and min(values) <= 0:
+        return "a ratio needs positive values, and some are zero or negative"
+    if claim.outcome is None or isinstance(claim.baseline, float):
+        values = values if claim.outcome is None else values[:-1]
+    if claim.outcome is not None and not set(values) <= {0.0, 1.0}:
+        return (
+            "a side has several runs a seed, whose outcomes are compared as one; select one cell"
+            " by `where`, or write `aggregate: max` (any of them ends so) or `min` (all of them)"
+        )
+    return None
+
+
+def _is_raw_of_skewed(claim: Claim, estimate: Estimate) -> bool:
+    """Whether a difference is taken of values that are better compared by their ratio."""
+    if claim.metric is None or claim.effect == "ratio" or claim.baseline == 0.0:
+        return False
+    if claim.summary.kind in _NO_SCALE or claim.aggregate.kind in _NO_SCALE:
+        return False
+    steps = claim.summary.kind.startswith("first_step")
+    return (steps or describe(claim.metric)[0].is_skewed) and bool(estimate.spread)
+
+
+def _further(claim: Claim, estimate: Estimate, decision: Decision, level: float) -> Range | None:
+    """Further seeds until direction, size or equality is decided, whichever is open."""
+    open_size = decision.word == "right direction" and decision.size == wording.UNDECIDED
+    if not estimate.spread or not (open_size or decision.word == "undecided"):
         return None
-    return (
-        f"{len(stuck)} of the runs compared are stuck near chance, and measurements of"
-        f" a dead network mean nothing ({_list_some(sorted(stuck))})"
-    )
+    threshold = _threshold(claim)
+    sign = -1 if claim.comparison == "less" else 1
+    point = sign * threshold if open_size else 0.0
+
+    def decided(low: Any, high: Any) -> Any:
+        if claim.comparison != "equal":
+            return (low > point) | (high < point)
+        inside = (low > -threshold) & (high < threshold)
+        return inside | (low > threshold) | (high < -threshold)
+
+    return further_seeds(estimate.value, estimate.spread, estimate.n, decided, 1 - level)
 
 
-def _explain_no_verdict(claim: Claim, table: pd.DataFrame, sides: Mapping[str, Side]) -> str:
-    if table.empty:
-        return "there are no runs"
-    for name, side in sides.items():
-        if not side.seeds:
-            selection = claim.treatment if name == "treatment" else claim.baseline
-            assert not isinstance(selection, float)
-            return f"no run has {_describe_selection(selection, claim.where)} ({name})"
-    for name, side in sides.items():
-        if side.num_unfinished and not side.runs:
-            return f"no run of the {name} is finished ({side.num_unfinished} are not)"
-    for name, side in sides.items():
-        if not side.by_seed:
-            why = side.note or f"no run of the {name} has a value of {claim.metric or claim.hook}"
-            return why if side.num_cells < 2 else f"{why} in all of its {side.num_cells} cells"
-    return "the sides share no seed, so no pair can be compared"
-
-
-def _explain_verdict(
-    claim: Claim,
-    estimate: Estimate,
-    word: Word,
-    further: int | None,
-    sides: Mapping[str, Side],
-    context: Mapping[str, Any],
-) -> str:
-    parts = []
-    if estimate.no_interval is not None:
-        parts.append(f"no interval: {estimate.no_interval}")
-    else:
-        interval = _interval(claim, estimate)
-        assert interval is not None
-        parts.append(
-            f"95 % interval {number(interval[0])} to {number(interval[1])} {_place(claim, word)}"
-        )
-    missing = context["n_planned"] - context["n"]
-    if missing:
-        unfinished = sum(side.num_unfinished for side in sides.values())
-        tail = f" ({plural(unfinished, 'run')} not finished)" if unfinished else ""
-        parts.append(f"{missing} of {context['n_planned']} pairs missing{tail}")
-    notes = [side.note for side in sides.values() if side.note]
-    parts.extend(notes[:1])
-    for name, side in sides.items():
-        if count := side.outcomes.get("diverged", 0):
-            parts.append(f"{plural(count, 'run')} of the {name} diverged")
-        if count := side.outcomes.get("stuck", 0):
-            parts.append(f"{plural(count, 'run')} of the {name} stuck")
-    if further is not None:
-        seeds = "1 further seed" if further == 1 else f"{further} further seeds"
-        parts.append(
-            f"{seeds} would likely decide" if estimate.has_interval else f"at least {seeds} needed"
-        )
-    elif word == "undecided" and estimate.spread:
-        parts.append(f"more than {statistics.MOST_FURTHER_SEEDS} further seeds would be needed")
-    return "; ".join(parts)
-
-
-def _place(claim: Claim, word: Word) -> str:
-    if claim.comparison == "equal":
-        low, high = -claim.threshold, claim.threshold
-        if claim.effect == "ratio":
-            low, high = 1 / claim.threshold, claim.threshold
-        place = {"supported": "lies inside", "contradicted": "lies outside", "undecided": "crosses"}
-        return f"{place[word]} the margin {number(low)} to {number(high)}"
-    threshold = claim.threshold
-    if claim.comparison == "less":
-        threshold = 1 / threshold if claim.effect == "ratio" else -threshold
-    above = (word == "supported") == (claim.comparison == "greater")
-    side = "includes" if word == "undecided" else "lies above" if above else "lies below"
-    neutral = 1.0 if claim.effect == "ratio" else 0.0
-    name = "" if threshold == neutral else ", the smallest effect that counts"
-    return f"{side} {number(threshold)}{name}"
-
-
-def number(value: float) -> str:
-    """Three significant digits, plain where that is short."""
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    return f"{value + 0.0:.3g}"  # no -0
-
-
-def _undo_logarithm(claim: Claim, value: float) -> float:
-    """A ratio from its logarithm; a difference as it is."""
-    if claim.effect == "difference":
-        return value
-    return math.inf if value > 700 else math.exp(value)
+def _fewest_further(estimate: Estimate, mixed: bool, level: float) -> int | None:
+    """Seeds that are missing for there to be an interval at all; None where none is."""
+    if estimate.has_interval or estimate.spread is not None:
+        return None
+    needed = statistics.smallest_size(estimate.method, 1 - level)
+    if mixed:
+        needed = max(needed, FEWEST_OF_A_MIXTURE)
+    return needed - estimate.n if needed > estimate.n else None
 
 
 def _interval(claim: Claim, estimate: Estimate) -> tuple[float, float] | None:
     if estimate.low is None or estimate.high is None:
         return None
-    return _undo_logarithm(claim, estimate.low), _undo_logarithm(claim, estimate.high)
+    return wording.on_scale(claim, estimate.low), wording.on_scale(claim, estimate.high)
 
 
 def _mean(values: list[float]) -> float | None:
@@ -356,15 +427,6 @@ def _mean(values: list[float]) -> float | None:
 
 def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _describe_selection(*selections: Mapping[str, tuple[Factor, ...]]) -> str:
-    parts = [
-        f"{factor}={','.join(map(str, wanted))}"
-        for selection in selections
-        for factor, wanted in selection.items()
-    ]
-    return " ".join(parts)
 
 
 def _plain(value: Any) -> Any:

@@ -31,7 +31,6 @@ from typing import Any
 from normlab.analysis.scales import FIRST_LOOK, SCALES
 from normlab.config.errors import ConfigError, hint
 from normlab.config.yaml_files import Entry, read_yaml
-from normlab.records.files import write_whole
 from normlab.words import plural
 
 WITHDRAWN_FILE = "withdrawn.yaml"
@@ -185,6 +184,9 @@ def withdraw(folder: Path, results: Path, ids: Sequence[str], reason: str) -> tu
             claim of a file, or a layout in which a claim cannot be taken out by itself. Nothing
             is written then.
     """
+    # here, since whoever only reads claims needs no numpy
+    from normlab.records.files import write_whole
+
     claims_path = folder / "claims.yaml"
     if not reason.strip():
         raise ConfigError("a claim is withdrawn for a reason: give one, in a sentence.")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from normlab.analysis import ledger
+from normlab.analysis.wording import label, stated
 from normlab.dashboards.layout import CLAIM_HEADINGS
 from normlab.studies.project import Project
 from normlab.tracking.conversation import answered_within
@@ -117,10 +118,10 @@ def claim_rows(folder: Path) -> list[list[str]]:
     claims = ledger.collect(folder.parents[1], withdrawn)["claims"]
     return [
         [
-            str(claim["statement"]),
+            stated(claim),
             str(claim["published"] or ""),
             ledger.ours(claim),
-            str(claim["verdict"]),
+            label(claim),
             str(claim["holm_verdict"]),
         ]
         for claim in claims

@@ -113,6 +113,7 @@ def _metric(entry: Any, where: str) -> Metric:
         doc=_text(entry, "doc", place),
         per_layer=_switch(entry, "per_layer", place),
         bounds=_bounds(entry.get("bounds"), place),
+        skewed=None if entry.get("skewed") is None else _switch(entry, "skewed", place),
     )
 
 

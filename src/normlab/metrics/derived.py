@@ -119,6 +119,7 @@ def _best(name: str, describe: Describe, metric: str) -> tuple[Metric, str | Non
         kind=source.kind,
         doc=f"Best {source.name} of a run ({source.direction} is better).",
         per_layer=source.per_layer,
+        skewed=source.skewed,
         repeats=source.repeats,
     )
     return best, layer

@@ -17,6 +17,9 @@ compare it are refused; a cost (a time, a rate, a size of what was asked for) is
 anywhere.
 """
 
+SKEWED_KINDS = ("loss", "steps", "cost")
+"""Kinds whose values are positive and skewed unless a metric says otherwise."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -40,6 +43,14 @@ class Metric:
     repeats: bool = True
     """Whether the same run made again has the same number; what a clock or a memory told has not.
     """
+    skewed: bool | None = None
+    """Whether values are positive and spread in proportion to their size, as norms, variances and
+    times are: two arms are then compared by their ratio. None: as `kind` says, a loss, steps and a
+    cost do."""
+
+    @property
+    def is_skewed(self) -> bool:
+        return self.kind in SKEWED_KINDS if self.skewed is None else self.skewed
 
 
 @dataclass(frozen=True)

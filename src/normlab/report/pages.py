@@ -25,6 +25,7 @@ from normlab.analysis.calibration import Calibration
 from normlab.analysis.registry import edited_text
 from normlab.analysis.scales import FIRST_LOOK
 from normlab.analysis.values import runs_of
+from normlab.analysis.wording import label, stated
 from normlab.figures.averages import average_last_values
 from normlab.figures.style import axis_text, level_texts, norm_looks, ordered
 from normlab.figures.tables import labelled
@@ -173,6 +174,8 @@ def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **claim,
         "ours": ledger.ours(claim),
+        "stated": stated(claim),
+        "label": label(claim),
         "anchor": f"{claim['experiment']}-{claim['scale']}",
         "edited": edited_text(claim),
         "a_a_text": str(Calibration(**claim["a_a"])),

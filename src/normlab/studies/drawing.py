@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rich.console import Console
 
 from normlab.analysis.claims import claims_hash
-from normlab.analysis.ledger import judge_experiment, write_verdicts
-from normlab.analysis.registry import read_registry
+from normlab.analysis.ledger import VERDICTS_FILE, judge_experiment, write_verdicts
+from normlab.analysis.registry import UNKNOWN, read_registry, since_first_look
+from normlab.analysis.wording import label
 from normlab.config.code import load_code
 from normlab.figures.manifest import note_of, redraw, save, table_hash
 from normlab.figures.sheet import Sheet
@@ -28,6 +29,7 @@ from normlab.plan.search import Search, how_chosen
 from normlab.plan.table import concatenate, results_table, told_apart
 from normlab.records import Damaged, RunFolder
 from normlab.records.damage import tell
+from normlab.records.files import read_json
 from normlab.records.provenance import current_commit
 from normlab.studies.computed import Calculation
 from normlab.studies.design import design_digest, record_looks
@@ -101,9 +103,11 @@ def draw_and_judge(
         searches=[search.to_json() for search in searches],
         chosen=how_chosen(searches),
     )
+    import pandas as pd
+
     verdicts = judge_experiment(
         experiment.claims_path,
-        table,
+        pd.read_parquet(folder / "table.parquet"),  # as anyone can judge again, thinned or not
         experiment=experiment.name,
         scale=scale,
         hooks=_hooks(experiment),
@@ -149,6 +153,58 @@ def _searches_of(
         arms |= above
         above = {start.rpartition("@")[0] for arm in arms if (start := starts.get(arm))}
     return [search for search in searches if search.arm in arms]
+
+
+def judge_all(experiments: Sequence[Experiment], results: Path, console: Console) -> None:
+    """Judge the claims of every stored table anew, as after a change of the rule or of a claim's
+    family; tables and figures stay.
+
+    What only the runs know is taken over from before: with which claims they were begun, how their
+    settings were chosen, and what was trained at the scale.
+    """
+    num_changed = 0
+    for experiment in experiments:
+        for manifest_path in sorted((results / experiment.name).glob("*/manifest.json")):
+            num_changed += _judge_again(experiment, manifest_path.parent, console)
+    console.print(f"{plural(num_changed, 'verdict')} changed.", highlight=False)
+
+
+def _judge_again(experiment: Experiment, folder: Path, console: Console) -> int:
+    """Returns how many verdicts changed."""
+    import pandas as pd
+
+    path = folder / VERDICTS_FILE
+    before = read_json(path, "Delete it.") if path.exists() else {"claims": []}
+    earlier = {claim["id"]: claim for claim in before["claims"]}
+    registry = read_registry(folder)
+    verdicts = judge_experiment(
+        experiment.claims_path,
+        pd.read_parquet(folder / "table.parquet"),
+        experiment=experiment.name,
+        scale=folder.name,
+        hooks=_hooks(experiment),
+        design=before.get("design_sha256", UNKNOWN),
+        registry=registry,
+    )
+    num_changed = 0
+    for claim in verdicts["claims"]:
+        old = earlier.get(claim["id"], {})
+        for key in ("as_trained", "chosen"):
+            if key in old:
+                claim[key] = old[key]
+        claim |= since_first_look(registry, claim)
+        if old.get("verdict") != claim["verdict"]:
+            num_changed += 1
+            console.print(
+                f"{experiment.name}/{folder.name} {claim['id']}: {old.get('verdict', 'not judged')}"
+                f" -> {label(claim)}; {claim['reason']}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+    record_looks(experiment, folder.name, folder, verdicts)
+    write_verdicts(folder, verdicts)
+    return num_changed
 
 
 def drawing_of(experiment: Experiment) -> Callable[[pd.DataFrame], Sheet]:

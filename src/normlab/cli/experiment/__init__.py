@@ -147,6 +147,19 @@ class Verify:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judge:
+    """Judge claims anew from stored tables, after a change of the rule or of claims.yaml."""
+
+    names: tuple[str, ...]
+    here: Path = field(default_factory=Path.cwd)
+
+    def carry_out(self) -> int:
+        from normlab.cli.experiment.results import judge_again
+
+        return judge_again(self.here, self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Redraw:
     """Draw stored figures anew from their tables."""
 
@@ -182,7 +195,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     withdrawing.add_argument("ids", nargs="+", metavar="CLAIM", help="ids of its claims")
     withdrawing.add_argument("--reason", required=True, help="why they no longer stand")
     add("report", Report)
-    for name, verifying, nargs in (("verify", Verify, "*"), ("redraw", Redraw, "+")):
+    for name, verifying, nargs in (
+        ("verify", Verify, "*"),
+        ("redraw", Redraw, "+"),
+        ("judge", Judge, "+"),
+    ):
         _add_names(add(name, verifying), nargs)
 
 

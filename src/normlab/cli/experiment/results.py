@@ -74,6 +74,16 @@ def redraw_figures(here: Path, names: Sequence[str]) -> int:
     return 0
 
 
+def judge_again(here: Path, names: Sequence[str]) -> int:
+    from normlab.studies.drawing import judge_all
+
+    project = Project(here)
+    experiments = project.load(names)
+    _require_figures(project.results, experiments)
+    judge_all(experiments, project.results, make_console())
+    return 0
+
+
 def _require_figures(results: Path, experiments: Sequence[Experiment]) -> None:
     _require(
         results,

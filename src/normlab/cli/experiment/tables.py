@@ -22,7 +22,14 @@ from normlab.words import plural
 
 AFTER_THE_SEARCH = "after the search"
 ORDER = ("finished", "running", "interrupted", "failed", "missing")
-STYLES = {"supported": "green", "contradicted": "red", "undecided": "yellow"}
+STYLES = {
+    "supported": "green",
+    "right direction": "cyan",
+    "contradicted": "red",
+    "undecided": "yellow",
+}
+OPEN = ("undecided", "right direction")
+"""Verdicts whose reason is printed: something is left to say."""
 
 
 def print_experiments(here: Path) -> int:
@@ -133,6 +140,7 @@ def print_withdrawn(rows: Sequence[Mapping[str, Any]], console: Console) -> None
 def print_claims(claims: Sequence[dict[str, object]], console: Console) -> None:
     """A line a claim, with its verdict."""
     from normlab.analysis.ledger import ours
+    from normlab.analysis.wording import label, stated
 
     table = Table(show_lines=False)
     table.add_column("claim", ratio=3)
@@ -140,10 +148,10 @@ def print_claims(claims: Sequence[dict[str, object]], console: Console) -> None:
     table.add_column("verdict")
     for claim in claims:
         verdict = str(claim["verdict"])
-        reason = f"\n[dim]{escape(str(claim['reason']))}[/dim]" if verdict == "undecided" else ""
+        reason = f"\n[dim]{escape(str(claim['reason']))}[/dim]" if verdict in OPEN else ""
         table.add_row(
-            escape(str(claim["statement"])),
+            escape(stated(claim)),
             escape(ours(claim)) + reason,
-            f"[{STYLES[verdict]}]{verdict}[/{STYLES[verdict]}]",
+            f"[{STYLES[verdict]}]{label(claim)}[/{STYLES[verdict]}]",
         )
     console.print(table)

@@ -23,6 +23,7 @@ def _at(place: str) -> tuple[Metric, ...]:
         ),
         Metric(
             name=f"activations/{place}/variance",
+            skewed=True,
             label=f"variance {words}",
             doc=f"{what}: each unit's variance over the step's batch and positions, averaged over "
             "units.",

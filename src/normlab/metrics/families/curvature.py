@@ -4,6 +4,7 @@ from normlab.metrics.metric import Metric
 
 LARGEST = Metric(
     name="curvature/largest_eigenvalue",
+    skewed=True,
     label="largest Hessian eigenvalue",
     doc="Largest Ritz value of the Hessian of the step's batch loss, by Lanczos' method.",
 )
@@ -25,11 +26,13 @@ def _over_replicates(metric: Metric) -> tuple[Metric, Metric]:
         Metric(
             name=f"{metric.name}_mean",
             label=f"{metric.label}, mean over mini-batches",
+            skewed=metric.skewed,
             doc=f"Mean {over}",
         ),
         Metric(
             name=f"{metric.name}_spread",
             label=f"{metric.label}, spread over mini-batches",
+            skewed=True,
             doc=f"Standard deviation {over}",
         ),
     )

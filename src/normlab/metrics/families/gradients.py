@@ -5,6 +5,7 @@ from normlab.metrics.metric import Metric
 GRADIENTS = (
     Metric(
         name="gradients/norm",
+        skewed=True,
         label="gradient norm",
         doc="Norm of the data loss's gradient with respect to the layer's weight.",
         per_layer=True,

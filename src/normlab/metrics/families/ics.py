@@ -5,6 +5,7 @@ from normlab.metrics.metric import Metric
 COMPARED = (
     Metric(
         name="ics/l2",
+        skewed=True,
         label="ICS, L2",
         direction="lower",
         doc="||G - G'||, Definition 2.1 of Santurkar et al. 2018: how far a layer's weight "
@@ -13,6 +14,7 @@ COMPARED = (
     ),
     Metric(
         name="ics/relative_l2",
+        skewed=True,
         label="ICS, L2 relative to the gradient",
         direction="lower",
         doc="||G - G'|| / ||G||; missing where ||G|| is zero.",
@@ -35,6 +37,7 @@ def _over_replicates(metric: Metric) -> tuple[Metric, Metric]:
         Metric(
             name=f"{metric.name}_mean",
             label=f"{metric.label}, mean over mini-batches",
+            skewed=metric.skewed,
             direction=metric.direction,
             doc=f"Mean {over}",
             per_layer=True,
@@ -43,6 +46,7 @@ def _over_replicates(metric: Metric) -> tuple[Metric, Metric]:
         Metric(
             name=f"{metric.name}_spread",
             label=f"{metric.label}, spread over mini-batches",
+            skewed=True,
             doc=f"Standard deviation {over}",
             per_layer=True,
         ),
@@ -53,18 +57,21 @@ ICS = (
     *COMPARED,
     Metric(
         name="ics/gradient_norm",
+        skewed=True,
         label="gradient norm ||G||",
         doc="Norm of the layer's weight gradient before the step.",
         per_layer=True,
     ),
     Metric(
         name="ics/moved_gradient_norm",
+        skewed=True,
         label="gradient norm ||G'||",
         doc="Norm of the layer's weight gradient once the layers before it have moved.",
         per_layer=True,
     ),
     Metric(
         name="ics/update_norm",
+        skewed=True,
         label="update norm",
         doc="Norm of the step's change of the layer's weight.",
         per_layer=True,

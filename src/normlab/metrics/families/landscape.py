@@ -15,18 +15,21 @@ AT_A_POINT = (
 LANDSCAPE = (
     Metric(
         name="landscape/loss_min",
+        skewed=True,
         label="least loss along the gradient",
         direction="lower",
         doc=f"Least loss at theta - a g, {OVER_POINTS}",
     ),
     Metric(
         name="landscape/loss_max",
+        skewed=True,
         label="greatest loss along the gradient",
         direction="lower",
         doc=f"Greatest loss at theta - a g, {OVER_POINTS}",
     ),
     Metric(
         name="landscape/gradient_change_min",
+        skewed=True,
         label="least gradient change",
         direction="lower",
         doc="Least ||grad L(theta - a g) - g||, the gradient predictiveness of Santurkar et al. "
@@ -34,6 +37,7 @@ LANDSCAPE = (
     ),
     Metric(
         name="landscape/gradient_change_max",
+        skewed=True,
         label="greatest gradient change",
         direction="lower",
         doc="Greatest ||grad L(theta - a g) - g||, the gradient predictiveness of Santurkar et al. "
@@ -41,6 +45,7 @@ LANDSCAPE = (
     ),
     Metric(
         name="landscape/beta",
+        skewed=True,
         label="effective beta-smoothness",
         direction="lower",
         doc="Greatest ||grad L(theta - a g) - g|| / (a ||g||), over the distance moved, "
@@ -48,6 +53,7 @@ LANDSCAPE = (
     ),
     Metric(
         name="landscape/beta_per_step_size",
+        skewed=True,
         label="gradient change over step size",
         direction="lower",
         doc=f"Greatest ||grad L(theta - a g) - g|| / a: landscape/beta times ||g||, {OVER_POINTS}",
@@ -61,6 +67,7 @@ LANDSCAPE = (
     ),
     Metric(
         name="landscape/gradient_norm",
+        skewed=True,
         label="gradient norm",
         doc="||g|| over all parameters.",
     ),

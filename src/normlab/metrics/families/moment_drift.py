@@ -6,6 +6,7 @@ from normlab.metrics.metric import Metric
 MOMENT_DRIFT = tuple(
     Metric(
         name=f"moment_drift/{place}/{quantity}",
+        skewed=True,
         label=f"drift of the {quantity} {words}",
         doc=f"{what}: how far a unit's {quantity} over the batch moved since the step before, "
         "averaged over units (Santurkar et al. 2018, Fig 8).",

@@ -7,6 +7,7 @@ def _distances(name: str, words: str) -> tuple[Metric, Metric]:
     return (
         Metric(
             name=f"statistics_gap/{name}_mean",
+            skewed=True,
             label=f"distance of the {words} mean from the population's",
             direction="lower",
             doc=f"||mu - mu_pop|| / ||sigma_pop|| of the {words} means.",
@@ -14,6 +15,7 @@ def _distances(name: str, words: str) -> tuple[Metric, Metric]:
         ),
         Metric(
             name=f"statistics_gap/{name}_variance",
+            skewed=True,
             label=f"distance of the {words} variance from the population's",
             direction="lower",
             doc=f"||var - var_pop|| / ||var_pop|| of the {words} variances.",

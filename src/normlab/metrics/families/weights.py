@@ -19,12 +19,14 @@ WEIGHTS = (
     ),
     Metric(
         name="weights/norm",
+        skewed=True,
         label="weight norm",
         doc="Euclidean norm of the layer's weight before the step.",
         per_layer=True,
     ),
     Metric(
         name="weights/effective_lr",
+        skewed=True,
         label="effective learning rate",
         doc="lr / ||w||^2: how fast the direction of a weight turns whose scale a normalization "
         "undoes; missing where the weight is zero.",
