@@ -17,9 +17,9 @@ from support.command_line import Ended, everything_in, normlab
 from support.runs import composer
 from support.studies import TINY, with_arms, write_files
 
-from normlab.analysis.ledger import write_ledger
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
+from normlab.figures.parts import chosen_text
 from normlab.plan.candidates import SearchGrid
 from normlab.plan.runs import PlannedRun, plan_run
 from normlab.plan.search import Search, how_chosen
@@ -127,7 +127,9 @@ def test_what_was_chosen_is_told_everywhere(searched: Path) -> None:
     assert chosen.endswith("norm=batch 0.5 (the greatest tried)")
     assert verdicts["claims"][0]["chosen"] == [chosen]
 
-    write_ledger(searched / "results")  # smoke is left out of it
+    assert chosen_text(table).startswith("none ")
+    assert chosen_text(table).endswith(", batch 0.5 (searched)")
+    assert chosen_text(table.drop(columns="searched")) == ""
     told = normlab("experiment", "plan", "mine", cwd=searched).out
     told = " ".join(told.split())
     assert "norm=batch: 3 of optimizer.lr 6 6 6 finished" in told
@@ -337,6 +339,18 @@ def test_several_keys_make_a_grid_and_probes_are_not_taken_for_it(tmp_path: Path
     assert search.grid.seeds == (1000, 1001, 1002)
     assert {one.config.probe for one in search.to_train} == {()}
     assert len(search.to_train) == 12
+
+
+def test_a_finished_run_that_measured_more_is_a_candidate(tmp_path: Path) -> None:
+    plain = "\n      - set: {norm: none, optimizer.lr: 0.1}\n"
+    written(tmp_path, plain + "      - set: {norm: batch, optimizer.lr: 0.5, probe: [ics]}\n")
+    assert run(tmp_path, "--seeds", "1000", "--cell", "batch").code == 0
+    (measured,) = run_folders(tmp_path / "results" / "runs")
+    (tmp_path / "experiments").rename(tmp_path / "before")
+    experiment = written(tmp_path, f"{plain}      - set: {{norm: batch}}\n        {SEARCH}\n")
+    (search,) = plan(experiment).searches
+    assert search.runs[1][0].name == measured.name
+    assert search.runs[1][1].folder.standing() == "missing"
 
 
 def test_an_agent_of_wandb_is_given_no_search(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.analysis.values import matches
+from normlab.analysis.values import matches, runs_of
 from normlab.figures.sheet import Panel
+from normlab.figures.tables import levels_of
 
 PERCENTILES = (15, 50, 85)
 
@@ -46,3 +47,20 @@ def percentile_panel(
     """A panel of how widely the units of a layer spread behind its normalization."""
     low, middle, high = (f"activations/after_norm/percentile_{p}/{layer}" for p in PERCENTILES)
     return Panel(y=middle, also=[low, high], y_label=y_label, where=where or {}, title=title)
+
+
+def chosen_text(table: pd.DataFrame, key: str = "optimizer.lr", by: str = "norm") -> str:
+    """What searches have chosen, for a title: "none 0.03, batch 0.1 (searched)".
+
+    Of a level of `by` that several searches are for, all that they chose. Empty without any.
+    """
+    if "searched" not in table:
+        return ""
+    runs = runs_of(table)
+    own = runs[runs["searched"].map(lambda keys: key in str(keys).split(","))]
+    chosen = [
+        f"{level} {' and '.join(f'{value:g}' for value in sorted(set(found[key])))}"
+        for level in levels_of(own, by)
+        for found in [own[own[by] == level]]
+    ]
+    return f"{', '.join(chosen)} (searched)" if chosen else ""

@@ -173,6 +173,7 @@ def _read_runs(folder: Path) -> pd.DataFrame:
 def _claim(claim: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **claim,
+        "reason": "; ".join([claim["reason"], *claim.get("chosen", ())]),
         "ours": ledger.ours(claim),
         "stated": stated(claim),
         "label": label(claim),

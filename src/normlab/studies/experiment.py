@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +15,24 @@ from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError, hint
 from normlab.config.yaml_files import Entry, read_yaml, shown
 from normlab.metrics.declared import load_metrics
-from normlab.plan.candidates import FACTOR, OPEN, SearchGrid
+from normlab.plan.candidates import FACTOR
 from normlab.plan.grid import Combination
 from normlab.plan.runs import PlannedRun
 from normlab.plan.search import Search
 from normlab.plan.staging import parent_of, plan_staged_runs
+from normlab.studies.arms import cells_of
 from normlab.studies.computed import Calculation
-from normlab.studies.searching import (
-    KEYS as SEARCH_KEYS,
-)
+from normlab.studies.entries import EXAMPLE, mapping_of, settings_of, text_of, texts_of
 from normlab.studies.searching import (
     StudyPlan,
     plan_search,
-    read_search,
     refuse_shared_seeds,
+    settled,
     with_choice,
+    with_finished,
+    with_seed,
 )
-from normlab.studies.spelling import spelled, words_of
+from normlab.studies.spelling import spelled
 
 _EXPERIMENT_KEYS = (
     "title",
@@ -47,18 +46,7 @@ _EXPERIMENT_KEYS = (
     "scales",
 )
 _SCALE_KEYS = ("seeds", "set", "arms", "cost")
-_ARM_KEYS = ("name", "compute", "set", "product", "zip", "exclude", *SEARCH_KEYS)
 _TEXTS = ("title", "paper", "figure", "question", "expect")
-
-_EXAMPLE = """
-title: Batch normalization trains faster
-set: {model: mlp, data: digits, steps: 200}
-scales:
-  smoke:
-    seeds: 3
-    arms:
-      - product: {norm: [none, batch], optimizer.lr: [0.1, 0.5]}
-"""
 
 
 @dataclass(frozen=True)
@@ -101,21 +89,21 @@ class Experiment:
         if not path.exists():
             raise ConfigError(_no_such_experiment(folder))
         file = read_yaml(path, f"{folder.parent.name}/{folder.name}/{path.name}")
-        file.refuse_other_keys(_EXPERIMENT_KEYS, _EXAMPLE)
+        file.refuse_other_keys(_EXPERIMENT_KEYS, EXAMPLE)
         for key in ("title", "scales"):
             if file.get(key) is None:
-                raise file.error(f"needs the key {key}.", _EXAMPLE)
+                raise file.error(f"needs the key {key}.", EXAMPLE)
         load_metrics(folder)
-        texts = {key: _text(file.get(key)) for key in _TEXTS}
-        shared = _settings(file.get("set"))
-        file["scales"].require(dict, "scales under their names", _EXAMPLE)
+        texts = {key: text_of(file.get(key)) for key in _TEXTS}
+        shared = settings_of(file.get("set"))
+        file["scales"].require(dict, "scales under their names", EXAMPLE)
         metrics = file.get("metrics")
         return Experiment(
             name=folder.name,
             folder=folder,
             **texts,
-            stand_in={key: _text(entry) for key, entry in _mapping(file.get("stand_in"))},
-            metrics=None if metrics is None else _texts(metrics),
+            stand_in={key: text_of(entry) for key, entry in mapping_of(file.get("stand_in"))},
+            metrics=None if metrics is None else texts_of(metrics),
             scales={
                 name: _scale(name, one, shared, folder) for name, one in file["scales"].items()
             },
@@ -179,7 +167,7 @@ class Experiment:
                 for one in combinations
             ]
             searches = self._searches(composer, combinations)
-            known, waiting = _settled(combinations, searches)
+            known, waiting = settled(combinations, searches)
             starts = self._starts(scale_name, known, seeds)
             runs = plan_staged_runs(composer, known, starts)
         except ConfigError as error:
@@ -217,11 +205,11 @@ class Experiment:
             searches.append(
                 plan_search(
                     composer,
-                    [_with_seed(one, seed) for seed in seeds],
-                    [_with_seed(parent, seed) for parent in above for seed in seeds],
+                    [with_seed(one, seed) for seed in seeds],
+                    [with_seed(parent, seed) for parent in above for seed in seeds],
                 )
             )
-        return searches
+        return with_finished(searches)
 
     def placed(self, error: ConfigError) -> ConfigError:
         """The error of a setting with the line of the file that sets it, where one does."""
@@ -337,48 +325,12 @@ class Experiment:
     def scale(self, name: str) -> Scale:
         if not self.scales:
             at = Entry(self._file, {}, ("scales",), self.lines)
-            raise at.error("must have at least one scale.", _EXAMPLE)
+            raise at.error("must have at least one scale.", EXAMPLE)
         if name not in self.scales:
             raise ConfigError(
                 f"{self.name} has no scale {name}." + hint(name, self.scales, "Scales")
             )
         return self.scales[name]
-
-
-def _with_seed(combination: Combination, seed: int) -> Combination:
-    words = [word for word in combination.words if not word.startswith("seed=")]
-    return replace(combination, words=(*words, f"seed={seed}"))
-
-
-def _settled(
-    combinations: Sequence[Combination], searches: Sequence[Search]
-) -> tuple[list[Combination], Counter[str]]:
-    """The combinations with what their searches have chosen, and how many of each arm are left out
-    since a search, theirs or that of what they start from, has not chosen yet."""
-    by_arm = {search.arm: search for search in searches}
-    known: list[Combination] = []
-    waiting = Counter[str]()
-    factors: dict[str, Mapping[str, Any]] = {}
-    for one in combinations:  # a parent is listed above its children
-        arm = one.factors["arm"]
-        parent = None if one.start_from is None else one.start_from.rpartition("@")[0]
-        choice = by_arm[arm].choice if one.search is not None else None
-        if parent in waiting or (one.search is not None and choice is None):
-            waiting[arm] += 1
-            continue
-        if choice is not None:
-            one = with_choice(one, choice.settings)
-        if parent is not None and "steps=0" in one.words:
-            one = replace(one, factors={**_chosen_of(factors.get(parent, {})), **one.factors})
-        factors[arm] = one.factors
-        known.append(one)
-    return known, waiting
-
-
-def _chosen_of(factors: Mapping[str, Any]) -> dict[str, Any]:
-    """What an arm's search has chosen, among its factors."""
-    keys = factors[FACTOR].split(",") if FACTOR in factors else []
-    return {key: factors[key] for key in (*keys, FACTOR) if keys}
 
 
 def _factors(cell: Combination) -> list[Mapping[str, Any]]:
@@ -438,123 +390,15 @@ def experiment_names(root: Path) -> list[str]:
 def _scale(name: str, entry: Entry, shared: Mapping[str, Any], folder: Path) -> Scale:
     if name not in SCALES:
         raise ConfigError(f"{entry.place}: scale {name}." + hint(name, SCALES, "Scales"))
-    entry.refuse_other_keys(_SCALE_KEYS, _EXAMPLE)
+    entry.refuse_other_keys(_SCALE_KEYS, EXAMPLE)
     seeds = _seeds(entry.get("seeds"))
-    cells = list(_cells(entry, {**shared, **_settings(entry.get("set"))}, folder))
+    cells = list(cells_of(entry, {**shared, **settings_of(entry.get("set"))}, folder))
     return Scale(
         seeds=seeds,
         cells=tuple(cell for cell in cells if isinstance(cell, Combination)),
         computed=tuple(cell for cell in cells if isinstance(cell, Calculation)),
-        cost=_text(entry.get("cost")) or None,
+        cost=text_of(entry.get("cost")) or None,
     )
-
-
-@dataclass(frozen=True)
-class _Arm:
-    name: str | None
-    compute: str | None
-    cells: tuple[dict[str, Any], ...]
-    """Settings; those that are searched are `OPEN`."""
-    search: SearchGrid | None = None
-
-    @staticmethod
-    def of(entry: Entry) -> _Arm:
-        entry.refuse_other_keys(_ARM_KEYS, _EXAMPLE)
-        compute = _text(entry.get("compute")) or None
-        shared = _settings(entry.get("set"))
-        excluded = [_settings(pattern) for pattern in _list(entry.get("exclude"))]
-        cells = []
-        own: dict[str, Any] = dict(shared)
-        for factors in _products(entry):
-            own |= factors
-            settings = _fill_in_start({**shared, **factors}, entry)
-            if not any(_matches(settings, pattern) for pattern in excluded):
-                cells.append(settings)
-        search = read_search(entry, own, _values)
-        if search is not None:
-            cells = [{**settings, **dict.fromkeys(search.values, OPEN)} for settings in cells]
-        return _Arm(_text(entry.get("name")) or compute, compute, tuple(cells), search)
-
-
-def _cells(
-    scale: Entry, shared: Mapping[str, Any], folder: Path
-) -> Iterator[Combination | Calculation]:
-    listed = scale.get("arms")
-    if listed is None:
-        raise scale.error("needs the key arms.", _EXAMPLE)
-    arms = [_Arm.of(entry) for entry in _list(listed)]
-    if not any(arm.cells for arm in arms):
-        raise listed.error("must list at least one arm.", _EXAMPLE)
-    alike: dict[str | None, list[dict[str, Any]]] = defaultdict(list)
-    for arm in arms:
-        alike[arm.name] += arm.cells
-    varied = {name: _varied(cells) for name, cells in alike.items()}
-    searches: set[str] = set()
-    for arm in arms:
-        for settings in arm.cells:
-            label = words_of({key: settings[key] for key in varied[arm.name] if key in settings})
-            arm_name = " ".join(label if arm.name is None else [arm.name, *label])
-            searched = {} if arm.search is None else arm.search.values
-            settings = {key: value for key, value in settings.items() if key not in searched}
-            factors = {"arm": arm_name, **settings}
-            start = str(settings.get("start_from", "")).rpartition("@")[0]
-            if arm.compute is not None and start in searches:
-                raise ConfigError(
-                    f"{listed.place}: {arm_name} is computed from {start}, whose settings a search "
-                    "chooses, and that is not built. Compute it from an arm whose settings stand "
-                    "under `set`."
-                )
-            if arm.search is not None or start in searches:
-                searches.add(arm_name)
-            if arm.compute is not None:
-                yield Calculation(folder=folder, function=arm.compute, factors=factors)
-                continue
-            words = {k: v for k, v in {**shared, **settings}.items() if k not in searched}
-            start_from = words.pop("start_from", None)
-            yield Combination(tuple(words_of(words)), factors, start_from, arm.search)
-
-
-def _varied(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The settings that these cells differ in."""
-    keys = dict.fromkeys(key for settings in cells for key in settings)
-    return [key for key in keys if len({spelled(settings.get(key)) for settings in cells}) > 1]
-
-
-def _products(arm: Entry) -> Iterator[dict[str, Any]]:
-    product = {key: _values(entry) for key, entry in _mapping(arm.get("product"))}
-    zipped = {key: _values(entry) for key, entry in _mapping(arm.get("zip"))}
-    lengths = {key: len(values) for key, values in zipped.items()}
-    if len(set(lengths.values())) > 1:
-        raise ConfigError(
-            f"{arm['zip'].place}: the lists under zip must be equally long; got {lengths}."
-        )
-    rows = [dict(zip(zipped, row, strict=True)) for row in zip(*zipped.values(), strict=True)]
-    for values in itertools.product(*product.values()):
-        for row in rows or [{}]:
-            yield {**dict(zip(product, values, strict=True)), **row}
-
-
-def _fill_in_start(settings: dict[str, Any], arm: Entry) -> dict[str, Any]:
-    """The settings with each {KEY} in `start_from` replaced by the arm's own value of it."""
-
-    def value(found: re.Match[str]) -> str:
-        if found[1] not in settings:
-            raise ConfigError(
-                f"{arm.place}: start_from: {start!r} asks for {found[1]}, which its arm does not "
-                "set." + hint(found[1], settings, "Settings")
-            )
-        return spelled(settings[found[1]])
-
-    start = settings.get("start_from")
-    if start is None:
-        return settings
-    if not isinstance(start, str):
-        raise ConfigError(f"{arm.place}: start_from must be text, ARM@STEP; got {start!r}.")
-    return {**settings, "start_from": re.sub(r"\{([^{}]+)\}", value, start)}
-
-
-def _matches(factors: Mapping[str, Any], pattern: Mapping[str, Any]) -> bool:
-    return all(factors.get(key) == value for key, value in pattern.items())
 
 
 def _seeds(entry: Entry | None) -> tuple[int, ...]:
@@ -565,52 +409,6 @@ def _seeds(entry: Entry | None) -> tuple[int, ...]:
         return tuple(value)
     assert entry is not None
     raise entry.error(f"must be how many, or a list of them; got {shown(value)}.")
-
-
-def _text(entry: Entry | None) -> str:
-    """The text of an entry; empty where there is none."""
-    return "" if entry is None else str(entry.require(str, "text", _EXAMPLE))
-
-
-def _texts(entry: Entry) -> tuple[str, ...]:
-    return tuple(_text(one) for one in _list(entry))
-
-
-def _list(entry: Entry | None) -> list[Entry]:
-    """The entries of a list; none where there is no list."""
-    if entry is None:
-        return []
-    entry.require(list, "a list", _EXAMPLE)
-    return list(entry)
-
-
-def _mapping(entry: Entry | None) -> list[tuple[str, Entry]]:
-    """The entries of a mapping by key; none where there is no mapping."""
-    if entry is None:
-        return []
-    entry.require(dict, "settings under keys", _EXAMPLE)
-    return list(entry.items())
-
-
-def _settings(entry: Entry | None) -> dict[str, Any]:
-    """Settings by the keys of the command line."""
-    return {key: _value(value) for key, value in _mapping(entry)}
-
-
-def _values(entry: Entry) -> list[Any]:
-    entry.require(list, "a list of values to try", _EXAMPLE)
-    return [_value(one) for one in entry]
-
-
-def _value(entry: Entry) -> Any:
-    value = entry.value
-    items = value if isinstance(value, list) else [value]
-    if any(isinstance(item, dict) for item in items):
-        raise entry.error(
-            f"must be a value; a key has dots, as on the command line; got {shown(value)}.",
-            _EXAMPLE,
-        )
-    return value
 
 
 def _no_such_experiment(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle
@@ -198,12 +199,64 @@ def plan_search(
         refuse_unsearchable(run.config, grid, arm)
         found.append(unmeasured(run))
         parents |= {parent.name: parent for parent in map(unmeasured, above)}
-    runs_dir = Path(found[0].config.results_dir) / "runs"
-    found = reuse(found, runs_dir)
-    num_seeds = len(combinations)
+    num_seeds = len(grid.seeds)
     return Search(
         arm=arm,
         grid=grid,
         runs=[found[i : i + num_seeds] for i in range(0, len(found), num_seeds)],
-        ancestors=reuse(list(parents.values()), runs_dir) if parents else [],
+        ancestors=[*parents.values()],
     )
+
+
+def with_finished(searches: Sequence[Search]) -> list[Search]:
+    """The searches with candidates replaced by finished runs that measured more."""
+    wanted = {run.name: run for search in searches for run in search.to_train}
+    missing = [run for run in wanted.values() if run.folder.standing() == "missing"]
+    if missing:
+        finished = reuse(missing, Path(missing[0].config.results_dir) / "runs")
+        wanted |= {run.name: other for run, other in zip(missing, finished, strict=True)}
+    return [
+        replace(
+            search,
+            runs=[[wanted[run.name] for run in own] for own in search.runs],
+            ancestors=[wanted[run.name] for run in search.ancestors],
+        )
+        for search in searches
+    ]
+
+
+def with_seed(combination: Combination, seed: int) -> Combination:
+    """The combination with this seed in place of any that it has."""
+    words = [word for word in combination.words if not word.startswith("seed=")]
+    return replace(combination, words=(*words, f"seed={seed}"))
+
+
+def settled(
+    combinations: Sequence[Combination], searches: Sequence[Search]
+) -> tuple[list[Combination], Counter[str]]:
+    """The combinations with what their searches have chosen, and how many of each arm are left out
+    since a search, theirs or that of what they start from, has not chosen yet."""
+    by_arm = {search.arm: search for search in searches}
+    known: list[Combination] = []
+    waiting = Counter[str]()
+    factors: dict[str, Mapping[str, Any]] = {}
+    for one in combinations:  # a parent is listed above its children
+        arm = one.factors["arm"]
+        parent = None if one.start_from is None else one.start_from.rpartition("@")[0]
+        choice = by_arm[arm].choice if one.search is not None else None
+        if parent in waiting or (one.search is not None and choice is None):
+            waiting[arm] += 1
+            continue
+        if choice is not None:
+            one = with_choice(one, choice.settings)
+        if parent is not None and "steps=0" in one.words:
+            one = replace(one, factors={**_chosen_of(factors.get(parent, {})), **one.factors})
+        factors[arm] = one.factors
+        known.append(one)
+    return known, waiting
+
+
+def _chosen_of(factors: Mapping[str, Any]) -> dict[str, Any]:
+    """What an arm's search has chosen, among its factors."""
+    keys = factors[FACTOR].split(",") if FACTOR in factors else []
+    return {key: factors[key] for key in (*keys, FACTOR) if keys}
