@@ -6,6 +6,10 @@ from collections.abc import Mapping
 import pandas as pd
 
 BASE_RATE = 0.02
+"""Of the plain network, at a constant rate in short runs."""
+
+BASE_RATE_UNDER_DECAY = 0.05
+"""Of the plain network, in the long runs of scale medium and paper, whose rate decays."""
 
 
 def steps_share_x1(table: pd.DataFrame) -> Mapping[int, float]:
@@ -26,6 +30,29 @@ def steps_share(table: pd.DataFrame, *, factor: float) -> dict[int, float]:
         best_step = float(accuracy.index.to_numpy()[accuracy.argmax()])
         if seed in normalized and best_step > 0:
             shares[seed] = _first_step_at(normalized[seed], accuracy.max()) / best_step
+    return shares
+
+
+def precise_steps_share_x1(table: pd.DataFrame) -> Mapping[int, float]:
+    """Own steps over the plain network's at its rate under decay, by precise statistics."""
+    return precise_steps_share(table, factor=1)
+
+
+def precise_steps_share_x5(table: pd.DataFrame) -> Mapping[int, float]:
+    """The same at 5 times that rate."""
+    return precise_steps_share(table, factor=5)
+
+
+def precise_steps_share(table: pd.DataFrame, *, factor: float) -> dict[int, float]:
+    """Steps with batch normalization to the plain network's best accuracy over its own."""
+    rows = table[table["metric"] == "test/precise_accuracy"].assign(metric="test/accuracy")
+    plain = _accuracies(rows, "none", BASE_RATE_UNDER_DECAY)
+    normalized = _accuracies(rows, "batch", factor * BASE_RATE_UNDER_DECAY)
+    shares = {}
+    for seed in plain.keys() & normalized.keys():
+        level = plain[seed].max()
+        if own := _first_step_at(plain[seed], level):
+            shares[seed] = _first_step_at(normalized[seed], level) / own
     return shares
 
 

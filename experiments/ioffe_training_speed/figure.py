@@ -16,13 +16,16 @@ from normlab.figures import Panel, Reference, Sheet, draw_panels, draw_reference
 from normlab.figures.drawing import draw_bars, published_style
 from normlab.figures.style import axis_text, norm_looks, styled
 
-from .claims import BASE_RATE, steps_share
+from .claims import BASE_RATE, BASE_RATE_UNDER_DECAY, precise_steps_share, steps_share
 
 PUBLISHED = Path(__file__).parent / "published.csv"
+PRECISE = "test/precise_accuracy"
 
 
 def draw(table: pd.DataFrame) -> Sheet:
     rates = sorted(table["optimizer.lr"].unique())
+    is_precise = bool((table["metric"] == PRECISE).any())
+    score = PRECISE if is_precise else "test/accuracy"
     published = pd.read_csv(PUBLISHED)
     published = published.assign(x=published["factor"] * rates[0], y=published["accuracy"])
     accuracies, losses = (
@@ -34,9 +37,9 @@ def draw(table: pd.DataFrame) -> Sheet:
             )
             for rate in rates
         ]
-        for metric in ("test/accuracy", "train/loss")
+        for metric in (score, "train/loss")
     )
-    final = Panel(y="test/accuracy", x="optimizer.lr", title="at the end")
+    final = Panel(y=score, x="optimizer.lr", title="at the end")
     theirs = Panel(
         y="test/accuracy",
         x="optimizer.lr",
@@ -65,7 +68,12 @@ def draw_steps(
     look = norm_looks()["batch"]
     table = table.dropna(subset=["value"])
     for rate in rates:
-        shares = list(steps_share(table, factor=rate / BASE_RATE).values())
+        share = (
+            precise_steps_share(table, factor=rate / BASE_RATE_UNDER_DECAY)
+            if (table["metric"] == PRECISE).any()
+            else steps_share(table, factor=rate / BASE_RATE)
+        )
+        shares = list(share.values())
         reached = [share for share in shares if math.isfinite(share)]
         xs = [0.85 * rate] * len(reached)
         axis.plot(xs, reached, ".", color=look.color, markersize=4, alpha=0.6)
