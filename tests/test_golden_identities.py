@@ -29,7 +29,9 @@ MANIFESTS = sorted(
 )
 
 AWAITED = {
+    ("ioffe_dropout", "small"),
     ("residual_depth", "small"),
+    ("wu_he_batch_size", "small"),
 }
 """Results of a design that was corrected since, whose new runs are still to come. An entry goes
 when they are committed: the tests fail where one is no longer needed."""

@@ -7,21 +7,36 @@ import pandas as pd
 from normlab.analysis.values import by_seed
 
 
-def gain_difference(table: pd.DataFrame) -> Mapping[int, float]:
-    """Dropout's gain in final test accuracy, of none less that of batch, by seed."""
-    chosen = (table["metric"] == "test/accuracy") & (table["state"] == "finished")
-    rows = table[chosen].sort_values("step").drop_duplicates("run", keep="last")
-    accuracy = rows.pivot_table(
-        index="seed", columns=["norm", "dropout"], values="value", observed=True
-    )
-    gains = {norm: _gain(accuracy, norm) for norm in ("none", "batch") if norm in accuracy}
-    if len(gains) < 2:
-        return {}
-    difference = gains["none"] - gains["batch"]
-    return by_seed(difference.dropna())
+def gained_by_none_beyond_batch(table: pd.DataFrame) -> Mapping[int, float]:
+    """Dropout's gain in final test accuracy at the rate that was chosen, of none less that of
+    batch, by seed."""
+    accuracy = _final(table, "test/precise_accuracy")
+    gains = {}
+    for norm in ("none", "batch"):
+        own = accuracy[accuracy["norm"] == norm]
+        is_chosen = own["searched"].astype("string").str.startswith("dropout").fillna(False)
+        without = own[(own["dropout"] == 0) & ~is_chosen]
+        gains[norm] = _by_seed(own[is_chosen]) - _by_seed(without)
+    return by_seed((gains["none"] - gains["batch"]).dropna())
 
 
-def _gain(accuracy: pd.DataFrame, norm: str) -> pd.Series:
-    by_rate = pd.DataFrame(accuracy[norm])
-    with_dropout = by_rate.drop(columns=[0.0])
-    return with_dropout.max(axis="columns", skipna=False).sub(by_rate[0.0])
+def gap_of_none_beyond_batch(table: pd.DataFrame) -> Mapping[int, float]:
+    """Final accuracy on training images less that on test images, of none less that of batch."""
+    gaps = {}
+    for norm in ("none", "batch"):
+        own = table[(table["norm"] == norm) & (table["dropout"] == 0)]
+        train, test = (
+            _by_seed(_final(own, f"{split}/precise_accuracy")) for split in ("train", "test")
+        )
+        gaps[norm] = train - test
+    return by_seed((gaps["none"] - gaps["batch"]).dropna())
+
+
+def _final(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The last value of each finished run."""
+    chosen = (table["metric"] == metric) & (table["state"] == "finished")
+    return table[chosen].sort_values("step").drop_duplicates("run", keep="last")
+
+
+def _by_seed(rows: pd.DataFrame) -> pd.Series:
+    return rows.set_index("seed")["value"]

@@ -1,37 +1,54 @@
-"""The paper's figure 1 (accuracy over batch size) and table 3 (number of groups) with its values;
-the way there, and the speed."""
+"""The paper's figure 1 (accuracy over batch size) with its values, ghosts at a fixed batch, table 3
+(number of groups), training accuracy and speed."""
 
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from normlab.figures import Panel, Sheet, draw_panels
+from normlab.figures.limits import share_limits
 from normlab.figures.parts import read_published
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 NUM_GROUPS = (4, 32)
-"""Of the arms over batch sizes: at scale small and smoke, and at scale paper."""
+"""Of the arms over batch sizes: below scale paper, and at it."""
 
 
 def draw(table: pd.DataFrame) -> Sheet:
-    is_main = (table["norm"] != "group") | table["norm.groups"].isin(NUM_GROUPS)
-    table = table.assign(is_main=is_main)
-    sizes = sorted(table["batch_size"].unique())
-    main = {"is_main": True}
-    over_size = Panel(
-        y="test/accuracy",
-        x="batch_size",
-        where=main,
-        title="ours, on test images",
-    )
+    table = label(table)
+    over_size = [
+        Panel(
+            y="test/accuracy",
+            x="batch_size",
+            where={"part": "batch", "statistics": ["own", statistics]},
+            title=f"ours, {words}",
+        )
+        for statistics, words in (
+            ("running", "running averages"),
+            ("precise", "precise statistics"),
+        )
+    ]
+    over_ghosts = [
+        Panel(
+            y="test/accuracy",
+            x="samples",
+            where={"part": "ghosts", "statistics": ["own", statistics]},
+            title=f"a batch of 24, {words}",
+        )
+        for statistics, words in (
+            ("running", "running averages"),
+            ("precise", "precise statistics"),
+        )
+    ]
     over_groups = Panel(
         y="test/accuracy",
         x="norm.groups",
         where={"norm": "group", "batch_size": 32},
         title="ours, number of groups, batch 32",
     )
-    published = [
+    theirs, their_groups = (
         Panel(
             y="test/accuracy",
             x=x,
@@ -44,39 +61,67 @@ def draw(table: pd.DataFrame) -> Sheet:
             ("batch_size", "published: ResNet-50, ImageNet"),
             ("norm.groups", "published: ImageNet, batch 32"),
         )
-    ]
+    )
+    of_trained = {"part": "batch", "statistics": ["own", "running"]}
     training = Panel(
         y="train/accuracy",
         x="batch_size",
-        where=main,
+        where=of_trained,
         y_label="final training accuracy",
         title="ours, on training images",
     )
     speed = Panel(
         y="samples_per_second",
         x="batch_size",
-        where=main,
+        where=of_trained,
         y_label="samples per second",
         title="training speed",
+        logarithmic=True,
     )
-    losses = [
-        Panel(y="train/loss", where={**main, "batch_size": size}, title=f"batch {size}")
-        for size in (sizes[0], 32)
-    ]
-    rows = [
-        [over_size, over_groups, training],
-        [*published, speed],
-        losses,
-    ]
+    rows = [[*over_size, theirs], [*over_ghosts, training]]
+    has_groups = (table["part"] == "groups").any()
+    rows.append([over_groups, their_groups, speed] if has_groups else [speed])
     sheet = draw_panels(table, rows)
-    for ours, theirs in ((over_size, published[0]), (over_groups, published[1])):
-        axes = [sheet.axis(ours), sheet.axis(theirs)]
-        for axis in axes:
-            axis.set_xscale("log", base=2)
-        limits = [axis.get_xlim() for axis in axes]
-        for axis in axes:  # the one below the other
-            axis.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
-            axis.xaxis.set_major_locator(LogLocator(base=2))
-            axis.xaxis.set_minor_locator(NullLocator())
-            axis.xaxis.set_major_formatter("{x:g}")
+    share_limits(map(sheet.axis, over_size))
+    share_limits(map(sheet.axis, over_ghosts))
+    for panel in over_ghosts:
+        sheet.axis(panel).set_xlabel("samples that share statistics")
+    _double([sheet.axis(panel) for panel in (*over_size, theirs, training, speed)])
+    _double([sheet.axis(panel) for panel in over_ghosts])
+    if len(rows[2]) > 1:
+        _double([sheet.axis(over_groups), sheet.axis(their_groups)])
     return sheet
+
+
+def label(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with what each cell is a part of (batch, ghosts), what statistics it is evaluated
+    by (running, precise; own: of each sample), and over how many samples they are taken.
+
+    A cell that evaluates a trained one has that one's batch. Group normalization takes statistics
+    of one sample.
+    """
+    start = table["start_from"].astype("string").fillna("")
+    size = start.str.extract(r"(?:batch at |ghost_size=)(\d+)@end")[0].astype("float")
+    precise = size.notna()
+    ghosts = start.str.contains("ghost_size") | (table["norm"] == "batch_ghost")
+    has_batch = table["norm"].isin(["batch", "batch_ghost"])
+    table = table.assign(
+        part=(ghosts | (table["batch_size"] == 24)).map({True: "ghosts", False: "batch"}),
+        statistics=precise.map({True: "precise", False: "running"}).where(has_batch, "own"),
+        samples=size.fillna(table["norm.ghost_size"].astype("float")).fillna(1.0),
+        batch_size=table["batch_size"].where(~(precise & ~ghosts), size).astype(int),
+        norm=table["norm"].astype(str).where(~ghosts, "batch_ghost"),
+    )
+    is_main = (table["norm"] != "group") | table["norm.groups"].isin(NUM_GROUPS)
+    return table.assign(part=table["part"].where(is_main, "groups"))
+
+
+def _double(axes: list[Axes]) -> None:
+    """One axis of doublings for all."""
+    limits = [axis.get_xlim() for axis in axes]
+    for axis in axes:
+        axis.set_xscale("log", base=2)
+        axis.set_xlim(max(0.8, min(low for low, _ in limits)), max(high for _, high in limits))
+        axis.xaxis.set_major_locator(LogLocator(base=2))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter("{x:g}")
