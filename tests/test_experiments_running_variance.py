@@ -37,7 +37,7 @@ def test_a_running_average_of_biased_variances_is_a_share_of_the_layer_s() -> No
         expected = 0.9 * expected + 0.1 * inputs.var(0, correction=0)
     layer.running_var.sub_(0.9**5)  # running variances start at 1
     model = torch.nn.Sequential(layer)
-    changed = with_biased_variance(model, samples)[0].get_buffer("running_var")
+    changed = with_biased_variance(model, samples).get_buffer("0.running_var")
     torch.testing.assert_close(changed, expected)
     torch.testing.assert_close(layer.running_var * 3 / 4, expected)
 

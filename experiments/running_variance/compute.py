@@ -41,7 +41,8 @@ def inference(*, seed: int, trained: Trained, variance: Variance) -> pd.DataFram
     The factor is right for an average of biased variances, since every batch has the same m. The
     seed is that of the network alone.
     """
-    config, model = trained
+    config, network = trained
+    model: nn.Module = network
     dataset = load(
         config.data,
         size=config.image_size(),
