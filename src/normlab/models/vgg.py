@@ -24,8 +24,8 @@ class VGGConfig(ModelConfig):
     Convolutions are named conv1, conv2, ... across blocks. The head is one linear layer on the
     flattened features, 512 for 32 x 32 images, named linear; or the paper's three layers (4096,
     4096, outputs), whose numbers go on from the convolutions': linear9, linear10 and linear11 in
-    vgg11. Normalization follows convolutions, never the head's layers
-    (as in torchvision's `vgg11_bn`). Dropout stands in the head alone: before its only layer, or
+    vgg11. Normalization follows convolutions (as in torchvision's `vgg11_bn`), or the head's hidden
+    layers, or both; never the outputs. Dropout stands in the head alone: before its only layer, or
     after each of its hidden activations.
     """
 
@@ -38,6 +38,12 @@ class VGGConfig(ModelConfig):
     head: Literal["linear", "three_layer"] = neutral(
         "linear", "linear: one layer; three_layer: the paper's, with 4096 hidden features twice."
     )
+    normalized: Literal["convolutions", "dense", "all"] = neutral(
+        "convolutions",
+        "Which layers have a normalization: the convolutions, the hidden layers of "
+        "head=three_layer, or both.",
+        free_at_start=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,32 +54,42 @@ class VGGConfig(ModelConfig):
                 "network of a sixteenth the width."
             )
 
+        if self.normalized != "convolutions" and self.head == "linear":
+            raise ValueError(
+                "model.normalized names layers that have a normalization, and a linear head has no "
+                f"hidden dense layers; got model.normalized={self.normalized}. Give "
+                "model.head=three_layer, or model.normalized=convolutions."
+            )
+
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, height, width = require_image(self.NAME, sample_shape)
         refuse_small_image(self.NAME, sample_shape, MINIMUM_SIDE, "halves images five times")
+        plain = kit.without_norm()
+        of_convolutions = plain if self.normalized == "dense" else kit
+        of_head = plain if self.normalized == "convolutions" else kit
         stages: list[NamedModule] = []
         index = 0
         for block, num_convs in enumerate(self.CONVS_PER_BLOCK):
             out_channels = self._scaled(BLOCK_CHANNELS[block])
             for _ in range(num_convs):
                 index += 1
-                stages += kit.unit(index, kit.conv(channels, out_channels, 3))
+                convolution = of_convolutions.conv(channels, out_channels, 3)
+                stages += of_convolutions.unit(index, convolution)
                 channels = out_channels
             stages.append((f"pool{block + 1}", MaxPool2d()))
         features = channels * (height // MINIMUM_SIDE) * (width // MINIMUM_SIDE)
         stages.append(("flatten", nn.Flatten()))
-        stages += self._head(kit, index + 1, features, num_outputs)
+        stages += self._head(of_head, index + 1, features, num_outputs)
         return Chain(stages)
 
     def _head(self, kit: Kit, index: int, features: int, num_outputs: int) -> list[NamedModule]:
         if self.head == "linear":
             return [*kit.dropped("dropout"), ("linear", kit.output(features, num_outputs))]
         hidden = self._scaled(HEAD_FEATURES)
-        plain = kit.without_norm()
         return [
-            *plain.unit(index, plain.linear(features, hidden), dropout=True),
-            *plain.unit(index + 1, plain.linear(hidden, hidden), dropout=True),
-            (f"linear{index + 2}", plain.output(hidden, num_outputs)),
+            *kit.unit(index, kit.linear(features, hidden), dropout=True),
+            *kit.unit(index + 1, kit.linear(hidden, hidden), dropout=True),
+            (f"linear{index + 2}", kit.output(hidden, num_outputs)),
         ]
 
     def _scaled(self, count: int) -> int:

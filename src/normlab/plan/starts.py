@@ -110,7 +110,10 @@ def _refuse_other_model(config: RunConfig, parent: RunConfig) -> None:
             f"a run starts from one with the same model; got model={other.NAME}, and the parent "
             f"has model={one.NAME}. Give model={one.NAME}."
         )
-    _refuse_differences(one, other, _fixed_at_start(one, other))
+    # what of a model is free says where norms are inserted: into a parent that has none
+    names = [field.name for field in dataclasses.fields(one)]
+    free = not parent.norm.HAS_LAYERS
+    _refuse_differences(one, other, _fixed_at_start(one, other) if free else names)
 
 
 def _refuse_other_norm(config: RunConfig, parent: RunConfig) -> None:
