@@ -179,7 +179,7 @@ def test_an_edit_after_the_first_look_shows_for_ever(tmp_path: Path) -> None:
         )
         content["claims"][0]["as_trained"] = True
         common = {"commit": "a" * 40, "date": "2026-11-28", "table_sha256": "b" * 64}
-        record(folder, looks_of(content, looks=(3,), **common))
+        record(folder, looks_of(content, **common))
         write_verdicts(folder, content)
         (claim,) = collect(tmp_path / "results")["claims"]
         return dict(claim)

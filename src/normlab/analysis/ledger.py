@@ -22,6 +22,7 @@ import pandas as pd
 from normlab.analysis.calibration import Calibration, calibrate, pool
 from normlab.analysis.claims import FAMILIES, Claim, claims_hash, load_claims
 from normlab.analysis.corrections import correct
+from normlab.analysis.looks import judge_at_looks, plan_of
 from normlab.analysis.registry import (
     UNKNOWN,
     Look,
@@ -51,13 +52,16 @@ def judge_experiment(
     hooks: Mapping[str, Hook] | None = None,
     seeds: Iterable[int] | None = None,
     hashes: Mapping[str, str | None] | None = None,
+    looks: Sequence[int] = (),
     design: str = UNKNOWN,
     registry: Sequence[Look] = (),
 ) -> dict[str, Any]:
     """The content of an experiment's verdicts.json.
 
     Args:
-        seeds: the planned seeds, so that missing pairs are counted.
+        seeds: the planned seeds in the order in which they are run, so that missing pairs are
+            counted and later seeds told from planned ones; default: all seen.
+        looks: planned numbers of seeds at which claims are judged; default: all of them, once.
         hashes: the claims hash that each run carries, which tells whether they were begun with
             this very file.
         design: the digest of what is trained and computed at the scale.
@@ -69,9 +73,16 @@ def judge_experiment(
     for claim in load_claims(claims_path):
         if scale not in claim.scales:
             continue
-        verdict = judge(claim, table, chance=chance, hooks=hooks, seeds=planned)
-        carried = {(hashes or {}).get(run) for run in verdict.runs} - {None}
-        cells, seeds_seen = cells_of(table, verdict.runs)
+        judging = Judging(claim, table, chance=chance, hooks=hooks)
+        runs = judging.verdict().runs
+        cells, seeds_seen = cells_of(table, runs)
+        at_looks: dict[str, Any] = {}
+        if planned is None:
+            verdict = judging.verdict()
+        else:
+            plan = plan_of(claim.id, cells, seeds_seen, looks or (len(planned),), planned, registry)
+            verdict, at_looks = judge_at_looks(judging.verdict, plan, seeds_seen)
+        carried = {(hashes or {}).get(run) for run in runs} - {None}
         looked_at = {
             "id": claim.id,
             "claim_sha256": claim_digest(claim, claims_path.with_name("claims.py")),
@@ -85,6 +96,7 @@ def judge_experiment(
                 **verdict.to_json(),
                 "sentence": _sentence(claim, verdict),
                 **looked_at,
+                **at_looks,
                 **since_first_look(registry, looked_at),
                 "a_a": asdict(calibrate(claim, table, chance=chance)),
             }
@@ -96,6 +108,32 @@ def judge_experiment(
         "design_sha256": design,
         "claims": entries,
     }
+
+
+class Judging:
+    """A claim on a table, judged for any of its seeds at any level."""
+
+    def __init__(
+        self,
+        claim: Claim,
+        table: pd.DataFrame,
+        *,
+        chance: float | None,
+        hooks: Mapping[str, Hook] | None,
+    ) -> None:
+        self.claim = claim
+        self._table = table
+        self._chance = chance
+        self._hooks = hooks
+
+    def verdict(self, seeds: Sequence[int] | None = None, level: float = ALPHA) -> Verdict:
+        """The verdict on these seeds alone, as if the table had no others."""
+        table = self._table
+        if seeds is not None and not table.empty:
+            table = table[table["seed"].isin(seeds)]
+        return judge(
+            self.claim, table, chance=self._chance, hooks=self._hooks, seeds=seeds, level=level
+        )
 
 
 def _sentence(claim: Claim, verdict: Verdict) -> str:

@@ -140,7 +140,7 @@ def record(folder: Path, looks: Iterable[Look]) -> tuple[Look, ...]:
 
 
 def looks_of(
-    verdicts: Mapping[str, Any], *, looks: Sequence[int], commit: str, date: str, table_sha256: str
+    verdicts: Mapping[str, Any], *, commit: str, date: str, table_sha256: str
 ) -> list[Look]:
     """The looks that were taken when an experiment's claims were judged.
 
@@ -148,7 +148,6 @@ def looks_of(
 
     Args:
         verdicts: the content of its verdicts.json.
-        looks: planned numbers of seeds.
     """
     common = {key: str(verdicts[key]) for key in ("experiment", "scale", "design_sha256")}
     return [
@@ -157,7 +156,7 @@ def looks_of(
             claim=entry["id"],
             claim_sha256=entry["claim_sha256"],
             cells_sha256=entry["cells_sha256"],
-            looks=tuple(looks),
+            looks=tuple(entry.get("looks") or [entry["n_planned"]]),
             seeds=tuple(entry["seeds"]),
             n=entry["n"],
             verdict=entry["verdict"],

@@ -51,7 +51,6 @@ def record_looks(
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     looks = looks_of(
         verdicts,
-        looks=(len(experiment.scale(scale).seeds),),
         commit=current_commit() or UNKNOWN,
         date=datetime.now(UTC).date().isoformat(),
         table_sha256=manifest["table_sha256"],

@@ -111,7 +111,8 @@ def draw_and_judge(
         experiment=experiment.name,
         scale=scale,
         hooks=_hooks(experiment),
-        seeds=sorted({run.config.seed for run in runs} | {task.seed for task in computed}),
+        seeds=experiment.scale(scale).seeds,
+        looks=experiment.scale(scale).looks,
         hashes={
             **{
                 name: facts.get("claims", {}).get(experiment.name)

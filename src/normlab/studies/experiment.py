@@ -45,7 +45,7 @@ _EXPERIMENT_KEYS = (
     "set",
     "scales",
 )
-_SCALE_KEYS = ("seeds", "set", "arms", "cost")
+_SCALE_KEYS = ("seeds", "looks", "set", "arms", "cost")
 _TEXTS = ("title", "paper", "figure", "question", "expect")
 
 
@@ -57,6 +57,8 @@ class Scale:
     computed: tuple[Calculation, ...] = ()
     """Cells that are computed without training."""
     cost: str | None = None
+    looks: tuple[int, ...] = ()
+    """Numbers of seeds at which its claims are judged; none: with all of them, once."""
 
 
 @dataclass(frozen=True)
@@ -398,6 +400,7 @@ def _scale(name: str, entry: Entry, shared: Mapping[str, Any], folder: Path) -> 
         cells=tuple(cell for cell in cells if isinstance(cell, Combination)),
         computed=tuple(cell for cell in cells if isinstance(cell, Calculation)),
         cost=text_of(entry.get("cost")) or None,
+        looks=_looks(entry.get("looks"), seeds),
     )
 
 
@@ -409,6 +412,24 @@ def _seeds(entry: Entry | None) -> tuple[int, ...]:
         return tuple(value)
     assert entry is not None
     raise entry.error(f"must be how many, or a list of them; got {shown(value)}.")
+
+
+def _looks(entry: Entry | None, seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if entry is None:
+        return ()
+    value = entry.value
+    if (
+        not isinstance(value, list)
+        or not all(type(look) is int for look in value)
+        or value != sorted(set(value))
+        or value[:1] < [2]
+        or value[-1] != len(seeds)
+    ):
+        raise entry.error(
+            "must be numbers of seeds at which claims are judged, rising, from 2 or more to all "
+            f"{len(seeds)}, such as [{max(2, len(seeds) // 2)}, {len(seeds)}]; got {shown(value)}."
+        )
+    return tuple(value)
 
 
 def _no_such_experiment(folder: Path) -> str:
