@@ -14,6 +14,7 @@ ERROR = "statistics_gap/error_precise"
 """The name under which all errors are drawn; `curve` tells which."""
 POPULATION, BATCH = "test, population", "test, mini-batch"
 FROZEN, TRAINING = "test, frozen tail", "training, mini-batch"
+RUNNING = "test, running averages"
 DIFFERENCES = {
     "population less mini-batch": (POPULATION, BATCH),
     "frozen less unfrozen tail": (FROZEN, POPULATION),
@@ -32,7 +33,8 @@ def draw(table: pd.DataFrame) -> Sheet:
     for model in models:
         (data,) = table.loc[table["model"] == model, "data"].unique()
         title = f"{model} on {data}" + f", to {MOST_ERROR}" * (model not in CONVOLUTIONAL)
-        of_all = _panel(model, [POPULATION, BATCH, TRAINING, FROZEN], title)
+        curves = [POPULATION, BATCH, TRAINING, FROZEN, RUNNING]
+        of_all = _panel(model, [one for one in curves if one in set(errors["curve"])], title)
         rows.append([of_all, *(_panel(model, [name], name) for name in DIFFERENCES)])
     network = "published: ResNet-50, ImageNet"
     theirs = [
@@ -100,6 +102,7 @@ def _errors(table: pd.DataFrame) -> pd.DataFrame:
         BATCH: test & by_batch,
         TRAINING: train & by_batch,
         FROZEN: test & frozen,
+        RUNNING: test & (plain["norm.population"] == "ema") & ~frozen,
     }
     parts = [
         plain[rows].assign(
