@@ -13,11 +13,21 @@ def draw(table: pd.DataFrame) -> Sheet:
     table = table.assign(steps=table["steps"].astype(int))
     lengths = sorted(table["steps"].unique().tolist())
     curves = [
-        Panel(y=PRECISE, where={"steps": steps}, title=f"a run of {steps:,} steps")
+        Panel(
+            y=PRECISE,
+            where={"steps": steps},
+            title=f"a run of {steps:,} steps",
+            y_label="test accuracy [fraction]",
+        )
         for steps in lengths
     ]
     ends = [
-        Panel(y=metric, x="steps", title=f"at the end, {words}")
+        Panel(
+            y=metric,
+            x="steps",
+            title=f"at the end, {words}",
+            y_label="final test accuracy [fraction]",
+        )
         for metric, words in (
             (PRECISE, "precise statistics"),
             ("test/accuracy", "running averages"),
