@@ -70,24 +70,6 @@ def made_table(
     return pd.DataFrame(rows)
 
 
-def test_strengths_are_chosen_by_validation_seed_by_seed() -> None:
-    table = made_table(
-        {
-            ("val/accuracy", "L2 0.3"): [0.8, 0.7],
-            ("val/accuracy", "L2 0.03"): [0.6, 0.7],
-            ("val/accuracy", "L2 1"): [0.9, 0.9],
-            ("val/accuracy", "L2 with biases 0.3"): [1.0, 1.0],
-            ("test/accuracy", "none"): [0.5, 0.5],
-            ("test/accuracy", "L2 0.3"): [0.75, 0.65],
-            ("test/accuracy", "L2 0.03"): [0.9, 0.625],
-        }
-    )
-    # a diverged run is at chance, and of two equally good strengths the weaker is taken
-    assert claims.chosen(table, "L2").to_dict() == {0: "L2 0.3", 1: "L2 0.03"}
-    assert claims.gain_by_l2(table) == pytest.approx({0: 0.25, 1: 0.125})
-    assert claims.gain_by_dropout(table) == {}
-
-
 def test_gaps_are_compared_at_the_books_steps() -> None:
     table = made_table(
         {
@@ -100,45 +82,17 @@ def test_gaps_are_compared_at_the_books_steps() -> None:
     assert claims.book_gap_narrowed_by_l2(table) == pytest.approx({0: 0.2, 1: 0.2})
     gaps = claims.final(table, "train/accuracy", by_step=claims.BOOK_L2_STEPS)
     assert gaps["book none"].tolist() == pytest.approx([0.9, 0.9])
-    assert claims.gap_narrowed_by_batch_norm(table) == {}
+    assert claims.own_gap_narrowed_by_batch_norm(table) == {}
 
 
-def test_sparsity_is_compared_at_each_penaltys_own_strength() -> None:
-    table = made_table(
-        {
-            ("val/accuracy", "L1 0.1"): [0.8],
-            ("val/accuracy", "L1 0.2"): [0.9],
-            ("val/accuracy", "L2 0.1"): [0.9],
-            ("val/accuracy", "L2 0.2"): [0.8],
-            ("weights/sparsity", "L1 0.1"): [0.1],
-            ("weights/sparsity", "L1 0.2"): [0.5],
-            ("weights/sparsity", "L2 0.1"): [0.2],
-            ("weights/sparsity", "L2 0.2"): [0.9],
-        }
-    )
-    assert claims.sparsity_of_l1_beyond_l2(table) == pytest.approx({0: 0.3})
-
-
-def test_batch_norm_is_compared_at_each_ones_own_rate() -> None:
-    table = made_table(
-        {
-            ("val/accuracy", "none"): [0.8, 0.8],
-            ("val/accuracy", "none at rate 0.1"): [0.7, 0.8],
-            ("val/accuracy", "BN"): [0.6, 0.6],
-            ("val/accuracy", "BN at rate 0.1"): [0.7, 0.5],
-            ("train/accuracy", "none"): [1.0, 1.0],
-            ("train/accuracy", "none at rate 0.1"): [0.0, 0.0],
-            ("train/accuracy", "BN"): [1.0, 0.9],
-            ("train/accuracy", "BN at rate 0.1"): [1.0, 1.0],
-            ("test/accuracy", "none"): [0.75, 0.75],
-            ("test/accuracy", "none at rate 0.1"): [0.0, 0.0],
-            ("test/accuracy", "BN"): [0.5, 0.5],
-            ("test/accuracy", "BN at rate 0.1"): [0.875, 0.25],
-        }
-    )
-    gaps = claims.gap_narrowed_by_batch_norm_at_own_rates(table)
-    assert gaps == pytest.approx({0: 0.25 - 0.125, 1: 0.25 - 0.4})
-    gains = claims.gain_by_batch_norm_at_own_rates(table)
-    assert gains == pytest.approx({0: 0.125, 1: -0.25})
-    # a rate of its own is no strength of another method
-    assert claims.arms_of("none", pd.Index(["none", "none at rate 0.1"])) == []
+def test_weights_grow_by_the_norm_of_all_layers_together() -> None:
+    table = made_table({("weights/norm", "long none"): [3.0, 5.0]}).assign(layer="linear1")
+    other = table.assign(layer="linear2", value=table["value"] * 4 / 3)
+    table["outcome"] = other["outcome"] = "trained"
+    norms = claims.whole_norms(pd.concat([table, other]))
+    assert norms[norms["seed"] == 0]["value"].max() == pytest.approx(5.0)
+    grown = claims.growth_of_weights(pd.concat([table, other]))
+    assert grown == pytest.approx({0: 1.0, 1: 1.0})
+    first = table["step"] == 0
+    halved = table.assign(value=table["value"].where(~first, table["value"] / 2))
+    assert claims.growth_of_weights(halved) == pytest.approx({0: 2.0, 1: 2.0})

@@ -33,6 +33,7 @@ def made_table(
             "value": value,
             "model": model,
             "norm": norm,
+            "arm": "init",
             "model.residual": "plain",
         }
         for seed in range(seeds)
@@ -94,6 +95,20 @@ def test_pooled_variances_follow_their_laws() -> None:
     plain = pooled_variances(seed=0, model="resnet32", norm="none", num_networks=4)
     rows = plain.assign(seed=0, step=0, model="resnet32", norm="none", run="pooled", cell="pooled")
     assert claims.plain_growth_pooled(rows)[0] == pytest.approx(2, rel=0.25)
+
+
+@pytest.mark.parametrize("powers", [(-305, 305), (300, 307), (-307, -300)])
+def test_variances_at_the_ends_of_what_numbers_can_be_are_drawn(powers: tuple[int, int]) -> None:
+    load_metrics(Path(claims.__file__).parent)
+    table = pd.concat(
+        [
+            made_table(norm, lambda seed: [*10.0 ** np.linspace(*powers, 15)], metric=metric)
+            for norm in ("none", "batch")
+            for metric in ("residual/skip_variance", "residual/branch_variance", "residual/ratio")
+        ]
+    ).assign(state="finished", outcome="stuck", chance=0.1)
+    table["optimizer.lr"] = 1e-6
+    draw(table).figure.canvas.draw()
 
 
 def test_the_figure_is_drawn_of_variances_alone_and_marks_no_untrained_network() -> None:

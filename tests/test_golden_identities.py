@@ -30,6 +30,7 @@ MANIFESTS = sorted(
 
 AWAITED = {
     ("ioffe_dropout", "small"),
+    ("regularization", "small"),
     ("residual_depth", "small"),
     ("wu_he_batch_size", "small"),
 }

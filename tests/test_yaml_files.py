@@ -22,3 +22,9 @@ def test_what_cannot_be_meant_is_told(tmp_path: Path, text: str, complaint: str)
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"^some.yaml, {complaint}"):
         read_yaml(path, "some.yaml")
+
+
+def test_what_overrides_a_merged_key_may_be_repeated_by_an_alias(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: &b {<<: *a, x: 3}\nc: [*b, *b]\n")
+    assert read_yaml(path, "file.yaml")["c"].value == [{"x": 3, "y": 2}] * 2

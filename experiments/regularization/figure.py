@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from normlab.figures import Sheet
-from normlab.figures.averages import average_curves, average_last_values
+from normlab.figures.averages import average_curves, average_last_values, average_over_seeds
 from normlab.figures.drawing import draw_bars, draw_curve, note_missing, within_bounds
 from normlab.figures.style import REFERENCE_COLOR, axis_text, norm_color, styled
 
+from .claims import whole_norms
 from .compute import MINIMUM, closed_form
 
 REGULARIZED = "#7b3294"
@@ -20,14 +21,33 @@ REGULARIZED = "#7b3294"
 PENALTY = "#c2a5cf"
 SHOWN_STRENGTH = 2.0
 LARGEST_STRENGTH = 7.0
-BOOK = (("book L2 0.1", "L2 0.1"), ("book dropout 0.2", "dropout 0.2"))
+INVERTED = "#1b7837"
+"""Of inverted dropout beside the book's."""
+BOOK: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    ("L2 of 0.1", (("book L2 0.1", REGULARIZED, "L2"),)),
+    (
+        "dropout of 0.2",
+        (
+            ("book dropout 0.2", REGULARIZED, "the book's"),
+            ("book dropout 0.2, inverted", INVERTED, "inverted"),
+        ),
+    ),
+)
+LONG = {
+    "long none": ("none", norm_color("none")),
+    "long L2 0.003": ("L2 of 0.003", REGULARIZED),
+    "long BN": ("BN", norm_color("batch")),
+}
+REFERENCES = ("chosen none", "none")
+"""The first of these that there is, is drawn through."""
 NEAR_ZERO, AT_ZERO = "weights/sparsity", "weights/zeros"
 
 
 def draw(table: pd.DataFrame) -> Sheet:
     computed = table["metric"].str.startswith("one_weight/")
     toy, trained = table[computed], table[~computed]
-    arms = [arm for arm in trained["arm"].drop_duplicates().tolist() if not arm.startswith("book ")]
+    apart = ("book ", "long ")
+    arms = [arm for arm in trained["arm"].drop_duplicates().tolist() if not arm.startswith(apart)]
     with styled():
         figure = Figure(figsize=(10.2, 5.3 + 1.1 + 0.19 * len(arms)))
         grid = figure.add_gridspec(
@@ -36,9 +56,10 @@ def draw(table: pd.DataFrame) -> Sheet:
         for place, penalty in enumerate(("l2", "l1")):
             _one_weight(figure.add_subplot(grid[0, 2 * place : 2 * place + 2]), toy, penalty)
         _minima(figure.add_subplot(grid[0, 4:]), toy)
-        for place, (arm, name) in enumerate(BOOK):
-            axis = figure.add_subplot(grid[1, 3 * place : 3 * place + 3])
-            _book(axis, trained, arm, name)
+        for place, (name, members) in enumerate(BOOK):
+            axis = figure.add_subplot(grid[1, 2 * place : 2 * place + 2])
+            _book(axis, trained, name, members)
+        _growth(figure.add_subplot(grid[1, 4:]), trained)
         _every_arm(figure, grid[2, :], trained, arms)
     return Sheet(figure)
 
@@ -148,25 +169,24 @@ def _minima(axis: Axes, toy: pd.DataFrame) -> None:
     return None
 
 
-def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
-    """Training and test accuracy over steps, with and without."""
-    axis.set_title(f"book: first 300 images, with and without {name}")
+def _book(
+    axis: Axes, trained: pd.DataFrame, name: str, members: tuple[tuple[str, str, str], ...]
+) -> None:
+    """Training and test accuracy over steps, without a regularizer and with each of some."""
+    axis.set_title(f"book: first 300 images, {name}")
     axis.set_xlabel("step")
     axis.set_ylabel("accuracy [fraction]")
-    own = trained[trained["arm"].isin(["book none", arm])]
+    own = trained[trained["arm"].isin(["book none", *(arm for arm, _, _ in members)])]
     if own.empty:
         return note_missing(axis)
     handles = []
-    for member, color, text in (
-        ("book none", norm_color("none"), "none"),
-        (arm, REGULARIZED, name),
-    ):
+    for member, color, text in (("book none", norm_color("none"), "none"), *members):
         rows = own[own["arm"] == member]
         if rows.empty:
             continue
-        for metric, line, face, split in (
-            ("train/accuracy", (0, (4, 1.5)), "white", "training"),
-            ("test/accuracy", "-", color, "test"),
+        for metric, line, face in (
+            ("train/accuracy", (0, (4, 1.5)), "white"),
+            ("test/accuracy", "-", color),
         ):
             means = average_curves(rows, metric, ["arm"]).means.sort_values("x")
             drawn = draw_curve(
@@ -175,14 +195,47 @@ def _book(axis: Axes, trained: pd.DataFrame, arm: str, name: str) -> None:
                 color=color,
                 linestyle=line,
                 marker="o",
-                markersize=4,
+                markersize=3,
                 markerfacecolor=face,
                 markeredgecolor=color,
-                label=f"{text}, {split}  n={means['n'].max()}",
+                label=f"{text}  n={means['n'].max()}",
             )
-            handles.append(drawn)
+        handles.append(drawn)
     axis.set_ylim(0, 1.04)
+    handles.append(
+        Line2D(
+            [],
+            [],
+            color="black",
+            linestyle=(0, (4, 1.5)),
+            marker="o",
+            markersize=3,
+            markerfacecolor="white",
+            label="dashed: training",
+        )
+    )
     axis.legend(handles=handles, loc="lower right", fontsize=7.5)
+    return None
+
+
+def _growth(axis: Axes, trained: pd.DataFrame) -> None:
+    """The norm of all weights over that at the start, over steps."""
+    axis.set_title("300 images, rate 0.1: norm of all weights")
+    axis.set_xlabel("step")
+    axis.set_ylabel("norm of the weights\n[of that at the start]")
+    own = whole_norms(trained)
+    own = own[own["arm"].isin(LONG)]
+    if own.empty:
+        return note_missing(axis)
+    start = own.sort_values("step").groupby("run", observed=True)["value"].first()
+    own = own.assign(value=own["value"] / own["run"].map(start.to_dict()).astype(float))
+    for arm, (text, color) in LONG.items():
+        rows = own[own["arm"] == arm]
+        if not rows.empty:
+            means = average_over_seeds(rows, "step")
+            draw_curve(axis, means, color=color, label=f"{text}  n={means['n'].max()}")
+    axis.set_ylim(0, max(1.1, axis.get_ylim()[1]))
+    axis.legend(loc="lower left", fontsize=7.5)
     return None
 
 
@@ -204,8 +257,9 @@ def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str
     accuracy.hlines(y, test["mean"], train["mean"], colors=colors, linewidth=1, alpha=0.45)
     for points, filled in ((train, False), (test, True)):
         _bars(accuracy, points, y, colors, filled=filled)
-    if "none" in arms:
-        accuracy.axvline(test["mean"]["none"], color=REFERENCE_COLOR, linestyle=":", linewidth=1)
+    reference = next((arm for arm in REFERENCES if arm in arms), None)
+    if reference is not None:
+        accuracy.axvline(test["mean"][reference], color=REFERENCE_COLOR, linestyle=":", linewidth=1)
     accuracy.set_title("300 images: training and test accuracy at the end")
     accuracy.set_xlabel("accuracy [fraction]")
     accuracy.set_yticks(y, [_with_outcomes(arm, own) for arm in arms])
@@ -223,8 +277,8 @@ def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str
     time.hlines(y, milliseconds["min"], milliseconds["max"], colors=colors, linewidth=1, alpha=0.45)
     fastest = milliseconds.rename(columns={"min": "mean"}).assign(low=np.nan, high=np.nan)
     _bars(time, fastest, y, colors, filled=True)
-    if "none" in arms:
-        time.axvline(fastest["mean"]["none"], color=REFERENCE_COLOR, linestyle=":", linewidth=1)
+    if reference is not None:
+        time.axvline(fastest["mean"][reference], color=REFERENCE_COLOR, linestyle=":", linewidth=1)
     time.set_title("time per step: fastest run,\nline to the slowest")
     time.set_xlabel("time per step [ms]")
     time.set_xlim(left=0)
@@ -234,10 +288,10 @@ def _every_arm(figure: Figure, place: Any, trained: pd.DataFrame, arms: list[str
         axis.grid(axis="y", visible=False)
     for axis in (small, time):
         axis.set_yticks(y, [""] * len(arms))
-    _legend(accuracy, small, norms, int(test["n"].fillna(0).max()))
+    _legend(accuracy, small, norms, int(test["n"].fillna(0).max()), reference or "none")
 
 
-def _legend(accuracy: Axes, small: Axes, norms: pd.Series, n: int) -> None:
+def _legend(accuracy: Axes, small: Axes, norms: pd.Series, n: int, reference: str) -> None:
     def dot(color: str, label: str, *, face: str | None = None, shape: str = "o") -> Line2D:
         return Line2D(
             [],
@@ -254,7 +308,7 @@ def _legend(accuracy: Axes, small: Axes, norms: pd.Series, n: int) -> None:
     handles = [
         dot(grey, "training", face="white"),
         dot(grey, f"test, bars: 95 % interval, n={n}"),
-        Line2D([], [], color=REFERENCE_COLOR, linestyle=":", label="none"),
+        Line2D([], [], color=REFERENCE_COLOR, linestyle=":", label=reference),
     ]
     if (norms == "batch").any():
         handles.append(dot(norm_color("batch"), "with batch normalization", shape="s"))

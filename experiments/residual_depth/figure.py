@@ -1,4 +1,5 @@
-"""Variances along the deepest network before training, with the laws; then what trains.
+"""Variances along the deepest network before training, with the laws; then what trains, each arm at
+the learning rate that it was given.
 
 The dotted laws start at what was measured: without normalization in the first block, for a change
 of shape keeps the variance; with it in the first block of each group, where the sum begins anew.
@@ -16,7 +17,8 @@ from normlab.theory.variance import residual_variance
 
 from .claims import NUM_GROUPS, blocks_of, depths
 
-MOST = 1e200
+MOST = 1e60
+"""What is beyond it, or nearer to 0 than one over it, is drawn there: ticks would overflow."""
 ARMS = {"skipinit": "SkipInit", "fixup": "Fixup"}
 SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance", "residual/ratio"
 
@@ -24,26 +26,19 @@ SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance",
 def draw(table: pd.DataFrame) -> Sheet:
     table = table.assign(depth=depths(table).astype(float))
     before, trained = _parts(table)
-    depth = trained["depth"].max()
-    rates = sorted(trained["optimizer.lr"].unique())
+    depths_trained = sorted(trained["depth"].unique())
+    shown = sorted({depths_trained[0], depths_trained[-1]}, reverse=True) if depths_trained else []
     variances = [
         Panel(y=POOLED, y_label="variance", title="skip, over inputs and weights"),
         Panel(y=SKIP, y_label="variance", title="skip, over inputs alone"),
         Panel(y=RATIO, y_label="branch / skip", title="branch over skip, inputs alone"),
     ]
     losses = [
-        Panel(
-            y="train/loss",
-            where={"optimizer.lr": rate, "depth": depth},
-            title=f"{depth:.0f} layers, rate {rate:g}",
-        )
-        for rate in rates
+        Panel(y="train/loss", where={"depth": depth}, title=f"{depth:.0f} layers")
+        for depth in shown
     ]
-    accuracies = [
-        Panel(y="test/accuracy", x="depth", where={"optimizer.lr": rate}, title=f"rate {rate:g}")
-        for rate in rates
-    ]
-    below = [losses, accuracies] if len(rates) > 1 else [losses + accuracies]
+    accuracies = [Panel(y="test/accuracy", x="depth", title="at the end")]
+    below = [losses + accuracies]
     sheet = draw_panels(pd.concat([before, trained], ignore_index=True), [variances, *below])
     for axis in map(sheet.axis, losses):
         bottom, top = axis.get_ylim()
@@ -51,7 +46,7 @@ def draw(table: pd.DataFrame) -> Sheet:
             axis.set_ylim(max(0, bottom), top)
     for axis in map(sheet.axis, accuracies):
         axis.set_xlabel("layers")
-        axis.set_xticks(sorted(trained["depth"].unique()))
+        axis.set_xticks(depths_trained)
         axis.set_ylim(0, 1)
     if before.empty:
         return sheet
@@ -60,8 +55,9 @@ def draw(table: pd.DataFrame) -> Sheet:
     for axis, metric in ((pooled, POOLED), (skip, SKIP)):
         _sums(axis, table, metric)
     _ratios(ratio, blocks // NUM_GROUPS)
-    bottom, top = ratio.get_ylim()
-    ratio.set_ylim(min(bottom, -0.03), max(top, 1.05))
+    if ratio.get_yscale() == "linear":
+        bottom, top = ratio.get_ylim()
+        ratio.set_ylim(min(bottom, -0.03), max(top, 1.05))
     for axis in (pooled, skip, ratio):
         axis.set_xlabel(f"block of {blocks}, before training")
     return sheet
@@ -75,9 +71,17 @@ def _parts(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     deepest = named[is_before & (table["depth"] == table.loc[is_before, "depth"].max())]
     block = deepest["layer"].astype(str).str.removeprefix("block").astype(int)
     # before its first update a network is not stuck
-    before = deepest.assign(step=block, layer=None, outcome="trained")
-    rates = table.loc[~is_before & (table["step"] > 1), "optimizer.lr"].dropna()
-    return before, named[~is_before & table["optimizer.lr"].isin(rates)]
+    before = deepest.assign(
+        step=block, layer=None, outcome="trained", value=_drawable(deepest["value"])
+    )
+    # the networks before training have one update, at next to no rate
+    is_trained = ~table["arm"].astype(str).str.startswith(("init", "pooled"))
+    return before, named[~is_before & is_trained]
+
+
+def _drawable(values: pd.Series) -> pd.Series:
+    kept: pd.Series = values.clip(upper=MOST).where(values <= 0, values.clip(1 / MOST, MOST))
+    return kept
 
 
 def _sums(axis: Axes, table: pd.DataFrame, metric: str) -> None:

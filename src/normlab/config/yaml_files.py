@@ -150,6 +150,7 @@ class _Reading:
         self._loader = loader
         self._where = where
         self._within: list[int] = []
+        self._flattened: set[int] = set()
         self._count = 0
 
     def plain(self, node: Any, keys: Keys) -> Any:
@@ -183,7 +184,9 @@ class _Reading:
         import yaml
 
         first: dict[str, int] = {}
-        for key, _ in node.value:
+        # what << took in stands in a mapping's node once it has been read, beside its own keys
+        written_out = [] if id(node) in self._flattened else node.value
+        for key, _ in written_out:
             name, line = key.value, key.start_mark.line + 1
             if key.tag.endswith(":merge"):
                 continue
@@ -193,6 +196,7 @@ class _Reading:
                     key, f"the key {name} stands here and in line {first[name]}. Keep one of them."
                 )
             first[name] = line
+        self._flattened.add(id(node))
         try:
             self._loader.flatten_mapping(node)
         except yaml.MarkedYAMLError:
