@@ -478,6 +478,10 @@ def test_the_end_of_a_list_is_told() -> None:
             "name: a\n        " + SEARCH + "\n      - compute: f\n        set: {start_from: a@end}",
             "f is computed from a, whose settings a search chooses",
         ),
+        (
+            SEARCH + "\n      - search: {optimizer.lr: [0.3, 0.2]}",
+            "two arms are called '', and one of them is a search",
+        ),
     ],
 )
 def test_wrong_words_are_refused_where_they_stand(tmp_path: Path, arm: str, text: str) -> None:

@@ -25,7 +25,7 @@ from normlab.dashboards.layout import (
 from normlab.figures.style import norm_looks
 from normlab.metrics import HEADLINES, full_name
 from normlab.plan.table import facts_table
-from normlab.records.columns import TIDY, settings_of, summarized
+from normlab.records.columns import ONCE_MORE, TIDY, settings_of, summarized
 from normlab.records.files import read_json
 from normlab.records.sweeps import FILE, TABLE
 from normlab.studies.drawing import drawing_of
@@ -166,17 +166,16 @@ def _cells(table: pd.DataFrame) -> tuple[Cell, ...]:
     colors = {norm: look.color for norm, look in norm_looks().items()}
     cells = []
     for name, own in runs_of(table).groupby("cell", sort=False, observed=True):
-        first = own.iloc[0].to_dict()
         settings = {
-            key: first[key]
-            for key in settings_of(first)
-            if not (isinstance(first[key], float) and math.isnan(first[key]))
+            key: present.iloc[0]
+            for key in settings_of(own.columns)
+            if len(present := own[key].dropna())
         }
         cells.append(
             Cell(
                 name=str(name),
                 color=colors.get(str(settings.get("norm")), OTHER_COLOR),
-                runs=tuple(map(str, own["run"])),
+                runs=tuple(run for run in map(str, own["run"]) if ONCE_MORE not in run),
                 settings={key: _plain(value) for key, value in settings.items()},
             )
         )

@@ -64,6 +64,9 @@ def cells_of(
         alike[arm.name] += arm.cells
     varied = {name: _varied(cells) for name, cells in alike.items()}
     searches: set[str] = set()
+    """Arms that are one, and all that starts from one."""
+    names: set[str] = set()
+    searched_names: set[str] = set()
     for arm in arms:
         for settings in arm.cells:
             label = words_of({key: settings[key] for key in varied[arm.name] if key in settings})
@@ -78,6 +81,14 @@ def cells_of(
                     "chooses, and that is not built. Compute it from an arm whose settings stand "
                     "under `set`."
                 )
+            if (arm.search is not None and arm_name in names) or arm_name in searched_names:
+                raise ConfigError(
+                    f"{listed.place}: two arms are called {arm_name!r}, and one of them is a "
+                    "search. Give each a name of its own under `name`."
+                )
+            names.add(arm_name)
+            if arm.search is not None:
+                searched_names.add(arm_name)
             if arm.search is not None or start in searches:
                 searches.add(arm_name)
             if arm.compute is not None:
