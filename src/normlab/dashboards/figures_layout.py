@@ -109,8 +109,14 @@ def _scale_with_results(experiment: Experiment, results: Path) -> str:
 
 
 def _before_any_run(experiment: Experiment, composer: Composer, scale: str) -> pd.DataFrame:
-    """The table that the runs of a plan will make, with one missing number each."""
-    runs = experiment.plan(composer, scale)
+    """The table that the runs of a plan will make, with one missing number each; where a search has
+    yet to choose, with its first candidate."""
+    choices = {
+        str(cell.factors["arm"]): cell.search.candidates[0]
+        for cell in experiment.scale(scale).cells
+        if cell.search is not None
+    }
+    runs = experiment.whole_plan(composer, scale, choices=choices).runs
     if not runs:  # all of it is computed
         return pd.DataFrame(columns=TIDY)
     cells = {run.name: (run.identity.cell_name, run.config.seed) for run in runs}
@@ -141,8 +147,11 @@ def _rows(experiment: Experiment, table: pd.DataFrame) -> tuple[tuple[Chart, ...
             for layer in claim.layers or (None,)
         )
         return tuple((Chart(y=name),) for name in names)
-    # what was published alone has no runs to show
-    kept = [[one for one in row if not one.panel.published_alone] for row in drawn]
+    # what was published alone has no runs to show, and what a figure makes of settings, no values
+    kept = [
+        [one for one in row if not one.panel.published_alone and one.panel.x in table]
+        for row in drawn
+    ]
     return tuple(
         tuple(
             Chart(
