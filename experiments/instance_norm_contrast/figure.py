@@ -1,4 +1,4 @@
-"""Test accuracy over the contrast, what is lost of it, and what the first layer lets through."""
+"""Test accuracy over the contrast, what is lost of it, and what passes the first norm."""
 
 import pandas as pd
 
@@ -19,20 +19,25 @@ def draw(table: pd.DataFrame) -> Sheet:
         Panel(y=LOST, x="contrast", title="what low contrast costs", logarithmic=False),
         Panel(
             y=CHANGE,
-            x="contrast",
-            title="what the first layer lets through",
+            x="of",
+            where={"contrast": CONTRAST_FACTORS[2]},
+            title="behind the first norm, at 0.4",
             y_label="change behind the first norm [of its size]",
             logarithmic=False,
         ),
     ]
     sheet = draw_panels(rows, [panels])
-    for panel in panels:
+    for panel in panels[:2]:
         sheet.axis(panel).set(xlabel="contrast of the test images [of their own]", xlim=(0, 1.08))
+    sheet.axis(panels[2]).set(xlabel="normalization", ylim=(0, None))
     return sheet
 
 
 def with_contrast(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows to be drawn, with a column `contrast`; 1: images as they are."""
+    """The rows to be drawn, with a column `contrast`; 1: images as they are.
+
+    `of` is the norm once more, to stand along an axis.
+    """
     arm = table["arm"].astype(str)
     is_end = table["metric"] == ACCURACY
     trained = table[arm.str.startswith("trained ") & is_end].sort_values("step")
@@ -51,7 +56,7 @@ def with_contrast(table: pd.DataFrame) -> pd.DataFrame:
     if "start_from" in rows:
         of_network = rows["start_from"].astype(str).str.extract(r"norm=(\w+)@", expand=False)
         norm = of_network.fillna(norm)
-    return rows.assign(norm=norm)
+    return rows.assign(norm=norm, of=norm)
 
 
 def lost(rows: pd.DataFrame) -> pd.DataFrame:
