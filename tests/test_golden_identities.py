@@ -33,6 +33,8 @@ AWAITED = {
     ("regularization", "small"),
     ("residual_depth", "small"),
     ("wu_he_batch_size", "small"),
+    ("santurkar_ics", "small"),
+    ("santurkar_landscape", "small"),
 }
 """Results of a design that was corrected since, whose new runs are still to come. An entry goes
 when they are committed: the tests fail where one is no longer needed."""
@@ -42,8 +44,9 @@ OF_THE_PLAN = [
     for which in MANIFESTS
 ]
 
-NUM_NAMES = 3409
-"""In the manifests that were committed when this test was written."""
+NUM_NAMES = 3389
+"""In the manifests that were committed when this test was written, but for the 20 of a linear
+network whose claims were withdrawn (santurkar_ics, paper)."""
 
 REFUSED = ("launcher=slurm",)
 """Choices that no run can be planned with."""

@@ -1,4 +1,4 @@
-"""What the claims need beyond one metric's summary: the width of a range, the end of a curve."""
+"""What the claims need beyond one metric's summary: ranges, ends of curves, distances compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from normlab.analysis.values import by_seed
 
 END = 0.75
 """Share of the run after which its measurements count as the end."""
+NEAR, FAR = "0.001", "4"
+"""The ends of the curve, in learning rates."""
+OF_THE_PAPER = ("0.503", "1", "2", "4")
+"""Its points from 1/2 learning rate on."""
 
 
 def vgg_loss_range(table: pd.DataFrame) -> Mapping[int, float]:
@@ -17,7 +21,7 @@ def vgg_loss_range(table: pd.DataFrame) -> Mapping[int, float]:
 
     A seed counts only where neither run is stuck or diverged.
     """
-    vgg = table[table["model"].isin(["vgg11", "vgg16"]) & (table["outcome"] == "trained")]
+    vgg = _vgg(table)
     steps = ["norm", "seed", "step"]
     highest = _values(vgg, "landscape/loss_max", steps)
     lowest = _values(vgg, "landscape/loss_min", steps)
@@ -28,21 +32,56 @@ def vgg_loss_range(table: pd.DataFrame) -> Mapping[int, float]:
     return by_seed((of_norm["none"] / of_norm["batch"]).dropna())
 
 
-def vgg_none_beta_at_end(table: pd.DataFrame) -> Mapping[int, float]:
-    """Effective smoothness over 2/lr, mean of the run's last quarter."""
-    return _beta_at_end(table, ["vgg11", "vgg16"], "none")
-
-
-def vgg_batch_beta_at_end(table: pd.DataFrame) -> Mapping[int, float]:
-    return _beta_at_end(table, ["vgg11", "vgg16"], "batch")
-
-
 def linear_none_beta_at_end(table: pd.DataFrame) -> Mapping[int, float]:
     return _beta_at_end(table, ["deep_linear"], "none")
 
 
 def linear_batch_beta_at_end(table: pd.DataFrame) -> Mapping[int, float]:
     return _beta_at_end(table, ["deep_linear"], "batch")
+
+
+def vgg_ratio_near_over_far(table: pd.DataFrame) -> Mapping[int, float]:
+    """Batch normalization's change per distance over that without, near by over far off."""
+    vgg = _vgg(table)
+    betas = {norm: _of_curve(vgg[vgg["norm"] == norm], "beta") for norm in ("none", "batch")}
+    if any(own.empty for own in betas.values()):
+        return {}
+    means = {norm: own.groupby(["layer", "seed"]).mean() for norm, own in betas.items()}
+    ratio = (means["batch"] / means["none"]).dropna()
+    return by_seed((ratio.loc[NEAR] / ratio.loc[FAR]).dropna())
+
+
+def vgg_batch_nearby_over_two_over_lr(table: pd.DataFrame) -> Mapping[int, float]:
+    """The change per distance near by over 2/lr, mean over training."""
+    vgg = _vgg(table)
+    vgg = vgg[vgg["norm"] == "batch"]
+    betas = _of_curve(vgg, "beta")
+    if betas.empty:
+        return {}
+    level = _values(vgg, "landscape/two_over_lr", ["seed", "step"])
+    return by_seed((betas.loc[NEAR] / level).groupby("seed").mean())
+
+
+def vgg_batch_share_of_least_step(table: pd.DataFrame) -> Mapping[int, float]:
+    """Share of measurements at which the least of the paper's distances has the greatest ratio."""
+    vgg = _vgg(table)
+    betas = _of_curve(vgg[vgg["norm"] == "batch"], "beta")
+    if betas.empty:
+        return {}
+    far = betas.loc[list(OF_THE_PAPER)].reset_index()
+    of_step = far.pivot_table(index=["seed", "step"], columns="layer", values="value")
+    greatest = of_step.idxmax(axis=1) == OF_THE_PAPER[0]
+    return by_seed(greatest.groupby("seed").mean())
+
+
+def _vgg(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of VGGs that trained."""
+    return table[table["model"].isin(["vgg11", "vgg16"]) & (table["outcome"] == "trained")]
+
+
+def _of_curve(table: pd.DataFrame, what: str) -> pd.Series:
+    """Values by (step in learning rates, as the layer has it; seed; step)."""
+    return _values(table, f"landscape/curve/{what}", ["layer", "seed", "step"])
 
 
 def _beta_at_end(table: pd.DataFrame, models: list[str], norm: str) -> Mapping[int, float]:
