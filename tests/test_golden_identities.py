@@ -35,6 +35,7 @@ AWAITED = {
     ("wu_he_batch_size", "small"),
     ("santurkar_ics", "small"),
     ("santurkar_landscape", "small"),
+    ("santurkar_theory", "small"),
 }
 """Results of a design that was corrected since, whose new runs are still to come. An entry goes
 when they are committed: the tests fail where one is no longer needed."""

@@ -1,4 +1,5 @@
-"""Both sides of the theorems: on random draws, and on networks with batch normalization.
+"""Both sides of the theorems: on random draws, and on networks with batch normalization or one
+layer of it put in.
 
 Units are draws: each has activations, a gradient and a gamma of its own. Everything is float64.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -17,7 +19,8 @@ from torch import Tensor, nn
 
 from normlab.data import load
 from normlab.models.chain import weight_layers
-from normlab.norms.batch import BatchNorm
+from normlab.models.surgery import insert_behind
+from normlab.norms.batch import BatchConfig, BatchNorm
 from normlab.objectives import data_loss
 from normlab.randomness import generator
 from normlab.theory import (
@@ -35,7 +38,7 @@ from normlab.theory import (
     worst_inputs,
     worst_weight_gradient,
 )
-from normlab.theory.standardized import differentiated
+from normlab.theory.standardized import differentiated, standardize
 from normlab.training.setup import training_batches
 from normlab.training.trained import Trained
 
@@ -48,6 +51,8 @@ FACTORS = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 """Factors a on the weights."""
 NEAR = (1e-1, 1.0, 1e1)
 """Factors over which a network's gaps are taken: at smaller ones eps is felt."""
+TINY = 1e-12
+"""eps of a layer that is put in: the paper has none."""
 NUM_CURVED = 40
 """Units that share the loss of Theorem 4.2."""
 NUM_WORST = 20
@@ -242,6 +247,27 @@ def real_activations(
     return rows.table()
 
 
+def inserted_layers(*, seed: int, trained: Trained, num_samples: int) -> pd.DataFrame:
+    """The paper's comparison: a network without normalization, and the same with one layer put in.
+
+    The layer stands behind each of the weight layers but the last, one at a time, with gamma = 1
+    and beta = 0; `reproduced` is with gamma = std and beta = mean, which leave the function as it
+    is. All weights are the plain network's.
+    """
+    task = _Task(trained, num_samples)
+    rows = TableRows()
+    for place, (name, layer) in enumerate(weight_layers(task.model)[:-1], start=1):
+        network = copy.deepcopy(task.model)
+        norm = BatchNorm(len(layer.weight), BatchConfig(eps=TINY)).double().train()
+        insert_behind(network, name, norm)
+        opened = partial(
+            OpenedNetwork, network, f"{name}_norm", task.inputs, task.targets, task.loss
+        )
+        _first_order_rows(rows, opened().gradients(), f"norm{place}")
+        _reproduced_rows(rows, opened(reproduce=True).gradients(), f"norm{place}")
+    return rows.table()
+
+
 def _first_order_rows(rows: TableRows, row: BatchNormGradients, layer: str) -> Tensor:
     """Theorem 4.1 and what its factors do; returns the units that reach the loss."""
     sides = gradient_norm(*_arguments(row), **_settings(row))
@@ -250,6 +276,7 @@ def _first_order_rows(rows: TableRows, row: BatchNormGradients, layer: str) -> T
     gained = (sides.gain * sides.squared_norm).sum()
     without = row.gradient_without.square().sum()
     gap = (row.output_gradient - row.gradient_without).norm()
+    std = standardize(row.activations, row.eps).std
     found = {
         "gradient_norm/error": sides.relative_error.max(),
         "gradient_norm/printed_excess": (left - printed.right.sum()) / left,
@@ -259,6 +286,8 @@ def _first_order_rows(rows: TableRows, row: BatchNormGradients, layer: str) -> T
         "gradient_ratio": left / before,
         "gradient_ratio_without": left / without,
         "premise_gap": gap / torch.maximum(before, without).sqrt(),
+        "spread": std.median(),
+        "spread_above_one": (std > 1).double().mean(),
     }
     for metric, value in found.items():
         rows.add(metric, value, layer=layer)

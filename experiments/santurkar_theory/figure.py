@@ -25,8 +25,8 @@ BEYOND = {0.0: "at all", 0.01: "by > 1 %", 0.1: "by > 10 %"}
 
 def draw(table: pd.DataFrame) -> Sheet:
     with styled():
-        figure = Figure(figsize=(10.2, 8.6))
-        axes = figure.subplots(3, 3)
+        figure = Figure(figsize=(10.2, 11.4))
+        axes = figure.subplots(4, 3)
         sides_over_batch_size(axes[0, 0], table)
         violations_over_batch_size(axes[0, 1], table)
         quoted_weight_bound(axes[0, 2], table)
@@ -36,9 +36,14 @@ def draw(table: pd.DataFrame) -> Sheet:
         with_and_without(axes[2, 0], table)
         shares_removed(axes[2, 1], table)
         conditions(axes[2, 2], table)
+        for axis, letter, network in zip(axes[3], "jk", NETWORKS, strict=False):
+            one_layer_put_in(axis, table, letter, network)
+        spreads(axes[3, 2], table)
         figure.supxlabel(
             f"Means over {table['seed'].nunique()} seeds, 95 % intervals; in a, medians and the "
-            "middle half of 1,000 draws. start: initialization; end: after training.",
+            "middle half of 1,000 draws. start: initialization; end: after training.\n"
+            "e to i: a layer among others of a normalized network; j and k: one layer put into a "
+            "network without any, as in the paper.",
             fontsize=8,
         )
     return Sheet(figure)
@@ -71,7 +76,7 @@ def violations_over_batch_size(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def quoted_weight_bound(axis: Axes, table: pd.DataFrame) -> None:
-    titled(axis, "c  Theorem 4.4 as our notes quote it", "bound on the inputs λ", "")
+    titled(axis, "c  Theorem 4.4 as v3 prints it", "bound on the inputs λ", "")
     axis.set_ylabel("share of draws that violate it")
     rows = table[table["metric"] == "theory/weight_gradient/quoted_violations"]
     sizes = sorted(rows["batch_size"].astype(int).unique().tolist())
@@ -181,6 +186,37 @@ def conditions(axis: Axes, table: pd.DataFrame) -> None:
     layers(axis, level=0.5)
     if axis.lines:
         axis.legend(loc="upper right", fontsize=7, handlelength=2.2, ncols=2, columnspacing=1)
+
+
+def one_layer_put_in(axis: Axes, table: pd.DataFrame, letter: str, network: str) -> None:
+    """Panels j and k: with one layer, over the network without any; and the same by the premise."""
+    title = f"{letter}  {network} without normalization, one layer put in"
+    titled(axis, title, "layer behind which it stands", "ratio of squared gradients")
+    kinds = {
+        "gradient_ratio_without": ("with / without", "-"),
+        "gradient_ratio": ("premise", "--"),
+    }
+    stages = looks("stage", [0, 2])
+    for stage, look in zip(("start", "end"), stages.values(), strict=True):
+        rows = table[table["arm"] == f"{network} plain at the {stage}"]
+        for metric, (label, linestyle) in kinds.items():
+            line = line_of(of_metric(rows, metric), "place", logarithmic=True)
+            put(axis, line, look, label=f"{label}, {stage}", linestyle=linestyle)
+    layers(axis, level=1.0)
+    decimals(axis)
+
+
+def spreads(axis: Axes, table: pd.DataFrame) -> None:
+    """Panel l: what gamma/sigma has below it, median over units."""
+    titled(axis, "l  Spread of what a layer receives, end", "layer", "standard deviation")
+    kinds = {"": ("with BN", "-"), " plain": ("without", "--")}
+    for network, look in looks(None, list(NETWORKS)).items():
+        for kind, (label, linestyle) in kinds.items():
+            rows = table[table["arm"] == f"{network}{kind} at the end"]
+            line = line_of(of_metric(rows, "spread"), "place", logarithmic=True)
+            put(axis, line, look, label=f"{network}, {label}", linestyle=linestyle)
+    layers(axis, level=1.0)
+    decimals(axis)
 
 
 def arm(network: str, stage: str) -> str:
