@@ -34,16 +34,24 @@ AWAITED = {
     ("residual_depth", "small"),
     ("wu_he_batch_size", "small"),
     ("santurkar_ics", "small"),
-    ("santurkar_landscape", "small"),
     ("santurkar_theory", "small"),
 }
 """Results of a design that was corrected since, whose new runs are still to come. An entry goes
 when they are committed: the tests fail where one is no longer needed."""
 
-OF_THE_PLAN = [
-    pytest.param(*which, marks=[pytest.mark.xfail(strict=True)] if which in AWAITED else [])
-    for which in MANIFESTS
-]
+MEASURED_ANEW = {
+    ("santurkar_landscape", "small"),
+}
+"""Likewise, where the cells stay and their runs measure more."""
+
+
+def expected(awaited: set[tuple[str, str]]) -> list[Any]:
+    marks = [pytest.mark.xfail(strict=True)]
+    return [pytest.param(*one, marks=marks if one in awaited else []) for one in MANIFESTS]
+
+
+OF_THE_PLAN = expected(AWAITED | MEASURED_ANEW)
+CELLS_OF_THE_PLAN = expected(AWAITED)
 
 NUM_NAMES = 3389
 """In the manifests that were committed when this test was written, but for the 20 of a linear
@@ -84,7 +92,7 @@ def test_an_experiment_plans_the_runs_its_results_were_drawn_from(
     assert len(plan.runs) + len(plan.computed) - len(names) == _num_missing(content["missing"])
 
 
-@pytest.mark.parametrize(("experiment", "scale"), OF_THE_PLAN)
+@pytest.mark.parametrize(("experiment", "scale"), CELLS_OF_THE_PLAN)
 def test_a_manifests_cells_are_the_plans(experiment: str, scale: str) -> None:
     content = manifest(experiment, scale)
     plan = golden.planned(experiment, scale)
