@@ -82,10 +82,10 @@ def gradient_norm(
         ||dL^/dy||^2 = gamma^2 / var * (||g||^2 - <1, g>^2 / m - <g, y_hat>^2 / m)
 
     An equality: the gradient through the layer is gamma / std times the projection of g = dL/dy
-    off 1 and off y_hat, and each projection takes away <g, direction>^2 / m. The paper prints
-    "<=" and 1 / sqrt(m) before the last term (`printed_gradient_norm`): y_hat / ||y_hat|| enters
-    squared, and ||y_hat||^2 = m. For eps > 0 the last term has the further factor
-    1 + eps / std^2, with which the sides stay equal.
+    off 1 and off y_hat, and each projection takes away <g, direction>^2 / m. The paper (v3) prints
+    "<=" and 1 / sqrt(m) before the last term (`printed_gradient_norm`). The slip lies between
+    equations 8 and 9 of its proof: y_hat / ||y_hat|| enters squared, and ||y_hat||^2 = m. For
+    eps > 0 the last term has the further factor 1 + eps / std^2, with which the sides stay equal.
 
     Arguments as in `backward_formula`. Sides and terms are (C,). Where g lies almost wholly in
     the span of 1 and y_hat the right side is a difference of nearly equal numbers and loses as
@@ -117,7 +117,7 @@ def printed_gradient_norm(
     eps: float = 0.0,
     input_gradient: Tensor | None = None,
 ) -> Bound:
-    """Theorem 4.1 as printed, with 1 / sqrt(m) before <g, y_hat>^2: known to be false.
+    """Theorem 4.1 as v3 prints it, with 1 / sqrt(m) before <g, y_hat>^2: known to be false.
 
     For m > 1 the left side exceeds it by gamma^2 / var * (1 / sqrt(m) - 1 / m) * <g, y_hat>^2,
     that is, wherever the gradient has any part along y_hat.

@@ -85,11 +85,13 @@ def printed_worst_weight_gradient(
     eps: float = 0.0,
     input_gradient: Tensor | None = None,
 ) -> Bound:
-    """Theorem 4.4 as printed, with -m mean(g)^2 - lambda^2 <g, y_hat>^2: known to be false.
+    """Theorem 4.4 as v3 prints it, with -m mean(g)^2 - lambda^2 <g, y_hat>^2: known to be false.
 
-    The last term lacks the factor 1 / m, and the one before it lambda^2. At lambda <= 1 it fails
-    wherever the gradient has any part along y_hat; at larger radii the second slip may outweigh
-    the first. The g_j^2 of the statement is read as the largest squared norm.
+    The last term lacks the factor 1 / m. The statement squares g_j, which it defined as a squared
+    norm: read here as the largest squared norm. Whether lambda^2 belongs before the middle term
+    too, or before neither, its text does not settle; here it is as printed. At lambda <= 1 this
+    fails wherever the gradient has any part along y_hat; at larger radii what is missing in the
+    middle may outweigh that.
     """
     true = worst_weight_gradient(
         activations, output_gradient, scale, radius=radius, eps=eps, input_gradient=input_gradient
