@@ -13,6 +13,7 @@ from normlab.figures.style import looks
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 LAYERS = ("linear9", "linear17")
+WHOLE_COSINE = (-1.08, 1.08)
 
 
 def draw(table: pd.DataFrame) -> Sheet:
@@ -22,11 +23,15 @@ def draw(table: pd.DataFrame) -> Sheet:
     for panel in (panel for row in rows for panel in row):
         if panel.y != "train/loss":
             _draw_seeds(sheet, panel, table)
+    note = sheet.axis(rows[0][1])
+    note.text(
+        0.97, 0.95, "thin: single seeds", transform=note.transAxes, ha="right", va="top", fontsize=7
+    )
     return sheet
 
 
 def _draw_seeds(sheet: Sheet, panel: Panel, table: pd.DataFrame) -> None:
-    """Each run behind the mean, in the panel's own limits."""
+    """Each run behind the mean, in the panel's own limits; a cosine's in all there can be."""
     axis = sheet.axis(panel)
     metric, layer = panel.y.rsplit("/", 1)
     own = table[(table["metric"] == metric) & (table["layer"] == layer)]
@@ -37,4 +42,4 @@ def _draw_seeds(sheet: Sheet, panel: Panel, table: pd.DataFrame) -> None:
             run = run.sort_values("step")
             axis.plot(run["step"], run["value"], color=look.color, lw=0.4, alpha=0.35, zorder=1)
     axis.set_xlim(limits[0])
-    axis.set_ylim(limits[1])
+    axis.set_ylim(WHOLE_COSINE if metric == "ics/cosine" else limits[1])
