@@ -203,6 +203,7 @@ COMMANDS = {
     "experiment verify nope": "nope: there is no such experiment.",
     "experiment verify": "holds no figures of these experiments.",
     "experiment redraw demo": "holds no figures of these experiments.",
+    "experiment judge demo": "holds no figures of these experiments.",
     "experiment claims": "holds no verdicts.",
     "experiment report": "holds no verdicts and runs.",
     "experiment wandb-sweep nope": "nope: there is no such experiment.",

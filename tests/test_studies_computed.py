@@ -19,7 +19,7 @@ from normlab.config.errors import ConfigError
 from normlab.dashboards.agents import write_sweeps
 from normlab.launch.dispatch import launch
 from normlab.studies.computed import Calculation
-from normlab.studies.drawing import draw_and_judge, verify_all
+from normlab.studies.drawing import draw_and_judge, judge_all, verify_all
 from normlab.studies.experiment import Experiment
 
 ARMS = """
@@ -191,6 +191,32 @@ def test_an_experiment_may_train_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert first["cell"].iloc[0] == other["cell"].iloc[0]
     assert first["run"].iloc[0] != other["run"].iloc[0]
     assert (first["value"] != other["value"]).all()
+
+
+def test_a_stored_table_is_judged_again_by_the_claims_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = "      - {name: waves, compute: wave, set: {height: 1}}"
+    experiment = study(tmp_path, monkeypatch, arms, WAVE_CLAIM)
+    results = tmp_path / "results"
+    assert draw_and_judge(experiment, "smoke", [], results, experiment.computed("smoke"))
+    path = results / "tiny" / "smoke" / "verdicts.json"
+    before = path.read_bytes()
+    shown = Console(record=True, width=200)
+    judge_all([experiment], results, shown)
+    assert path.read_bytes() == before
+    assert shown.export_text() == "0 verdicts changed.\n"
+
+    other = textwrap.dedent(WAVE_CLAIM).replace("greater", "less").replace("height: 1", "depth: 1")
+    third = other.replace("claims:", "").replace("waves_are_positive", "one_more")
+    (experiment.folder / "claims.yaml").write_text(other + third)
+    judge_all([experiment], results, shown)
+    (claim,) = json.loads(path.read_text())["claims"]
+    # a claim that these runs were never judged by waits for runs of its own
+    assert claim["id"] == "waves_are_positive"
+    assert claim["verdict"] == "undecided"
+    assert claim["reason"].startswith("these runs lack what the claim asks for: a claim selects by")
+    assert claim["as_trained"] is True
 
 
 @pytest.mark.parametrize(

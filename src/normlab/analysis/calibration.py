@@ -45,9 +45,9 @@ class Calibration:
 def calibrate(claim: Claim, table: pd.DataFrame, *, chance: float | None = None) -> Calibration:
     """The A/A false-verdict rate of a claim over the arms it compares."""
     if claim.hook is not None:
-        return _not_measured("the claim's values come from a function")
+        return not_measured("the claim's values come from a function")
     if claim.outcome is not None:
-        return _not_measured("outcomes are compared by an exact test")
+        return not_measured("outcomes are compared by an exact test")
     arms: list[Mapping[int, float]] = []
     for selection in (claim.treatment, claim.baseline):
         if isinstance(selection, float):
@@ -80,7 +80,7 @@ def calibrate_arms(claim: Claim, arms: Iterable[Mapping[int, float]]) -> Calibra
             num_comparisons += 1
             num_false += decide(neutral, estimate).word != "undecided"
     if not num_comparisons:
-        return _not_measured(f"no arm of {FEWEST_SEEDS} seeds that all trained or all failed")
+        return not_measured(f"no arm of {FEWEST_SEEDS} seeds that all trained or all failed")
     return Calibration(
         rate=num_false / num_comparisons, num_false=num_false, num_comparisons=num_comparisons
     )
@@ -91,12 +91,13 @@ def pool(calibrations: Iterable[Calibration]) -> Calibration:
     measured = [one for one in calibrations if one.rate is not None]
     total = sum(one.num_comparisons for one in measured)
     if not total:
-        return _not_measured(f"no claim has an arm of {FEWEST_SEEDS} seeds")
+        return not_measured(f"no claim has an arm of {FEWEST_SEEDS} seeds")
     num_false = sum(one.num_false for one in measured)
     return Calibration(rate=num_false / total, num_false=num_false, num_comparisons=total)
 
 
-def _not_measured(reason: str) -> Calibration:
+def not_measured(reason: str) -> Calibration:
+    """No rate, and why."""
     return Calibration(rate=None, num_false=0, num_comparisons=0, reason=reason)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pandas as pd
 
-from normlab.analysis.calibration import Calibration, calibrate, pool
+from normlab.analysis.calibration import Calibration, calibrate, not_measured, pool
 from normlab.analysis.claims import FAMILIES, Claim, claims_hash, load_claims
 from normlab.analysis.corrections import correct
 from normlab.analysis.looks import judge_at_looks, plan_of
@@ -55,6 +55,7 @@ def judge_experiment(
     looks: Sequence[int] = (),
     design: str = UNKNOWN,
     registry: Sequence[Look] = (),
+    of_older_runs: bool = False,
 ) -> dict[str, Any]:
     """The content of an experiment's verdicts.json.
 
@@ -66,6 +67,8 @@ def judge_experiment(
             this very file.
         design: the digest of what is trained and computed at the scale.
         registry: the looks that were taken before.
+        of_older_runs: whether the table may be of runs from before the claims were written, so that
+            a claim may ask for what it has not; it is then left undecided.
     """
     digest = claims_hash(claims_path)
     planned = None if seeds is None else tuple(seeds)
@@ -74,12 +77,19 @@ def judge_experiment(
         if scale not in claim.scales:
             continue
         judging = Judging(claim, table, chance=chance, hooks=hooks)
-        runs = judging.verdict().runs
-        cells, seeds_seen = cells_of(table, runs)
         at_looks: dict[str, Any] = {}
-        if planned is None:
+        try:
             verdict = judging.verdict()
-        else:
+            a_a = calibrate(claim, table, chance=chance)
+        except (ValueError, KeyError) as error:
+            if not of_older_runs:
+                raise
+            reason = f"these runs lack what the claim asks for: {error}"
+            verdict = Verdict(id=claim.id, verdict="undecided", reason=reason)
+            a_a = not_measured("there are no runs of it")
+        runs = verdict.runs
+        cells, seeds_seen = cells_of(table, runs)
+        if planned is not None and runs:
             plan = plan_of(claim.id, cells, seeds_seen, looks or (len(planned),), planned, registry)
             verdict, at_looks = judge_at_looks(judging.verdict, plan, seeds_seen)
         carried = {(hashes or {}).get(run) for run in runs} - {None}
@@ -98,7 +108,7 @@ def judge_experiment(
                 **looked_at,
                 **at_looks,
                 **since_first_look(registry, looked_at),
-                "a_a": asdict(calibrate(claim, table, chance=chance)),
+                "a_a": asdict(a_a),
             }
         )
     return {

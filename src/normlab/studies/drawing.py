@@ -160,8 +160,9 @@ def judge_all(experiments: Sequence[Experiment], results: Path, console: Console
     """Judge the claims of every stored table anew, as after a change of the rule or of a claim's
     family; tables and figures stay.
 
-    What only the runs know is taken over from before: with which claims they were begun, how their
-    settings were chosen, and what was trained at the scale.
+    Claims that were not judged there before wait for runs of theirs, or for the next drawing: the
+    stored table may be of older ones. What only the runs know is taken over from before: with which
+    claims they were begun, how their settings were chosen, and what was trained at the scale.
     """
     num_changed = 0
     for experiment in experiments:
@@ -178,27 +179,32 @@ def _judge_again(experiment: Experiment, folder: Path, console: Console) -> int:
     before = read_json(path, "Delete it.") if path.exists() else {"claims": []}
     earlier = {claim["id"]: claim for claim in before["claims"]}
     registry = read_registry(folder)
+    scale = experiment.scale(folder.name)
     verdicts = judge_experiment(
         experiment.claims_path,
         pd.read_parquet(folder / "table.parquet"),
         experiment=experiment.name,
         scale=folder.name,
         hooks=_hooks(experiment),
-        design=before.get("design_sha256", UNKNOWN),
+        seeds=scale.seeds,
+        looks=scale.looks,
+        design=before.get("design_sha256") or (registry[-1].design_sha256 if registry else UNKNOWN),
         registry=registry,
+        of_older_runs=True,
     )
+    verdicts["claims"] = [claim for claim in verdicts["claims"] if claim["id"] in earlier]
     num_changed = 0
     for claim in verdicts["claims"]:
-        old = earlier.get(claim["id"], {})
+        old = earlier[claim["id"]]
         for key in ("as_trained", "chosen"):
             if key in old:
                 claim[key] = old[key]
         claim |= since_first_look(registry, claim)
-        if old.get("verdict") != claim["verdict"]:
+        if old["verdict"] != claim["verdict"]:
             num_changed += 1
             console.print(
-                f"{experiment.name}/{folder.name} {claim['id']}: {old.get('verdict', 'not judged')}"
-                f" -> {label(claim)}; {claim['reason']}",
+                f"{experiment.name}/{folder.name} {claim['id']}: {old['verdict']} -> "
+                f"{label(claim)}; {claim['reason']}",
                 highlight=False,
                 markup=False,
                 soft_wrap=True,
