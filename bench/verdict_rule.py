@@ -12,7 +12,7 @@ often the further seeds that an undecided verdict names do decide.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from normlab.analysis.claims import Claim, Reduction
 from normlab.analysis.further import CHANCES, further_seeds
+from normlab.analysis.looks import levels
 from normlab.analysis.verdicts import ALPHA, decide, estimate_effect
 
 NUM_STUDIES = 4000
@@ -172,13 +173,13 @@ def two_skewed(
     )
 
 
-def another_look(looks: tuple[int, ...], levels: tuple[float, ...]) -> Study:
+def another_look(looks: tuple[int, ...], at: Sequence[float]) -> Study:
     """Seeds are added where a look did not decide, each look at a level of its own."""
 
     def study(draw: np.random.Generator) -> str:
         treatment, baseline = draw.normal(size=(2, looks[-1]))
         word = "undecided"
-        for num_seeds, level in zip(looks, levels, strict=True):
+        for num_seeds, level in zip(looks, at, strict=True):
             word = judged(treatment[:num_seeds], baseline[:num_seeds], level=level)
             if word != "undecided":
                 break
@@ -289,6 +290,14 @@ CASES = (
             "no effect",
         )
         for first, then in ((3, 5), (5, 10))
+    ),
+    *(
+        _case(
+            f"looks planned at {' and '.join(map(str, planned))} seeds",
+            another_look(planned, levels(planned).each),
+            "no effect",
+        )
+        for planned in ((3, 5), (5, 10), (5, 10, 20))
     ),
 )
 

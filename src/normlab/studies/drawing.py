@@ -179,15 +179,15 @@ def _judge_again(experiment: Experiment, folder: Path, console: Console) -> int:
     before = read_json(path, "Delete it.") if path.exists() else {"claims": []}
     earlier = {claim["id"]: claim for claim in before["claims"]}
     registry = read_registry(folder)
-    scale = experiment.scale(folder.name)
+    scale = experiment.scales.get(folder.name)
     verdicts = judge_experiment(
         experiment.claims_path,
         pd.read_parquet(folder / "table.parquet"),
         experiment=experiment.name,
         scale=folder.name,
         hooks=_hooks(experiment),
-        seeds=scale.seeds,
-        looks=scale.looks,
+        seeds=None if scale is None else scale.seeds,
+        looks=() if scale is None else scale.looks,
         design=before.get("design_sha256") or (registry[-1].design_sha256 if registry else UNKNOWN),
         registry=registry,
         of_older_runs=True,
@@ -209,7 +209,8 @@ def _judge_again(experiment: Experiment, folder: Path, console: Console) -> int:
                 markup=False,
                 soft_wrap=True,
             )
-    record_looks(experiment, folder.name, folder, verdicts)
+    if scale is not None:
+        record_looks(experiment, folder.name, folder, verdicts)
     write_verdicts(folder, verdicts)
     return num_changed
 
