@@ -199,6 +199,8 @@ def test_an_edit_after_the_first_look_shows_for_ever(tmp_path: Path) -> None:
     again = judged(table.assign(cell=table["cell"] + "-2"), smallest_effect=0.01)
     assert "edited, other runs" in row(again)
     assert len(read_registry(folder)) == 3
+    fresh = judged(table.assign(seed=table["seed"] + 100), smallest_effect=0.02)
+    assert "fresh seeds" in row(fresh)
 
 
 def test_what_is_not_known_says_so() -> None:

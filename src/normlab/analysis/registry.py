@@ -175,8 +175,9 @@ def since_first_look(registry: Iterable[Look], entry: Mapping[str, Any]) -> dict
 
     `edited_after_run`: whether something that decides its verdict was changed since its first look;
     None where that is not known, as where claims.yaml had changed between the runs and that look.
-    `other_runs`: whether the claim now compares other cells than it did then. `first_look`: when
-    that was, with the seeds and the verdict; None where this is the first.
+    `other_runs`: whether the claim now compares other cells than it did then. `fresh_seeds`:
+    whether it compares the same cells with seeds none of which was among those of the first look.
+    `first_look`: when that was, with the seeds and the verdict; None where this is the first.
 
     Args:
         entry: of verdicts.json, with id, claim_sha256, cells_sha256 and as_trained.
@@ -184,12 +185,20 @@ def since_first_look(registry: Iterable[Look], entry: Mapping[str, Any]) -> dict
     lines = [look for look in registry if look.claim == entry["id"]]
     if not lines:
         edited = False if entry.get("as_trained") else None
-        return {"edited_after_run": edited, "other_runs": None, "first_look": None}
+        return {
+            "edited_after_run": edited,
+            "other_runs": None,
+            "fresh_seeds": None,
+            "first_look": None,
+        }
     first = lines[0]
+    other_runs = _differs(first.cells_sha256, entry.get("cells_sha256"))
+    seeds = set(entry.get("seeds", ()))
     edited = _differs(first.claim_sha256, entry.get("claim_sha256"))
     return {
         "edited_after_run": edited if edited or first.as_trained else None,
-        "other_runs": _differs(first.cells_sha256, entry.get("cells_sha256")),
+        "other_runs": other_runs,
+        "fresh_seeds": bool(seeds) and other_runs is False and not seeds & set(first.seeds),
         "first_look": {
             "commit": first.commit,
             "date": first.date,
@@ -204,11 +213,12 @@ def _differs(then: str, now: str | None) -> bool | None:
 
 
 def edited_text(claim: Mapping[str, Any]) -> str:
-    """What the ledger says of a claim since its first look: "no", "edited", "other runs" …"""
+    """What the ledger says of a claim since its first look: "no", "edited", "fresh seeds" …"""
     if claim["edited_after_run"] is None:
         return UNKNOWN
     words = ["edited"] * bool(claim["edited_after_run"])
     words += ["other runs"] * bool(claim.get("other_runs"))
+    words += ["fresh seeds"] * bool(claim.get("fresh_seeds"))
     return ", ".join(words) or "no"
 
 
