@@ -14,11 +14,19 @@ def draw(table: pd.DataFrame) -> Sheet:
     batches = table["data.sampling"].astype(str).map(WORDS)
     table = table.assign(batches=batches).drop(columns="chance")
     untrained = table["metric"].isin([PRECISE, "test/accuracy"]) & (table["step"] == 0)
-    accuracies = [Panel(y=PRECISE, where={"norm": n}, title=words) for n, words in NORMS.items()]
-    losses = [Panel(y="train/loss", where={"norm": n}, title=words) for n, words in NORMS.items()]
+    accuracies, losses = (
+        [
+            Panel(y=y, where={"norm": norm}, title=words, y_label=label, logarithmic=logarithmic)
+            for norm, words in NORMS.items()
+        ]
+        for y, label, logarithmic in (
+            (PRECISE, "test accuracy [fraction]", False),
+            ("train/loss", "training loss", True),
+        )
+    )
     ends = [
-        Panel(y=PRECISE, x="norm", title="at the end, precise statistics"),
-        Panel(y="test/accuracy", x="norm", title="at the end, running averages"),
+        Panel(y=y, x="norm", title=f"at the end, {words}", y_label="test accuracy [fraction]")
+        for y, words in ((PRECISE, "precise statistics"), ("test/accuracy", "running averages"))
     ]
     sheet = draw_panels(table[~untrained], [accuracies, losses, ends], hue="batches")
     for row in (accuracies, losses, ends):

@@ -80,15 +80,17 @@ def draw(table: pd.DataFrame) -> Sheet:
     )
     rows = [[*over_size, theirs], [*over_ghosts, training]]
     has_groups = (table["part"] == "groups").any()
-    rows.append([over_groups, their_groups, speed] if has_groups else [speed])
+    if has_groups:
+        rows.append([over_groups, their_groups, speed])
     sheet = draw_panels(table, rows)
     share_limits(map(sheet.axis, over_size))
     share_limits(map(sheet.axis, over_ghosts))
     for panel in over_ghosts:
         sheet.axis(panel).set_xlabel("samples that share statistics")
-    _double([sheet.axis(panel) for panel in (*over_size, theirs, training, speed)])
+    sizes = [*over_size, theirs, training, *([speed] if has_groups else [])]
+    _double([sheet.axis(panel) for panel in sizes])
     _double([sheet.axis(panel) for panel in over_ghosts])
-    if len(rows[2]) > 1:
+    if has_groups:
         _double([sheet.axis(over_groups), sheet.axis(their_groups)])
     return sheet
 
@@ -122,6 +124,6 @@ def _double(axes: list[Axes]) -> None:
     for axis in axes:
         axis.set_xscale("log", base=2)
         axis.set_xlim(max(0.8, min(low for low, _ in limits)), max(high for _, high in limits))
-        axis.xaxis.set_major_locator(LogLocator(base=2))
+        axis.xaxis.set_major_locator(LogLocator(base=2, numticks=12))
         axis.xaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_formatter("{x:g}")
