@@ -122,9 +122,9 @@ def test_what_was_chosen_is_told_everywhere(searched: Path) -> None:
         assert set(own["seed"]) == {0, 1}
     assert set(table["searched"]) == {"optimizer.lr"}
     (chosen,) = manifest["chosen"]
-    assert chosen.startswith("optimizer.lr chosen on val/accuracy, seeds 1000, 1001: norm=none ")
+    assert chosen.startswith("optimizer.lr chosen on val/accuracy, seeds 1000, 1001 (norm=none: ")
     assert batch["at_edge"] == {"optimizer.lr": "greatest"}
-    assert chosen.endswith("norm=batch 0.5 (the greatest tried)")
+    assert chosen.endswith("; norm=batch: 0.5, the greatest tried)")
     assert verdicts["claims"][0]["chosen"] == [chosen]
 
     assert chosen_text(table).startswith("none ")
@@ -133,7 +133,7 @@ def test_what_was_chosen_is_told_everywhere(searched: Path) -> None:
     told = normlab("experiment", "plan", "mine", cwd=searched).out
     told = " ".join(told.split())
     assert "norm=batch: 3 of optimizer.lr 6 6 6 finished" in told
-    assert "norm=batch: optimizer.lr=0.5 (the greatest tried) 6 2 2 finished" in told
+    assert "norm=batch: optimizer.lr=0.5, the greatest tried 6 2 2 finished" in told
     assert "0.001, 0.1, 0.5, by the highest mean val/accuracy of seeds 1000, 1001" in told
 
 
@@ -163,7 +163,7 @@ def test_the_plan_shows_both_parts_before_anything_is_known(tmp_path: Path) -> N
     assert "4 cells, 16 runs." in told
     assert "norm=none: 3 of optimizer.lr 6 6 6 missing" in told
     assert "norm=none 6 2 after the search" in told
-    assert "not chosen yet: 6 runs of the search to go" in told
+    assert "2 arms not chosen yet: 12 runs to go" in told
     assert not (tmp_path / "results").exists()
 
 

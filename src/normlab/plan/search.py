@@ -59,12 +59,12 @@ class Choice:
     """Of the settings at the end of their list, whether it is the least or the greatest."""
 
     def __str__(self) -> str:
-        """ "optimizer.lr=0.1 (the greatest tried)"."""
+        """ "optimizer.lr=0.1, the greatest tried"."""
         return " ".join(f"{key}={self.text(key)}" for key in self.settings)
 
     def text(self, key: str) -> str:
-        """ "0.1 (the greatest tried)"."""
-        edge = f" (the {self.edges[key]} tried)" if key in self.edges else ""
+        """ "0.1, the greatest tried"."""
+        edge = f", the {self.edges[key]} tried" if key in self.edges else ""
         return f"{written(self.settings[key])}{edge}"
 
 
@@ -93,10 +93,9 @@ class Search:
         for settings, runs in zip(self.grid.candidates, self.runs, strict=True):
             values, outcomes = {}, []
             for run in runs:
-                standing = run.folder.standing()
-                if standing not in ("finished", "failed"):
+                if not has_ended(run):
                     return None
-                status = run.folder.status() if standing == "finished" else {}
+                status = run.folder.status() if run.folder.standing() == "finished" else {}
                 outcomes.append(status.get("outcome", "failed"))
                 values[run.config.seed] = _last_value(metric, status, run.name)
             found.append(
@@ -133,36 +132,39 @@ class Search:
     @property
     def how(self) -> str:
         """ "optimizer.lr chosen on val/accuracy, seeds 1000, 1001, 1002"."""
-        seeds = ", ".join(map(str, self.grid.seeds))
-        return f"{self.grid.keys} chosen on {self.grid.metric}, seeds {seeds}"
+        return f"{self.grid.keys} chosen on {self.grid.metric}, {self._seeds}"
+
+    @property
+    def _seeds(self) -> str:
+        word = "seed" if len(self.grid.seeds) == 1 else "seeds"
+        return f"{word} {', '.join(map(str, self.grid.seeds))}"
 
     @property
     def rule(self) -> str:
-        """A sentence on what is tried, and by what rule one is taken."""
+        """What is tried, and by what rule one is taken."""
         tried = "; ".join(
             f"{key} of {', '.join(map(written, values))}"
             for key, values in self.grid.values.items()
         )
         most = describe(self.grid.metric)[0].direction == "higher"
-        seeds = ", ".join(map(str, self.grid.seeds))
         return (
-            f"{tried}, by the {'highest' if most else 'lowest'} mean {self.grid.metric} of seeds "
-            f"{seeds}."
+            f"{tried}, by the {'highest' if most else 'lowest'} mean {self.grid.metric} of "
+            f"{self._seeds}"
         )
 
     @property
     def what_came_out(self) -> str:
-        """A sentence: what was chosen, or why nothing has been yet."""
+        """What was chosen, with every candidate's score; or why nothing has been yet."""
         if self.choice is not None:
             candidates = self.candidates or ()
             bad = sum(one.num_diverged + one.num_failed for one in candidates)
             of = sum(map(len, self.runs))
             ended = f"; {bad} of {of} runs diverged or failed" if bad else ""
             scores = ", ".join(f"{one.mean:.4g}" for one in candidates)
-            return f"{self.choice}, of {self.grid.metric} {scores}{ended}"
+            return f"{self.choice}; {self.grid.metric} {scores}{ended}"
         if self.has_failed:
             return f"all {sum(map(len, self.runs))} runs of the search failed: nothing is chosen"
-        left = sum(run.folder.standing() not in ("finished", "failed") for run in self.to_train)
+        left = sum(not has_ended(run) for run in self.to_train)
         return f"not chosen yet: {plural(left, 'run')} of the search to go"
 
     def to_json(self) -> dict[str, Any]:
@@ -179,6 +181,11 @@ class Search:
         }
 
 
+def has_ended(run: PlannedRun) -> bool:
+    """Whether a run counts for a choice: it has finished, or failed for good."""
+    return run.folder.standing() in ("finished", "failed")
+
+
 def label_of(arm: str) -> str:
     """An arm's name without the settings that it leaves open.
 
@@ -192,8 +199,8 @@ def label_of(arm: str) -> str:
 def how_chosen(searches: Sequence[Search]) -> list[str]:
     """What a figure and a verdict say of the settings that were chosen, alike ones together.
 
-    "optimizer.lr chosen on val/accuracy, seeds 1000, 1001, 1002: norm=none 0.03 (the least tried),
-    norm=batch 0.3"
+    "optimizer.lr chosen on val/accuracy, seeds 1000, 1001 (norm=none: 0.03, the least tried;
+    norm=batch: 0.3)"
     """
     told: dict[str, list[str]] = {}
     for search in searches:
@@ -201,8 +208,8 @@ def how_chosen(searches: Sequence[Search]) -> list[str]:
             texts = {key: choice.text(key) for key in choice.settings}
             (one, *others) = texts.values()
             values = " ".join(f"{key}={text}" for key, text in texts.items()) if others else one
-            told.setdefault(search.how, []).append(f"{label_of(search.arm)} {values}")
-    return [f"{how}: {', '.join(arms)}" for how, arms in told.items()]
+            told.setdefault(search.how, []).append(f"{label_of(search.arm)}: {values}")
+    return [f"{how} ({'; '.join(arms)})" for how, arms in told.items()]
 
 
 def _last_value(metric: str, status: Mapping[str, Any], run: str) -> float:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from normlab.cli.console import MISSING, make_console
 from normlab.plan.estimate import duration, seconds_left
-from normlab.plan.search import label_of
+from normlab.plan.search import Search, has_ended, label_of
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.outline import Outline, cell_texts
@@ -78,9 +78,7 @@ def print_plan(
         console.print(escape(text), highlight=False, style="yellow")
     cost = experiment.scale(scale).cost
     known = f" The experiment's own estimate: {cost}." if cost else ""
-    for search in plan.searches:
-        console.print(f"{label_of(search.arm)}: {search.rule}", highlight=False, markup=False)
-        console.print(f"  {search.what_came_out}.", highlight=False, markup=False)
+    _print_searches(plan.searches, console)
     runs = [*plan.of_searches, *plan.runs]
     if not runs:
         console.print(
@@ -95,6 +93,23 @@ def print_plan(
         )
     else:
         console.print(f"No run has finished, so no time is measured yet.{known}", highlight=False)
+
+
+def _print_searches(searches: Sequence[Search], console: Console) -> None:
+    """What is tried by which rule, a line a rule, and what each arm's search has come to."""
+    for rule in dict.fromkeys(search.rule for search in searches):
+        own = [search for search in searches if search.rule == rule]
+        console.print(f"Search of {rule}.", highlight=False, markup=False)
+        waiting = [search for search in own if search.candidates is None]
+        left = {run.name for one in waiting for run in one.to_train if not has_ended(run)}
+        if waiting:
+            arms = plural(len(waiting), "arm")
+            text = f"  {arms} not chosen yet: {plural(len(left), 'run')} to go."
+            console.print(text, highlight=False, markup=False)
+        for search in own:
+            if search.candidates is not None:
+                text = f"  {label_of(search.arm)}: {search.what_came_out}."
+                console.print(text, highlight=False, markup=False)
 
 
 def _cells_table(found: Outline) -> Table:
