@@ -26,7 +26,7 @@ def draw(table: pd.DataFrame) -> Sheet:
         )
         for kind in kinds
     ]
-    sheet = draw_panels(rows, [[*stages, *curves]])
+    sheet = draw_panels(rows, [list(pair) for pair in zip(stages, curves, strict=True)])
     share_limits([sheet.axis(panel) for panel in (*stages, *curves)])
     for panel in stages:
         sheet.axis(panel).set_xticks(range(len(STAGES)), STAGES)
