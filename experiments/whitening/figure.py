@@ -36,7 +36,9 @@ def draw(table: pd.DataFrame) -> Sheet:
     )
     sheet = draw_panels(rows, [[cost, rank], [correlation, condition]], hue="of")
     sheet.axis(cost).set_xlabel("features")
+    sheet.axis(cost).set_xscale("log")
     sheet.axis(cost).set_xticks(widths, [str(width) for width in widths])
+    sheet.axis(cost).set_xticks([], minor=True)
     sheet.axis(rank).set_xlabel("samples in the batch")
     for panel in (correlation, condition):
         sheet.axis(panel).set_xlabel("batch normalization")
