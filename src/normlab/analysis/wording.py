@@ -32,7 +32,7 @@ def interval_text(low: float, high: float, between: str = " to ") -> str:
     >>> interval_text(0.375, 0.425), interval_text(1.0001, 1.0004, ", ")
     ('0.375 to 0.425', '1.0001, 1.0004')
     """
-    for digits in range(3, 8):
+    for digits in range(3, 12):
         ends = [number(end, digits) for end in (low, high)]
         if ends[0] != ends[1]:
             break
