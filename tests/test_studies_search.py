@@ -20,6 +20,7 @@ from support.studies import TINY, with_arms, write_files
 from normlab.config.convert import run_config
 from normlab.config.errors import ConfigError
 from normlab.figures.parts import chosen_text
+from normlab.launch import execute
 from normlab.plan.candidates import SearchGrid
 from normlab.plan.runs import PlannedRun, plan_run
 from normlab.plan.search import Search, how_chosen
@@ -324,6 +325,32 @@ def test_a_search_may_start_from_another_arm(tmp_path: Path) -> None:
     assert tail.config.start_from == f"{trunk.identity.cell}@6"
     candidate = found.searches[0].runs[0][0]
     assert candidate.config.start_from == tail.config.start_from
+
+
+def test_failed_candidates_count_as_the_worst_until_they_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path)
+    carry_out = execute._carry_out
+
+    def fail_at_half(run: PlannedRun, *arguments: Any) -> Any:
+        if run.config.optimizer.lr == 0.5:
+            raise RuntimeError("a kernel that is not there")
+        return carry_out(run, *arguments)
+
+    monkeypatch.setattr(execute, "_carry_out", fail_at_half)
+    ended = run(tmp_path)
+    assert ended.code == 1
+    assert "a kernel that is not there" in ended.out
+    assert "2 of 6 runs diverged or failed" in ended.out
+    rates = {one["arm"]: one["chosen"]["optimizer.lr"] for one in drawn(tmp_path)[0]["searches"]}
+    assert rates["norm=batch"] == 0.1
+
+    monkeypatch.setattr(execute, "_carry_out", carry_out)
+    assert run(tmp_path).code == 1  # as before: what failed is told of, and left
+    assert run(tmp_path, "--", "launcher.rerun_failed=true").code == 0
+    rates = {one["arm"]: one["chosen"]["optimizer.lr"] for one in drawn(tmp_path)[0]["searches"]}
+    assert rates["norm=batch"] == 0.5
 
 
 def test_several_keys_make_a_grid_and_probes_are_not_taken_for_it(tmp_path: Path) -> None:
