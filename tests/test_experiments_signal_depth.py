@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import math
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
 import normlab.init
 import normlab.norms  # noqa: F401 (register what `init` and `norm` may be)
+from experiments.signal_depth import figure
 from experiments.signal_depth.compute import (
     backpropagated,
     changes,
@@ -18,6 +23,7 @@ from experiments.signal_depth.compute import (
 )
 from normlab.config import choices
 from normlab.measures.gradients import cosine
+from normlab.metrics.declared import load_metrics
 from normlab.models.chain import Chain
 from normlab.models.kit import Kit
 from normlab.models.mlp import MLPConfig
@@ -127,3 +133,23 @@ def test_a_table_has_every_layer_and_a_factor() -> None:
     gradients = table[table["metric"] == "signal/gradient"]["value"].to_numpy()
     (factor,) = table[table["metric"] == "signal/gradient_factor"]["value"]
     assert factor == pytest.approx((gradients[0] / gradients[-1]) ** (1 / 3))
+
+
+def test_a_figure_is_drawn_of_networks_before_training_alone_and_of_nothing_finite() -> None:
+    load_metrics(Path(figure.__file__).parent)
+    tables = []
+    for seed in (0, 1):
+        facts = {"activation": "relu", "init": "he", "norm": "batch"}
+        table = through_depth(seed=seed, num_layers=4, **facts)
+        own = {"arm": "before he", "run": f"before-{seed}", "seed": seed, "when": None}
+        tables.append(table.assign(**facts, **own, step=0))
+    table = pd.concat(tables, ignore_index=True)
+    for one in (table, table.assign(value=math.nan), table.assign(value=0.0)):
+        drawn = figure.draw(one).figure
+        drawn.canvas.draw()
+        assert [axis.get_title() for axis in drawn.axes[:3]] == [
+            f"{name}, before training" for name in ("ReLU", "tanh", "sigmoid")
+        ]
+    # a row of panels a quantity; the first has the one line that there is, at 1 in the last layer
+    curves = [np.asarray(line.get_ydata()) for line in figure.draw(table).figure.axes[0].lines]
+    assert [curve[-1] for curve in curves if len(curve) == 4] == [1.0]
