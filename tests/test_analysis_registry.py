@@ -19,6 +19,7 @@ from normlab.analysis.registry import (
     looks_of,
     read_registry,
     record,
+    same_values_as,
     since_first_look,
 )
 from normlab.analysis.scales import FIRST_LOOK
@@ -210,6 +211,26 @@ def test_what_is_not_known_says_so() -> None:
     assert since_first_look([unknown], entry)["edited_after_run"] is None
     assert since_first_look([replace(LOOK, as_trained=False)], entry)["edited_after_run"] is None
     assert since_first_look([LOOK], entry)["edited_after_run"] is False
+
+
+def test_code_that_gives_the_same_numbers_on_the_same_table_is_no_edit() -> None:
+    values = {"metric": "m", "comparison": "less", "effect": "difference", "threshold": 0.1}
+    before = {**values, "n": 3, "treatment": 0.5, "baseline": None}
+    now = {**before, "id": "c", "claim_sha256": "1" * 16, "cells_sha256": LOOK.cells_sha256}
+    assert same_values_as([LOOK], before, now) == LOOK.claim_sha256
+    assert same_values_as([LOOK], before, {**now, "treatment": 0.5 + 1e-13}) is not None
+    for change in ({"treatment": 0.51}, {"n": 2}, {"threshold": 0.2}, {"cells_sha256": "x"}):
+        assert same_values_as([LOOK], before, {**now, **change}) is None, change
+    assert same_values_as([LOOK], before, {**now, "claim_sha256": LOOK.claim_sha256}) is None
+    alias = replace(LOOK, claim_sha256="1" * 16, same_values_as=LOOK.claim_sha256)
+    entry = {**now, "as_trained": None}
+    assert since_first_look([LOOK, alias], entry)["edited_after_run"] is False
+    assert since_first_look([LOOK], entry)["edited_after_run"] is True
+    again = replace(alias, claim_sha256="2" * 16, same_values_as="1" * 16)
+    other = {**entry, "claim_sha256": "2" * 16}
+    assert since_first_look([LOOK, alias, again], other)["edited_after_run"] is False
+    assert "same_values_as" not in LOOK.to_line()
+    assert '"same_values_as": "1111111111111111"' in again.to_line()
 
 
 def test_a_design_is_what_is_trained(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ as_trained        whether the runs were begun with this very claims.yaml; null w
 commit            the code's commit when it was judged
 date              the day, UTC
 table_sha256      of the table that it was judged on
+same_values_as    where that table gave the same numbers by an earlier claim_sha256, which one: then
+                  the code of its function was rewritten, and the claim is the same
 ================= ==================================================================================
 
 Digests are the first 16 hexadecimal digits of a SHA-256. What is not known is "unknown".
@@ -32,6 +34,7 @@ import ast
 import fcntl
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -69,6 +72,7 @@ class Look:
     commit: str
     date: str
     table_sha256: str
+    same_values_as: str | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -76,7 +80,10 @@ class Look:
         return (self.claim, self.claim_sha256, self.cells_sha256, self.seeds)
 
     def to_line(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False) + "\n"
+        content = asdict(self)
+        if self.same_values_as is None:
+            del content["same_values_as"]
+        return json.dumps(content, ensure_ascii=False) + "\n"
 
 
 def read_registry(folder: Path) -> tuple[Look, ...]:
@@ -164,6 +171,7 @@ def looks_of(
             commit=commit,
             date=date,
             table_sha256=table_sha256[:NUM_DIGITS],
+            same_values_as=entry.get("same_values_as"),
         )
         for entry in verdicts["claims"]
         if entry["n"]
@@ -194,7 +202,11 @@ def since_first_look(registry: Iterable[Look], entry: Mapping[str, Any]) -> dict
     first = lines[0]
     other_runs = _differs(first.cells_sha256, entry.get("cells_sha256"))
     seeds = set(entry.get("seeds", ()))
-    edited = _differs(first.claim_sha256, entry.get("claim_sha256"))
+    alike = {look.claim_sha256: look.same_values_as for look in lines if look.same_values_as}
+    now = entry.get("claim_sha256")
+    while now in alike and now != first.claim_sha256:
+        now = alike.pop(now)
+    edited = _differs(first.claim_sha256, now)
     return {
         "edited_after_run": edited if edited or first.as_trained else None,
         "other_runs": other_runs,
@@ -206,6 +218,37 @@ def since_first_look(registry: Iterable[Look], entry: Mapping[str, Any]) -> dict
             "verdict": first.verdict,
         },
     }
+
+
+_VALUES = ("metric", "comparison", "effect", "threshold", "n", "treatment", "baseline")
+
+
+def same_values_as(
+    registry: Iterable[Look], before: Mapping[str, Any], entry: Mapping[str, Any]
+) -> str | None:
+    """The claim_sha256 under which the same table gave the same numbers; None where it did not.
+
+    Args:
+        before: the claim's entry in verdicts.json, of the table that is judged again.
+        entry: the entry now.
+    """
+    lines = [
+        look
+        for look in registry
+        if look.claim == entry["id"] and look.cells_sha256 == entry["cells_sha256"]
+    ]
+    if not lines or any(look.claim_sha256 == entry["claim_sha256"] for look in lines):
+        return None
+    earlier = before.get("claim_sha256") or lines[-1].claim_sha256
+    if entry["n"] and all(_alike(before.get(key), entry.get(key)) for key in _VALUES):
+        return str(earlier)
+    return None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(one == other)
 
 
 def _differs(then: str, now: str | None) -> bool | None:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from normlab.analysis.claims import claims_hash
 from normlab.analysis.ledger import VERDICTS_FILE, judge_experiment, write_verdicts
-from normlab.analysis.registry import UNKNOWN, read_registry, since_first_look
+from normlab.analysis.registry import UNKNOWN, read_registry, same_values_as, since_first_look
 from normlab.analysis.wording import label
 from normlab.config.code import load_code
 from normlab.figures.manifest import note_of, redraw, save, table_hash
@@ -199,7 +199,8 @@ def _judge_again(experiment: Experiment, folder: Path, console: Console) -> int:
         for key in ("as_trained", "chosen"):
             if key in old:
                 claim[key] = old[key]
-        claim |= since_first_look(registry, claim)
+        if (alike := same_values_as(registry, old, claim)) is not None:
+            claim["same_values_as"] = alike
         if old["verdict"] != claim["verdict"]:
             num_changed += 1
             console.print(
@@ -211,6 +212,8 @@ def _judge_again(experiment: Experiment, folder: Path, console: Console) -> int:
             )
     if scale is not None:
         record_looks(experiment, folder.name, folder, verdicts)
+    for claim in verdicts["claims"]:
+        claim |= since_first_look(read_registry(folder), claim)
     write_verdicts(folder, verdicts)
     return num_changed
 
