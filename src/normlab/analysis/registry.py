@@ -77,7 +77,13 @@ class Look:
     @property
     def key(self) -> tuple[Any, ...]:
         """What a look is the first of."""
-        return (self.claim, self.claim_sha256, self.cells_sha256, self.seeds)
+        return (
+            self.claim,
+            self.claim_sha256,
+            self.cells_sha256,
+            self.seeds,
+            self.same_values_as,
+        )
 
     def to_line(self) -> str:
         content = asdict(self)
