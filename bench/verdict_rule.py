@@ -47,6 +47,7 @@ CLAIM = Claim(
     published=None,
     scales=(),
     hook=None,
+    family="question",
 )
 RATIO = dataclasses.replace(CLAIM, effect="ratio", smallest_effect=1.0)
 FAILS_MORE = dataclasses.replace(CLAIM, outcome="failed")

@@ -18,6 +18,7 @@ claims:
     treatment: {norm: batch}
     baseline: {norm: none}
     aggregate: {fraction_above: 0.5}
+    family: replication
     comparison: greater
     smallest_effect: 1e-2
     published: {treatment: 15, baseline: 6, unit: scales}
@@ -80,9 +81,14 @@ def test_a_claim_is_read(tmp_path: Path) -> None:
         ("scales: [small, paper]", "hook: mine", "`baseline` must be a number where there is a"),
         ("claims:", "claim:", "unknown key 'claim' at the top"),
         (
-            "comparison: greater",
-            "comparison: greater\n    family: replica",
+            "family: replication",
+            "family: replica",
             "`family` must be replication, question or identity, got 'replica'; did you mean",
+        ),
+        (
+            "    family: replication\n",
+            "",
+            "`family` is missing; write replication (of what a paper or document says), question",
         ),
         ("metric: train/accuracy", "outcome: lost", "`outcome` must be failed, stuck or diverged"),
         (
@@ -138,19 +144,21 @@ def test_hash_follows_the_content_and_not_the_layout(tmp_path: Path) -> None:
 
 def test_family_outcome_and_among_are_read(tmp_path: Path) -> None:
     (plain,) = load_claims(write(tmp_path, GOOD))
-    assert (plain.family, plain.outcome, plain.among) == (None, None, None)
+    assert (plain.family, plain.outcome, plain.among) == ("replication", None, None)
     (claim,) = load_claims(
         write(tmp_path, GOOD.replace("metric: train/accuracy", "outcome: stuck"))
     )
     assert (claim.metric, claim.outcome) == (None, "stuck")
-    among = GOOD + "    among: trained\n    family: question\n"
+    among = GOOD.replace("replication", "question") + "    among: trained\n"
     (claim,) = load_claims(write(tmp_path, among))
     assert (claim.family, claim.among) == ("question", "trained")
 
 
 def test_the_family_does_not_count_in_the_hash(tmp_path: Path) -> None:
     original = claims_hash(write(tmp_path, GOOD))
-    assert claims_hash(write(tmp_path, GOOD + "    family: question\n")) == original
+    other = GOOD.replace("replication", "question")
+    assert claims_hash(write(tmp_path, other)) == original
+    assert claims_hash(write(tmp_path, other.replace("    family: question\n", ""))) == original
     assert claims_hash(write(tmp_path, GOOD + "    among: trained\n")) != original
 
 

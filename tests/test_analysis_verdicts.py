@@ -31,6 +31,7 @@ BASE = {
     "treatment": {"norm": "batch"},
     "baseline": {"norm": "none"},
     "comparison": "greater",
+    "family": "replication",
     "smallest_effect": 0.02,
 }
 
@@ -669,8 +670,8 @@ def test_ledger_end_to_end(tmp_path: Path, claim_of: Callable[..., Claim]) -> No
     text = (tmp_path / "results" / "ledger.md").read_text()
     assert text == markdown(ledger)
     assert (
-        "3 claims of no family: 1 supported, 1 right direction, 1 contradicted, 0 undecided."
-        in text
+        "3 claims of papers and documents: 1 supported, 1 right direction, 1 contradicted,"
+        " 0 undecided." in text
     )
     assert "right direction, size undecided" in text
     assert "Batch norm reaches more (asked: greater by more than 0.02) (c)" in text

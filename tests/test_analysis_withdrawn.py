@@ -16,7 +16,12 @@ from normlab.config.errors import ConfigError
 from normlab.report import Study, write_report
 
 ROOT = Path(__file__).resolve().parent.parent
-SIDES = "    metric: test/accuracy\n    treatment: {norm: batch}\n    baseline: {norm: none}\n"
+SIDES = """\
+    family: replication
+    metric: test/accuracy
+    treatment: {norm: batch}
+    baseline: {norm: none}
+"""
 CLAIMS = f"""# What is claimed.
 claims:
   # About the ends of runs.
@@ -115,7 +120,7 @@ def test_comments_of_other_claims_stay(folder: Path, tmp_path: Path) -> None:
     ("ids", "reason", "said"),
     [
         (["frist"], "r", "has no claim frist. Did you mean 'first'? Claims: first, second, third"),
-        (["third"], "r", "line 24: claim third has no verdict in"),
+        (["third"], "r", "line 26: claim third has no verdict in"),
         (["first"], " ", "for a reason"),
         (["first", "second", "third"], "r", "would be left without a claim"),
     ],
@@ -135,7 +140,7 @@ def test_a_claim_that_others_take_from_stays(folder: Path, tmp_path: Path) -> No
     head, tail = text.split("  - id: third")
     text = head + "  - id: third" + tail.replace("treatment: {norm: batch}", "treatment: *batch")
     (folder / "claims.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=r"without changing others \(lines 4 to 12\)"):
+    with pytest.raises(ConfigError, match=r"without changing others \(lines 4 to 13\)"):
         withdraw(folder, tmp_path / "results", ["first"], "reason")
     assert (folder / "claims.yaml").read_text() == text
 

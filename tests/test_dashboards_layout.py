@@ -47,6 +47,7 @@ claims:
     metric: test/accuracy
     treatment: {norm: batch}
     baseline: {norm: none}
+    family: replication
     comparison: greater
     smallest_effect: 0.0
 """

@@ -23,6 +23,7 @@ CLAIMS = """claims:
     metric: test/accuracy
     treatment: {norm: batch}
     baseline: {norm: none}
+    family: replication
     comparison: greater
     smallest_effect: 0.0
 """

@@ -72,6 +72,7 @@ def results_at(tmp_path: Path, scale: str) -> Path:
         "treatment": {"norm": "batch"},
         "baseline": {"norm": "none"},
         "comparison": "greater",
+        "family": "replication",
         "smallest_effect": 0.02,
     }
     claims.write_text(json.dumps({"claims": [claim]}))
@@ -99,7 +100,8 @@ def test_report_shows_claims_figures_sweeps_and_runs(results: Path) -> None:
     assert "Batch norm reaches more &lt;script&gt;" in text
     assert f"<code>{EVIL}" not in text
     assert (
-        "1 claim of no family: 0 supported, 0 right direction, 0 contradicted, 1 undecided." in text
+        "1 claim of a paper or document: 0 supported, 0 right direction,"
+        " 0 contradicted, 1 undecided." in text
     )
     assert "1 run of the baseline diverged" in text
     assert "Drawn from 6 runs (1 diverged, 5 trained)." in text
@@ -152,7 +154,8 @@ def test_claims_of_a_first_look_are_counted_and_shown_apart(tmp_path: Path) -> N
     text = write_report(results, runs_of(table_of())).read_text()
     Page(text)
     assert (
-        "1 claim of no family: 0 supported, 0 right direction, 0 contradicted, 1 undecided."
+        "1 claim of a paper or document: 0 supported, 0 right direction,"
+        " 0 contradicted, 1 undecided."
         " 1 more at scale smoke" in text
     )
     ledger = text[text.index('id="ledger"') : text.index('id="sweeps"')]

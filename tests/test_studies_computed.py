@@ -83,6 +83,7 @@ CLAIMS = """
         where: {power: 1}
         treatment: {start_from: trained norm=none@end}
         baseline: {start_from: trained norm=none@0}
+        family: replication
         comparison: greater
         smallest_effect: 0.0
 """
@@ -111,6 +112,7 @@ WAVE_CLAIM = """
         metric: train/loss
         treatment: {height: 1}
         baseline: 0
+        family: replication
         comparison: greater
         smallest_effect: 0.0
 """

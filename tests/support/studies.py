@@ -20,6 +20,7 @@ CLAIMS = """
         metric: test/accuracy
         treatment: {norm: batch}
         baseline: {norm: none}
+        family: replication
         comparison: greater
         smallest_effect: 0.0
 """

@@ -134,7 +134,7 @@ class Claim:
     published: Published | None
     scales: tuple[str, ...]
     hook: str | None
-    family: str | None = None
+    family: str
     outcome: str | None = None
     among: str | None = None
 
@@ -344,7 +344,7 @@ def _parse(where: str, position: int, entry: Any) -> Claim:
         published=_published(read),
         scales=_scales(read),
         hook=hook,
-        family=_optional_choice(read, "family", FAMILIES),
+        family=_family(read),
         outcome=outcome,
         among=_optional_choice(read, "among", AMONG),
     )
@@ -352,6 +352,15 @@ def _parse(where: str, position: int, entry: Any) -> Claim:
 
 def _optional_choice(read: _Reader, key: str, choices: Iterable[str]) -> str | None:
     return None if read.entry.get(key) is None else read.choice(key, choices, None)
+
+
+def _family(read: _Reader) -> str:
+    if read.entry.get("family") is None:
+        raise read.fail(
+            "`family` is missing; write replication (of what a paper or document says), question"
+            " (of your own) or identity (holds by arithmetic, cannot fail)"
+        )
+    return read.choice("family", FAMILIES, None)
 
 
 def _refuse_beside_outcome(read: _Reader) -> None:
