@@ -150,6 +150,8 @@ def test_a_figure_is_drawn_of_networks_before_training_alone_and_of_nothing_fini
         assert [axis.get_title() for axis in drawn.axes[:3]] == [
             f"{name}, before training" for name in ("ReLU", "tanh", "sigmoid")
         ]
+    trained = table.assign(arm="3 layers", metric="test/loss").drop(columns="activation")
+    assert figure.draw(trained).figure.axes
     # a row of panels a quantity; the first has the one line that there is, at 1 in the last layer
     curves = [np.asarray(line.get_ydata()) for line in figure.draw(table).figure.axes[0].lines]
     assert [curve[-1] for curve in curves if len(curve) == 4] == [1.0]

@@ -50,7 +50,9 @@ def draw(table: pd.DataFrame) -> Sheet:
         axes = figure.subplots(4, 3)
         for row, (metric, label, limits) in zip(axes[:3], OVER_LAYERS, strict=True):
             for axis, (activation, name) in zip(row, ACTIVATIONS.items(), strict=True):
-                own = before[(before["metric"] == metric) & (before["activation"] == activation)]
+                own = before[before["metric"] == metric]
+                if not own.empty:  # only then there need be such a column
+                    own = own[own["activation"] == activation]
                 over_layers(axis, own, relative=metric == "signal/gradient")
                 axis.set_ylim(limits)
                 axis.set_title(f"{name}, before training")
