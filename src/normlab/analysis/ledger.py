@@ -219,7 +219,11 @@ def write_ledger(
     First looks are left out: they prove nothing, and everyone makes their own.
     """
     ledger = collect(results, withdrawn)
-    ledger["claims"] = evidence(ledger["claims"])
+    ledger["claims"] = [
+        # which runs a claim compares stands in its verdicts.json
+        {key: value for key, value in claim.items() if key != "runs"}
+        for claim in evidence(ledger["claims"])
+    ]
     write_json_whole(results / "ledger.json", ledger)
     write_whole(results / "ledger.md", markdown(ledger).encode())
     return ledger
