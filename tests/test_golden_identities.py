@@ -35,7 +35,6 @@ AWAITED = {
     ("santurkar_accuracy", "small"),
     ("santurkar_lp_norms", "paper"),
     ("santurkar_lp_norms", "small"),
-    ("santurkar_noisy_bn", "small"),
     ("wu_he_batch_size", "small"),
     ("santurkar_ics", "small"),
 }
