@@ -327,6 +327,22 @@ def test_a_search_may_start_from_another_arm(tmp_path: Path) -> None:
     assert candidate.config.start_from == tail.config.start_from
 
 
+def test_a_candidate_whose_start_diverged_counts_as_failed(tmp_path: Path) -> None:
+    arms = """
+      - name: trunk
+        set: {norm: none, optimizer.lr: 1.0e+20}
+      - name: tail
+        set: {norm: none, steps: 4, start_from: trunk@end}
+        search: {optimizer.lr: [0.001, 0.1]}
+        search_seeds: [1000, 1001]
+"""
+    written(tmp_path, arms)
+    ended = run(tmp_path)
+    assert ended.code == 1
+    assert "has not kept" in ended.out
+    assert "tail: all 4 runs of the search failed: nothing is chosen." in ended.out
+
+
 def test_failed_candidates_count_as_the_worst_until_they_are_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,6 +428,7 @@ class FakeRun:
 @dataclass
 class Seed:
     seed: int
+    start_from: str | None = None
 
 
 def ended(value: float | str, metric: str, seed: int) -> FakeRun:

@@ -15,10 +15,12 @@ from typing import Any
 
 from normlab.config import RunConfig
 from normlab.config.errors import ConfigError
+from normlab.config.start import Start
 from normlab.metrics import describe, kind_of
 from normlab.plan.candidates import OPEN, SearchGrid
 from normlab.plan.runs import PlannedRun
 from normlab.records.flatten import written
+from normlab.training.start import kept_checkpoint
 from normlab.words import plural
 
 
@@ -29,7 +31,7 @@ class Candidate:
     settings: Mapping[str, Any]
     values: Mapping[int, float]
     """The last value a seed, of runs that have ended. A diverged run has accuracy at chance and
-    infinite loss, a failed one accuracy 0 and infinite loss."""
+    infinite loss; one that failed, or whose start diverged, accuracy 0 and infinite loss."""
     runs: Sequence[str]
     num_diverged: int
     num_failed: int
@@ -85,6 +87,26 @@ class Search:
         runs = [*self.ancestors, *(run for own in self.runs for run in own)]
         return list({run.name: run for run in runs}.values())
 
+    def has_ended(self, run: PlannedRun) -> bool:
+        """Whether one of its runs counts for the choice: it has finished or failed, or never
+        begins, which counts as failed."""
+        return run.folder.standing() in ("finished", "failed") or self._never_begins(run)
+
+    def _never_begins(self, run: PlannedRun) -> bool:
+        """Whether the run it starts from has ended before that step, as one that diverges does."""
+        if run.config.start_from is None or run.folder.standing() != "missing":
+            return False
+        start = Start.parse(run.config.start_from)
+        assert start.step is not None, "a planned start names its step"
+        training = (start.run, run.config.seed)
+        parents = [
+            one for one in self.ancestors if (one.identity.cell, one.config.seed) == training
+        ]
+        return any(
+            self.has_ended(one) and kept_checkpoint(one.folder, start.step) is None
+            for one in parents
+        )
+
     @cached_property
     def candidates(self) -> list[Candidate] | None:
         """None while a run of them has not ended."""
@@ -93,7 +115,7 @@ class Search:
         for settings, runs in zip(self.grid.candidates, self.runs, strict=True):
             values, outcomes = {}, []
             for run in runs:
-                if not has_ended(run):
+                if not self.has_ended(run):
                     return None
                 status = run.folder.status() if run.folder.standing() == "finished" else {}
                 outcomes.append(status.get("outcome", "failed"))
@@ -164,7 +186,7 @@ class Search:
             return f"{self.choice}; {self.grid.metric} {scores}{ended}"
         if self.has_failed:
             return f"all {sum(map(len, self.runs))} runs of the search failed: nothing is chosen"
-        left = sum(not has_ended(run) for run in self.to_train)
+        left = sum(not self.has_ended(run) for run in self.to_train)
         return f"not chosen yet: {plural(left, 'run')} of the search to go"
 
     def to_json(self) -> dict[str, Any]:
@@ -179,11 +201,6 @@ class Search:
             "at_edge": {} if choice is None else dict(choice.edges),
             "candidates": [one.to_json() for one in self.candidates or ()],
         }
-
-
-def has_ended(run: PlannedRun) -> bool:
-    """Whether a run counts for a choice: it has finished, or failed for good."""
-    return run.folder.standing() in ("finished", "failed")
 
 
 def label_of(arm: str) -> str:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from normlab.cli.console import MISSING, make_console
 from normlab.plan.estimate import duration, seconds_left
-from normlab.plan.search import Search, has_ended, label_of
+from normlab.plan.search import Search, label_of
 from normlab.studies.computed import Calculation
 from normlab.studies.experiment import Experiment
 from normlab.studies.outline import Outline, cell_texts
@@ -101,7 +101,7 @@ def _print_searches(searches: Sequence[Search], console: Console) -> None:
         own = [search for search in searches if search.rule == rule]
         console.print(f"Search of {rule}.", highlight=False, markup=False)
         waiting = [search for search in own if search.candidates is None]
-        left = {run.name for one in waiting for run in one.to_train if not has_ended(run)}
+        left = {run.name for one in waiting for run in one.to_train if not one.has_ended(run)}
         if waiting:
             arms = plural(len(waiting), "arm")
             text = f"  {arms} not chosen yet: {plural(len(left), 'run')} to go."
