@@ -93,6 +93,24 @@ def test_what_is_running_or_damaged_is_left_out(results: Path, elsewhere: Path) 
     assert names_in(elsewhere / "parcel") == [second]
 
 
+def test_a_copy_stays_where_the_run_can_no_longer_be_copied(results: Path, elsewhere: Path) -> None:
+    first, second = names(results)
+    assert runs(results, "export", "parcel").code == 0
+    rows = results / "runs" / first / "metrics.parquet"
+    rows.write_bytes(rows.read_bytes()[:-9])
+    assert runs(results, "export", "parcel").code == 1
+    assert sorted(names_in(elsewhere / "parcel")) == sorted([first, second])
+    assert verified(RunFolder(elsewhere / "parcel" / first)).finding == "whole"
+
+
+def test_runs_are_not_exported_onto_themselves(results: Path, elsewhere: Path) -> None:
+    before = everything_in(results)
+    ended = runs(results, "export", str(results / "runs"))
+    assert ended.code == 2
+    assert "is the folder that the runs are in" in ended.err
+    assert everything_in(results) == before
+
+
 def names_in(folder: Path) -> list[str]:
     return [found.name for found in run_folders(folder)]
 

@@ -68,17 +68,25 @@ def export_runs(
     """Copy runs into a folder, or into a tar archive if the name ends like one.
 
     A running run is left out, and so is a damaged one; nothing is written where they are. In a
-    folder, a run that is there already is replaced; an archive is written whole.
+    folder, a run that is there already is replaced once ours is known to be whole; an archive is
+    written whole.
 
     Args:
         checkpoints: whether they come too; without, an interrupted run starts over elsewhere.
 
     Raises:
+        ValueError: the destination is where the runs are.
         OSError: the destination cannot be written to.
     """
     if not is_archive(destination):
         for folder in folders:
-            yield _export(folder, _IntoFolder(destination / folder.name), checkpoints)
+            target = destination / folder.name
+            if target.resolve() == folder.path.resolve():
+                raise ValueError(
+                    f"{destination} is the folder that the runs are in; a copy would take their "
+                    "place. Give another one."
+                )
+            yield _export(folder, _IntoFolder(target), checkpoints)
         return
     mode: Literal["w", "w:gz", "w:xz"] = "w"
     if destination.name.endswith(("gz", "xz")):
@@ -98,6 +106,7 @@ def _export(folder: RunFolder, into: _IntoFolder | _IntoArchive, checkpoints: bo
     except Damaged as damage:
         return Exported(run=folder.name, problem=str(damage))
     names = list(_names(folder.path, checkpoints))
+    into.begin()
     for name in names:
         into.add_file(name, folder.path / name)
     if sums := read_checksums(folder.path):
@@ -144,7 +153,10 @@ class _IntoFolder:
     def __init__(self, path: Path) -> None:
         self._path = path
         self.num_bytes = 0
-        _empty(path)
+
+    def begin(self) -> None:
+        """Take the place of what is there."""
+        _empty(self._path)
 
     def add_file(self, name: str, path: Path) -> None:
         target = self._path / name
@@ -164,6 +176,9 @@ class _IntoArchive:
         self._archive = archive
         self._name = name
         self.num_bytes = 0
+
+    def begin(self) -> None:
+        pass
 
     def add_file(self, name: str, path: Path) -> None:
         with path.open("rb") as file:
