@@ -9,6 +9,8 @@ import pytest
 from support.runs import prepared, tiny
 
 from experiments.vgg_dense_insertion import figure
+from normlab.config import ResolvedRun
+from normlab.config.resolve import resolve
 from normlab.norms.batch import BatchNorm
 from normlab.plan.starts import adapt_to_parent
 
@@ -44,6 +46,26 @@ def test_which_layers_are_normalized(normalized: str, position: str, stages: lis
 def test_a_linear_head_has_no_dense_layers_to_normalize() -> None:
     with pytest.raises(ValueError, match="a linear head has no hidden dense layers; got "):
         tiny("model=vgg11", "model.normalized=dense", "norm=batch")
+
+
+def test_where_nothing_is_normalized_no_layer_is_named() -> None:
+    def resolved(*words: str) -> ResolvedRun:
+        config = tiny(*VGG, *words)
+        return resolve(config, config.data.num_train_samples)
+
+    dense = "model.normalized=dense"
+    assert resolved("norm=none", dense) == resolved("norm=none")
+    standardized = ("norm=none", "norm.weight_standardization=true")
+    assert resolved(*standardized, dense) != resolved(*standardized)
+
+
+def test_a_start_with_standardized_weights_has_them_in_the_same_layers() -> None:
+    parent, child = (
+        tiny(*VGG, "norm=none", "norm.weight_standardization=true", f"model.normalized={layers}")
+        for layers in ("convolutions", "dense")
+    )
+    with pytest.raises(ValueError, match=r"got model\.normalized=dense"):
+        adapt_to_parent(child, parent)
 
 
 def test_layers_go_into_a_network_without_any_and_are_not_moved() -> None:

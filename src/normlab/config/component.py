@@ -96,6 +96,11 @@ class ModelConfig(Component):
         """The same normalization with settings without effect in this network at their defaults."""
         return norm
 
+    def effective_beside(self, norm: NormConfig) -> Self:
+        """The same network with settings without effect beside this normalization at their
+        defaults."""
+        return self.canonical()
+
     def remarks(self, init: InitConfig) -> list[str]:
         """Sentences on where this network decides about its start whatever `init=` draws."""
         return []

@@ -56,7 +56,7 @@ def resolve(config: RunConfig, num_train_samples: int) -> ResolvedRun:
         "precise": "as_trained" if precise and not draws else precise,
     }
     settings = vars(config) | {
-        "model": config.model.canonical(),
+        "model": config.model.effective_beside(norm),
         "norm": config.model.effective_norm(norm),
         "init": config.init.canonical(),
         "data": dataclasses.replace(data, limit=limit, resize=config.image_size()),

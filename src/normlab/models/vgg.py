@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from torch import nn
 
-from normlab.config import ModelConfig, neutral, register, setting
+from normlab.config import ModelConfig, NormConfig, neutral, register, setting
 from normlab.models.chain import Chain, NamedModule
 from normlab.models.kit import Kit, refuse_small_image, require_image
 from normlab.models.layers import MaxPool2d
@@ -60,6 +61,12 @@ class VGGConfig(ModelConfig):
                 f"hidden dense layers; got model.normalized={self.normalized}. Give "
                 "model.head=three_layer, or model.normalized=convolutions."
             )
+
+    def effective_beside(self, norm: NormConfig) -> Self:
+        found = super().effective_beside(norm)
+        if norm.HAS_LAYERS or norm.weight_standardization:
+            return found
+        return dataclasses.replace(found, normalized="convolutions")
 
     def build(self, kit: Kit, sample_shape: tuple[int, ...], num_outputs: int) -> Chain:
         channels, height, width = require_image(self.NAME, sample_shape)

@@ -112,7 +112,7 @@ def _refuse_other_model(config: RunConfig, parent: RunConfig) -> None:
         )
     # what of a model is free says where norms are inserted: into a parent that has none
     names = [field.name for field in dataclasses.fields(one)]
-    free = not parent.norm.HAS_LAYERS
+    free = not parent.norm.HAS_LAYERS and not parent.norm.weight_standardization
     _refuse_differences(one, other, _fixed_at_start(one, other) if free else names)
 
 
