@@ -10,7 +10,7 @@ t of the seeds planned at most, a total of
 may have been spent (O'Brien & Fleming's type, symmetric). Pocock's type spends more at the first
 look and leaves less for the last. Here little is to be spent early: a t interval of few seeds
 depends most on values being normal, and a study that the first look does not decide is to lose
-next to nothing (at 5 and 10 seeds the last level is 0.0476, not 0.026).
+next to nothing (at 5 and 10 seeds the last level is 0.0476; by Pocock's type it would be 0.025).
 
 Bounds from normal theory, turned into levels of t intervals, do not quite hold with so few seeds:
 simulated, the error is 5.1 % for looks at 5 and 10 and 5.3 % at 3 and 5. So levels are calibrated
