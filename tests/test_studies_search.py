@@ -335,6 +335,8 @@ def test_a_candidate_whose_start_diverged_counts_as_failed(tmp_path: Path) -> No
         set: {norm: none, steps: 4, start_from: trunk@end}
         search: {optimizer.lr: [0.001, 0.1]}
         search_seeds: [1000, 1001]
+      - name: normalized
+        set: {norm: batch}
 """
     written(tmp_path, arms)
     ended = run(tmp_path)
