@@ -42,7 +42,9 @@ from normlab.figures.style import (
     norm_looks,
     ordered,
     stand_in_looks,
+    styled,
 )
+from normlab.figures.titles import break_lines
 from normlab.norms.batch import BatchConfig
 
 NORMS = [
@@ -494,6 +496,16 @@ def test_save_writes_five_files_and_a_manifest_that_names_every_run(tmp_path: Pa
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
     stored = pd.read_parquet(tmp_path / "table.parquet")
     assert table_hash(stored) == manifest["table_sha256"] == table_hash(table)
+
+
+def test_a_broken_note_is_nowhere_wider_than_the_figure() -> None:
+    narrow, wide = "lr=1: 0.1, the least tried; ", "model=vgg11 norm=batch momentum=0.99; "
+    with styled():
+        figure = Figure(figsize=(3.3, 2))
+        note = figure.text(0, 0, 6 * narrow + 4 * wide, size=7)
+        break_lines(note, figure.bbox.width)
+        assert "\n" in note.get_text()
+        assert note.get_window_extent().width <= figure.bbox.width
 
 
 def test_the_note_below_a_figure_is_not_under_a_legend_at_its_bottom() -> None:

@@ -45,9 +45,14 @@ def break_lines(title: Text, room: float) -> None:
     if width <= room:
         return
     lines = title.get_text().splitlines()
-    most_letters = max(1, int(max(map(len, lines)) * room / width))
-    broken = [textwrap.wrap(line, most_letters, break_long_words=False) for line in lines]
-    title.set_text("\n".join("\n".join(own) for own in broken))
+    longest_word = max(map(len, title.get_text().split()))
+    most_letters = max(longest_word, int(max(map(len, lines)) * room / width))
+    # letters differ in width, so that a line of as many may still be too wide
+    for num_letters in range(most_letters, longest_word - 1, -1):
+        broken = [textwrap.wrap(line, num_letters, break_long_words=False) for line in lines]
+        title.set_text("\n".join("\n".join(own) for own in broken))
+        if _width(title) <= room:
+            return
 
 
 def _width(text: Text) -> float:
