@@ -19,17 +19,22 @@ def final(table: pd.DataFrame, metric: str, *, by_step: float = float("inf")) ->
     """
     rows = table[(table["metric"] == metric) & (table["state"] == "finished")]
     rows = rows[rows["step"] <= by_step].sort_values("step").drop_duplicates("run", keep="last")
-    if metric.endswith("/accuracy"):
+    if metric.endswith("accuracy"):
         rows = rows.assign(value=rows["value"].mask(rows["outcome"] == "diverged", rows["chance"]))
     return rows.pivot_table(index="seed", columns="arm", values="value", observed=True)
 
 
 def gap_narrowed(
-    table: pd.DataFrame, *, plain: str, regularized: str, by_step: float = float("inf")
+    table: pd.DataFrame,
+    *,
+    plain: str,
+    regularized: str,
+    by_step: float = float("inf"),
+    score: str = "accuracy",
 ) -> BySeed:
     """How much smaller training less test accuracy is with a regularizer than without."""
-    gaps = final(table, "train/accuracy", by_step=by_step) - final(
-        table, "test/accuracy", by_step=by_step
+    gaps = final(table, f"train/{score}", by_step=by_step) - final(
+        table, f"test/{score}", by_step=by_step
     )
     if not {plain, regularized} <= set(gaps):
         return {}
@@ -70,4 +75,6 @@ book_gap_narrowed_beside_inverted_dropout = partial(
     regularized="book dropout 0.2",
     by_step=BOOK_DROPOUT_STEPS,
 )
-own_gap_narrowed_by_batch_norm = partial(gap_narrowed, plain="chosen none", regularized="chosen BN")
+own_gap_narrowed_by_batch_norm = partial(
+    gap_narrowed, plain="chosen none", regularized="chosen BN", score="precise_accuracy"
+)

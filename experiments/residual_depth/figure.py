@@ -20,6 +20,7 @@ from .claims import NUM_GROUPS, blocks_of, depths
 MOST = 1e60
 """What is beyond it, or nearer to 0 than one over it, is drawn there: ticks would overflow."""
 ARMS = {"skipinit": "SkipInit", "fixup": "Fixup"}
+PRECISE = "test/precise_accuracy"
 SKIP, POOLED, RATIO = "residual/skip_variance", "residual/pooled_skip_variance", "residual/ratio"
 
 
@@ -37,7 +38,9 @@ def draw(table: pd.DataFrame) -> Sheet:
         Panel(y="train/loss", where={"depth": depth}, title=f"{depth:.0f} layers")
         for depth in shown
     ]
-    accuracies = [Panel(y="test/accuracy", x="depth", title="at the end")]
+    is_precise = bool((table["metric"] == PRECISE).any())
+    score = PRECISE if is_precise else "test/accuracy"
+    accuracies = [Panel(y=score, x="depth", title="at the end")]
     below = [losses + accuracies]
     sheet = draw_panels(pd.concat([before, trained], ignore_index=True), [variances, *below])
     for axis in map(sheet.axis, losses):

@@ -95,17 +95,19 @@ def over_layers(axis: Axes, rows: pd.DataFrame, *, relative: bool) -> None:
 
 
 def accuracy(axis: Axes, trained: pd.DataFrame) -> None:
-    """Final test accuracy over depth."""
+    """Final test accuracy over depth, by precise statistics."""
     axis.set_title("300 steps on digits")
     axis.set_xlabel("hidden layers")
     axis.set_ylabel("final test accuracy [fraction]")
     axis.set_ylim(0, 1.02)
-    own = trained[trained["metric"] == "test/accuracy"]
+    own = trained[trained["metric"] == "test/precise_accuracy"]
     if own.empty:
         return note_missing(axis)
     own = own.assign(depth=own["arm"].astype(str).str.split().str[0].astype(float))
     factors = ["model.activation", "init", "norm"]
-    means = average_last_values(own, "test/accuracy", "depth", factors, logarithmic=False).means
+    means = average_last_values(
+        own, "test/precise_accuracy", "depth", factors, logarithmic=False
+    ).means
     for (activation, scheme), (_, marker, line) in NETWORKS.items():
         for norm in ("none", "batch"):
             found = means[

@@ -1,11 +1,12 @@
-"""Training loss and test accuracy of the epoch, at the notebook's rate and at the chosen ones."""
+"""Training loss and test accuracy of the epoch: at the notebook's rate by running averages, at the
+chosen ones by precise statistics."""
 
 import pandas as pd
 
 from normlab.figures import Panel, Reference, Sheet, draw_panels
 from normlab.figures.limits import share_limits
 
-LOSS, ACCURACY = "train/loss", "test/accuracy"
+LOSS, ACCURACY, PRECISE = "train/loss", "test/accuracy", "test/precise_accuracy"
 LAYERS = {
     "continued": "without",
     "dense": "in the dense part",
@@ -28,7 +29,14 @@ def draw(table: pd.DataFrame) -> Sheet:
     losses = [
         Panel(y=LOSS, where={"kind": name}, title=KINDS[name], logarithmic=False) for name in kinds
     ]
-    accuracies = [Panel(y=ACCURACY, where={"kind": name}, references=before) for name in kinds]
+    accuracies = [
+        Panel(
+            y=PRECISE if name == "chosen" else ACCURACY,
+            where={"kind": name},
+            references=before,
+        )
+        for name in kinds
+    ]
     sheet = draw_panels(rows, [losses, accuracies], hue="layers")
     for row in (losses, accuracies):
         share_limits(map(sheet.axis, row))
