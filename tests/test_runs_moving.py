@@ -324,6 +324,16 @@ def test_gc_removes_only_what_nothing_needs(results: Path, tmp_path: Path) -> No
     assert runs(results, "gc").out == "There is nothing that nothing needs.\n"
 
 
+def test_gc_leaves_an_import_that_is_under_way(results: Path, elsewhere: Path) -> None:
+    assert runs(results, "export", "parcel").code == 0
+    here = elsewhere / "results" / "runs"
+    importing = import_runs(Path("parcel"), here)
+    assert next(importing).result == "taken"
+    assert list(needless_files(here)) == []
+    assert [one.result for one in importing] == ["taken"]
+    assert sorted(path.name for path in here.iterdir()) == names(results)
+
+
 def test_a_run_is_no_run_before_its_status_is_there(
     results: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

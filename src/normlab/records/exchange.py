@@ -31,6 +31,8 @@ from normlab.records.verification import refuse_damaged
 _OF_THIS_MACHINE = ("lock", "mirror.json")
 STAGING = ".import-"
 """Begins the name of the folder in which runs lie until they are known to be whole."""
+STAGING_LOCK = ".lock"
+"""In that folder: held by the process whose import it is."""
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 
@@ -211,14 +213,14 @@ def import_runs(source: Path, runs_dir: Path) -> Iterator[Imported]:
     if not source.exists():
         raise ValueError(f"{source}: there is no such folder or archive.")
     runs_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=runs_dir, prefix=STAGING) as staging:
+    with _staging(runs_dir) as staging:
         num_found = 0
-        for name, problem in _stage(source, Path(staging)):
+        for name, problem in _stage(source, staging):
             num_found += 1
             if problem is not None:
                 yield Imported(run=name, result="refused", problem=problem)
                 continue
-            staged = RunFolder(Path(staging) / name)
+            staged = RunFolder(staging / name)
             yield _take(staged, RunFolder(runs_dir / name))
             shutil.rmtree(staged.path, ignore_errors=True)
         if not num_found:
@@ -226,6 +228,18 @@ def import_runs(source: Path, runs_dir: Path) -> Iterator[Imported]:
                 f"{source} holds no runs. Give what `normlab runs export` wrote, a results folder, "
                 "or a run's folder."
             )
+
+
+@contextmanager
+def _staging(runs_dir: Path) -> Iterator[Path]:
+    """A new folder for runs on their way in; while it is in use its lock is held."""
+    with tempfile.TemporaryDirectory(dir=runs_dir, prefix=STAGING) as name:
+        lock = Lock(Path(name) / STAGING_LOCK)
+        lock.take()
+        try:
+            yield Path(name)
+        finally:
+            lock.release()
 
 
 def _stage(source: Path, staging: Path) -> Iterator[tuple[str, str | None]]:

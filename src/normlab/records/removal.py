@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normlab.records.damage import Damaged
-from normlab.records.exchange import STAGING
+from normlab.records.exchange import STAGING, STAGING_LOCK
 from normlab.records.files import temporaries
 from normlab.records.folder import RunFolder, run_folders
 from normlab.records.lock import Lock, is_held
@@ -73,7 +73,8 @@ def needless_files(runs_dir: Path) -> Iterator[Needless]:
         for path in temporaries(folder.path):
             yield _needless(path, "its process died while it was written")
     for path in sorted(runs_dir.glob(f"{STAGING}*")):
-        yield _needless(path, "an import that was killed")
+        if not is_held(path / STAGING_LOCK):
+            yield _needless(path, "an import that was killed")
 
 
 def size_of(path: Path) -> int:
