@@ -104,6 +104,20 @@ def test_a_withdrawn_claim_moves_with_its_verdicts(folder: Path, tmp_path: Path)
     assert (folder / "claims.yaml").read_text() == CLAIMS[:start] + CLAIMS[end:]
 
 
+def test_a_withdrawal_that_was_killed_halfway_is_done_again(folder: Path, tmp_path: Path) -> None:
+    withdraw(folder, tmp_path / "results", ["first"], "reason")
+    remaining = (folder / "claims.yaml").read_text()
+    withdrawn = (folder / "withdrawn.yaml").read_text()
+    (folder / "claims.yaml").write_text(CLAIMS)  # as before the second file was written
+    (one,) = withdraw(folder, tmp_path / "results", ["first"], "reason")
+    assert one.id == "first"
+    assert (folder / "claims.yaml").read_text() == remaining
+    assert (folder / "withdrawn.yaml").read_text() == withdrawn
+    (folder / "claims.yaml").write_text(CLAIMS.replace("0.02", "0.03"))
+    with pytest.raises(ConfigError, match="is not the one that was withdrawn under this id"):
+        withdraw(folder, tmp_path / "results", ["first"], "reason")
+
+
 def test_comments_of_other_claims_stay(folder: Path, tmp_path: Path) -> None:
     withdraw(folder, tmp_path / "results", ["second"], "reason")
     start, end = CLAIMS.index("  - id: second"), CLAIMS.index("# About third")

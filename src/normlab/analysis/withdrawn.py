@@ -172,7 +172,8 @@ def refuse_withdrawn(claims_path: Path, ids: Iterable[str]) -> None:
 def withdraw(folder: Path, results: Path, ids: Sequence[str], reason: str) -> tuple[Withdrawn, ...]:
     """Move claims of an experiment from claims.yaml to withdrawn.yaml, with their verdicts.
 
-    Comments and layout of all other claims stay as they are.
+    Comments and layout of all other claims stay as they are. Killed between its two files, it
+    leaves a claim in both; done again, it takes it out of claims.yaml.
 
     Args:
         folder: the experiment's.
@@ -199,20 +200,28 @@ def withdraw(folder: Path, results: Path, ids: Sequence[str], reason: str) -> tu
         raise ConfigError(
             f"{file.where} would be left without a claim. Write what is claimed instead first."
         )
+    gone = {one.id: one.claim for one in before}
+    new = [name for name in dict.fromkeys(ids) if name not in gone]
+    for name in ids:
+        if name in gone and gone[name] != entries[name].value:
+            raise ConfigError(
+                f"{file.where}: claim {name} is not the one that was withdrawn under this id. Give "
+                "it another."
+            )
     moved = [
         {
             "claim": entries[name].value,
             "reason": " ".join(reason.split()),
             "scales": _verdicts(name, folder.name, results, entries[name]),
         }
-        for name in dict.fromkeys(ids)
+        for name in new
     ]
     remaining = _without(claims_path, file, set(ids))
     withdrawn_path = folder / WITHDRAWN_FILE
-    extended = _extended(withdrawn_path, moved)
-    write_whole(withdrawn_path, extended.encode())
+    if moved:
+        write_whole(withdrawn_path, _extended(withdrawn_path, moved).encode())
     write_whole(claims_path, remaining.encode())
-    return load_withdrawn(folder)[len(before) :]
+    return tuple(one for one in load_withdrawn(folder) if one.id in ids)
 
 
 def _entries(file: Entry) -> dict[str, Entry]:
