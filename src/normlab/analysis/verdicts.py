@@ -366,9 +366,10 @@ def _unfit(claim: Claim, values: list[float]) -> str | None:
     """Why these values cannot be compared as the claim asks."""
     if claim.effect == "ratio" and min(values) <= 0:
         return "a ratio needs positive values, and some are zero or negative"
-    if claim.outcome is None or isinstance(claim.baseline, float):
-        values = values if claim.outcome is None else values[:-1]
-    if claim.outcome is not None and not set(values) <= {0.0, 1.0}:
+    if claim.outcome is None:
+        return None
+    outcomes = values[:-1] if isinstance(claim.baseline, float) else values
+    if not set(outcomes) <= {0.0, 1.0}:
         return (
             "a side has several runs a seed, whose outcomes are compared as one; select one cell"
             " by `where`, or write `aggregate: max` (any of them ends so) or `min` (all of them)"
