@@ -108,6 +108,26 @@ def test_greater_supported_contradicted_undecided(claim_of: Callable[..., Claim]
     assert _p_value(wide) > 0.05
 
 
+def test_a_run_that_stands_for_two_arms_is_counted_once(claim_of: Callable[..., Claim]) -> None:
+    both = arms([0.90, 0.92, 0.91], [0.50, 0.53, 0.50])
+    both.loc[both["run"] == "batch-s0", "outcome"] = "stuck"
+    again = both[both["norm"] == "batch"]
+    again = again.assign(run=again["run"] + " as searched")
+    table = pd.concat([both, again], ignore_index=True)
+    alone, twice = judge(claim_of(), both), judge(claim_of(), table)
+    assert (
+        twice.outcomes
+        == alone.outcomes
+        == {
+            "treatment": {"stuck": 1, "trained": 2},
+            "baseline": {"trained": 3},
+        }
+    )
+    assert twice.reason == alone.reason
+    measured = claim_of(metric="gradients/norm")
+    assert "1 of the runs compared are stuck" in judge(measured, table).reason
+
+
 @pytest.mark.parametrize(
     ("differences", "verdict", "direction", "size", "place"),
     [

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from normlab.analysis.claims import Claim, Factor, Reduction, Selection
 from normlab.metrics import kind_of, split_name
-from normlab.records.columns import OF_NUMBER
+from normlab.records.columns import OF_NUMBER, ONCE_MORE
 from normlab.words import or_did_you_mean
 
 LOSSES = ("train/loss", "test/loss", "val/loss")
@@ -57,6 +57,17 @@ def runs_of(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run: every column of the tidy table but step, metric, layer and value."""
     columns = [c for c in table.columns if c not in OF_NUMBER]
     return table.drop_duplicates("run")[columns].sort_values("run").reset_index(drop=True)
+
+
+def name_of(run: object) -> str:
+    """The name of a run, in a row in which it stands for a further arm too."""
+    return str(run).partition(ONCE_MORE)[0]
+
+
+def each_once(runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows without those in which a run stands for a further arm."""
+    names = [name_of(run) for run in runs["run"]]
+    return runs[~pd.Series(names, index=runs.index, dtype=object).duplicated()]
 
 
 def matches(column: pd.Series, wanted: tuple[Factor, ...]) -> NDArray[np.bool_]:
@@ -132,13 +143,20 @@ def side_values(
         by_seed=by_seed,
         runs=tuple(str(run) for run in finished["run"]),
         seeds=frozenset(int(seed) for seed in runs["seed"]),
-        outcomes=dict(Counter(str(one) for one in outcomes.dropna())),
+        outcomes=count_outcomes(finished),
         num_cells=len(cells),
-        num_unfinished=len(runs) - len(finished),
+        num_unfinished=len(each_once(runs)) - len(each_once(finished)),
         failed_seeds=frozenset(int(seed) for seed in failed["seed"]),
         mixed=_is_mixed(claim, finished, failed, values, len(cells)),
         note=note,
     )
+
+
+def count_outcomes(runs: pd.DataFrame) -> dict[str, int]:
+    """How many of the runs ended how."""
+    if "outcome" not in runs:
+        return {}
+    return dict(sorted(Counter(str(one) for one in each_once(runs)["outcome"].dropna()).items()))
 
 
 _ValueOf = Callable[[Mapping[str, object]], tuple[float, str | None]]

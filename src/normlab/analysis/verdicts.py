@@ -41,7 +41,15 @@ from normlab.analysis.claims import Claim, Selection
 from normlab.analysis.further import Range, further_seeds
 from normlab.analysis.shares import share_difference
 from normlab.analysis.statistics import Estimate
-from normlab.analysis.values import FAILED, Side, runs_of, select, side_values
+from normlab.analysis.values import (
+    FAILED,
+    Side,
+    count_outcomes,
+    name_of,
+    runs_of,
+    select,
+    side_values,
+)
 from normlab.metrics import describe, kind_of
 from normlab.words import or_did_you_mean
 
@@ -320,16 +328,13 @@ def _by_hook(claim: Claim, table: pd.DataFrame, hooks: Mapping[str, Hook]) -> Si
         for seed, value in hooks[claim.hook](table[table["run"].isin(runs["run"])]).items()
     }
     runs = select(runs, claim.treatment)
-    outcomes = runs["outcome"].dropna() if "outcome" in runs else pd.Series(dtype=str)
-    failed = runs[runs["outcome"].isin(FAILED)] if len(outcomes) else runs[:0]
+    failed = runs[runs["outcome"].isin(FAILED)] if "outcome" in runs else runs[:0]
     known = bool(claim.where or claim.treatment)
     return Side(
         by_seed={seed: value for seed, value in given.items() if not math.isnan(value)},
         runs=tuple(str(run) for run in runs["run"]),
         seeds=frozenset(int(seed) for seed in runs["seed"]) | frozenset(given),
-        outcomes={
-            str(k): int(v) for k, v in outcomes.value_counts().sort_index().items() if known and v
-        },
+        outcomes=count_outcomes(runs) if known else {},
         failed_seeds=frozenset(int(seed) for seed in failed["seed"]),
     )
 
@@ -349,7 +354,7 @@ def _refusal(
     stuck: set[str] = set()
     for selection in selections:
         chosen = select(runs, claim.where, selection)
-        stuck |= {str(run) for run in chosen.loc[chosen["outcome"] == "stuck", "run"]}
+        stuck |= {name_of(run) for run in chosen.loc[chosen["outcome"] == "stuck", "run"]}
     if stuck:
         return (
             f"{len(stuck)} of the runs compared are stuck near chance, and measurements of"
