@@ -179,7 +179,7 @@ COMMANDS = {
     "data image_folder --path /nope": "/nope/train is not a folder.",
     "data image_folder --path /etc/passwd": "/etc/passwd/train is not a folder.",
     # Experiments.
-    "experiment run dmeo": "dmeo: there is no such experiment. Did you mean 'demo'? Experiments: d",
+    "experiment run dmeo": "dmeo: there is no such experiment. Did you mean 'demo'? Experiments: b",
     "experiment run ../demo": "../demo: there is no such experiment.",
     "experiment run demo --scale big": "demo has no scale big.",
     "experiment run demo --scale ../x": "demo has no scale ../x.",

@@ -54,6 +54,7 @@ def test_every_setting_of_a_run_is_there_though_train_yaml_left_it_out() -> None
         "batches": "shuffled",
         "splits": ["train", "val", "test"],
         "batch_size": None,
+        "precise": None,
     }
     plain = completed("", "train", {})
     assert plain["batch_size"] == "???"

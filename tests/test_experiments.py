@@ -12,12 +12,14 @@ from rich.console import Console
 from support.command_line import everything_in, run_script, working_in
 from support.studies import CLAIMS, with_arms, write_files
 
+from normlab.analysis.registry import Look
 from normlab.cli.experiment import Plan, Run
 from normlab.config.compose import Composer
 from normlab.config.errors import ConfigError
 from normlab.launch.dispatch import launch
 from normlab.plan.runs import PlannedRun
 from normlab.plan.sharing import reuse, share
+from normlab.studies.design import design_digest, is_of_an_earlier_design
 from normlab.studies.drawing import draw_and_judge, drawing_of, redraw_all, verify_all
 from normlab.studies.experiment import Experiment, experiment_names
 from normlab.studies.project import Project
@@ -348,3 +350,42 @@ def test_from_runs_to_figure_table_manifest_and_verdicts(
     table.loc[0, "value"] = 0.123
     table.to_parquet(folder / "table.parquet", index=False)
     assert verify_all([experiment], results, console) == 1
+
+
+def test_a_figure_of_an_earlier_design_is_not_compared(tmp_path: Path) -> None:
+    """Its table is not one that the present drawing is made for."""
+    arms = "      - product: {norm: [none, batch]}\n"
+    experiment = write_files(tmp_path / "studies" / "tiny", with_arms(arms))
+    (experiment.folder / "figure.py").write_text(
+        "def draw(table):\n    raise KeyError('searched')\n"
+    )
+    folder = tmp_path / "results" / "tiny" / "smoke"
+    folder.mkdir(parents=True)
+    digest = "0123456789abcdef"
+    (folder / "manifest.json").write_text(json.dumps({"table_sha256": digest + "00"}))
+
+    def looked_at(design: str) -> None:
+        look = Look(
+            experiment="tiny", scale="smoke", claim="one", claim_sha256="a",
+            cells_sha256="b", verdict="supported", commit="c", date="2026-11-28",
+            looks=(3,), seeds=(0, 1, 2), n=3, as_trained=True,
+            design_sha256=design,
+            table_sha256=digest,
+        )
+        (folder / "registry.jsonl").write_text(look.to_line())
+
+    out = StringIO()
+    looked_at("of another time")
+    assert verify_all([experiment], tmp_path / "results", Console(file=out, width=200)) == 1
+    assert out.getvalue().splitlines() == [
+        "earlier tiny/smoke: experiment.yaml has changed since; make tiny SCALE=smoke",
+        "0 figures compared.",
+    ]
+    redraw_all([experiment], tmp_path / "results", Console(file=out, width=200))
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "registry.jsonl"]
+    assert is_of_an_earlier_design(experiment, folder)
+    for design in ("unknown", design_digest(experiment.scales["smoke"])):
+        looked_at(design)
+        assert not is_of_an_earlier_design(experiment, folder)
+    (folder / "registry.jsonl").unlink()
+    assert not is_of_an_earlier_design(experiment, folder)

@@ -186,6 +186,8 @@ def test_everything_registered_is_of_the_loop_or_of_a_probe() -> None:
     places = ("before_norm", "after_norm", "after_activation")
     settings: dict[str, Any] = {"places": places}
     of_probes |= set(choices("probe")["moment_drift"](**settings).metrics)
+    curve: dict[str, Any] = {"curve": (0.001, 4.0)}
+    of_probes |= set(choices("probe")["landscape"](**curve).metrics)
     of_loop = {metric.name for metric in (*scores.SCORES, *cost.COST)} | {
         "weights/sparsity",
         "weights/zeros",

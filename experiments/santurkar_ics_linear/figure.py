@@ -10,6 +10,7 @@ import pandas as pd
 from experiments.santurkar_ics.figure import panels_of
 from normlab.figures import Panel, Sheet, draw_panels
 from normlab.figures.style import looks
+from normlab.metrics import split_name
 
 PUBLISHED = Path(__file__).parent / "published.csv"
 LAYERS = ("linear9", "linear17")
@@ -33,7 +34,7 @@ def draw(table: pd.DataFrame) -> Sheet:
 def _draw_seeds(sheet: Sheet, panel: Panel, table: pd.DataFrame) -> None:
     """Each run behind the mean, in the panel's own limits; a cosine's in all there can be."""
     axis = sheet.axis(panel)
-    metric, layer = panel.y.rsplit("/", 1)
+    metric, layer = split_name(panel.y)
     own = table[(table["metric"] == metric) & (table["layer"] == layer)]
     own = own[own["optimizer.lr"] == panel.where["optimizer.lr"]]
     limits = axis.get_xlim(), axis.get_ylim()

@@ -22,7 +22,7 @@ from normlab.figures.style import MODEL_NAMES, REFERENCE_COLOR, looks, styled
 PUBLISHED = Path(__file__).parent / "published.csv"
 RANGE_TEXT = "filled: from least to\ngreatest along the step,\nmeans over seeds; no interval"
 MODELS = ("vgg11", "vgg16", "deep_linear")
-
+CURVE = "landscape/curve/"
 
 LEAST_SHARE = -1.1
 """Of the promised fall: below it the axis ends."""
@@ -53,9 +53,9 @@ def points_of_curves(table: pd.DataFrame) -> pd.DataFrame:
     the gradient promises. 1 is all of it, 0 is none, and below 0 the loss rises.
     """
     metrics = table["metric"].astype(str)
-    own = table[metrics.str.startswith("landscape/curve/") & (table["outcome"] == "trained")]
+    own = table[metrics.str.startswith(CURVE) & (table["outcome"] == "trained")]
     own = own.assign(
-        quantity=own["metric"].astype(str).str.rpartition("/")[2],
+        quantity=own["metric"].astype(str).str.removeprefix(CURVE),
         place=own["layer"].astype(float),
     )
     index = ["model", "norm", "seed", "step", "place", "optimizer.lr"]

@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from normlab.analysis.registry import UNKNOWN, code_of, digest, looks_of, record
+from normlab.analysis.registry import (
+    NUM_DIGITS,
+    UNKNOWN,
+    code_of,
+    digest,
+    looks_of,
+    read_registry,
+    record,
+)
 from normlab.plan.grid import Combination
 from normlab.records.provenance import current_commit
 from normlab.studies.computed import Calculation
@@ -38,6 +46,24 @@ def design_digest(scale: Scale) -> str:
             "computed": sorted(_in_words(task) for task in computed),
         }
     )
+
+
+def is_of_an_earlier_design(experiment: Experiment, folder: Path) -> bool:
+    """Whether a stored table came of another design than experiment.yaml has now.
+
+    False where it is not known what it came of: the table was not looked at, or before designs were
+    entered.
+
+    Args:
+        folder: results/NAME/SCALE.
+    """
+    scale = experiment.scales.get(folder.name)
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    table = manifest["table_sha256"][:NUM_DIGITS]
+    known = {look.design_sha256 for look in read_registry(folder) if look.table_sha256 == table}
+    if not known or UNKNOWN in known:
+        return False
+    return scale is None or design_digest(scale) not in known
 
 
 def record_looks(

@@ -32,7 +32,7 @@ from normlab.records.damage import tell
 from normlab.records.files import read_json
 from normlab.records.provenance import current_commit
 from normlab.studies.computed import Calculation
-from normlab.studies.design import design_digest, record_looks
+from normlab.studies.design import design_digest, is_of_an_earlier_design, record_looks
 from normlab.studies.experiment import Experiment
 from normlab.words import plural
 
@@ -272,9 +272,12 @@ def completeness(
 
 def verify_all(experiments: Sequence[Experiment], results: Path, console: Console) -> int:
     """Redraw every stored figure from its stored table; 1 where one comes out differently, and
-    where there is none."""
+    where there is none.
+
+    One whose experiment has another design since is not compared: its drawing is the new one's.
+    """
     num_different = num_compared = 0
-    for name, problems in _with_every_core(_verify, _stored(experiments, results)):
+    for name, problems in _with_every_core(_verify, _stored(experiments, results, console)):
         num_compared += 1
         if problems:
             num_different += 1
@@ -286,8 +289,11 @@ def verify_all(experiments: Sequence[Experiment], results: Path, console: Consol
 
 
 def redraw_all(experiments: Sequence[Experiment], results: Path, console: Console) -> None:
-    """Draw every stored figure anew from its stored table; tables and verdicts stay."""
-    for name, _ in _with_every_core(_redraw, _stored(experiments, results)):
+    """Draw every stored figure anew from its stored table; tables and verdicts stay.
+
+    One whose experiment has another design since is left as it is.
+    """
+    for name, _ in _with_every_core(_redraw, _stored(experiments, results, console)):
         console.print(f"drawn {name}")
 
 
@@ -306,12 +312,20 @@ class _Stored:
         return drawing_of(Experiment.load(self.experiment))(table)
 
 
-def _stored(experiments: Sequence[Experiment], results: Path) -> list[_Stored]:
-    return [
-        _Stored(experiment.folder, path.parent)
-        for experiment in experiments
-        for path in sorted((results / experiment.name).glob("*/manifest.json"))
-    ]
+def _stored(experiments: Sequence[Experiment], results: Path, console: Console) -> list[_Stored]:
+    """The stored figures that are of their experiments as these stand; others are told of."""
+    found = []
+    for experiment in experiments:
+        for path in sorted((results / experiment.name).glob("*/manifest.json")):
+            figure = _Stored(experiment.folder, path.parent)
+            if is_of_an_earlier_design(experiment, path.parent):
+                console.print(
+                    f"[yellow]earlier[/yellow] {figure.name}: experiment.yaml has changed since; "
+                    f"make {experiment.name} SCALE={path.parent.name}"
+                )
+            else:
+                found.append(figure)
+    return found
 
 
 def _with_every_core(
