@@ -366,9 +366,18 @@ def test_a_figure_of_an_earlier_design_is_not_compared(tmp_path: Path) -> None:
 
     def looked_at(design: str) -> None:
         look = Look(
-            experiment="tiny", scale="smoke", claim="one", claim_sha256="a",
-            cells_sha256="b", verdict="supported", commit="c", date="2026-11-28",
-            looks=(3,), seeds=(0, 1, 2), n=3, as_trained=True,
+            experiment="tiny",
+            scale="smoke",
+            claim="one",
+            claim_sha256="a",
+            cells_sha256="b",
+            verdict="supported",
+            commit="c",
+            date="2026-11-28",
+            looks=(3,),
+            seeds=(0, 1, 2),
+            n=3,
+            as_trained=True,
             design_sha256=design,
             table_sha256=digest,
         )
