@@ -33,7 +33,6 @@ AWAITED = {
     ("regularization", "small"),
     ("residual_depth", "small"),
     ("santurkar_lp_norms", "paper"),
-    ("santurkar_lp_norms", "small"),
     ("wu_he_batch_size", "small"),
     ("santurkar_ics", "small"),
 }
