@@ -18,30 +18,24 @@ NUM_GROUPS = (4, 32)
 
 def draw(table: pd.DataFrame) -> Sheet:
     table = label(table)
-    over_size = [
-        Panel(
-            y="test/accuracy",
-            x="batch_size",
-            where={"part": "batch", "statistics": ["own", statistics]},
-            title=f"ours, {words}",
+    over_size, over_ghosts = (
+        [
+            Panel(
+                y="test/accuracy",
+                x=x,
+                where={"part": part, "statistics": ["own", statistics]},
+                title=f"{batches}, {words}",
+            )
+            for statistics, words in (
+                ("running", "running averages"),
+                ("precise", "precise statistics"),
+            )
+        ]
+        for part, x, batches in (
+            ("batch", "batch_size", "ours"),
+            ("ghosts", "samples", "a batch of 24"),
         )
-        for statistics, words in (
-            ("running", "running averages"),
-            ("precise", "precise statistics"),
-        )
-    ]
-    over_ghosts = [
-        Panel(
-            y="test/accuracy",
-            x="samples",
-            where={"part": "ghosts", "statistics": ["own", statistics]},
-            title=f"a batch of 24, {words}",
-        )
-        for statistics, words in (
-            ("running", "running averages"),
-            ("precise", "precise statistics"),
-        )
-    ]
+    )
     over_groups = Panel(
         y="test/accuracy",
         x="norm.groups",
